@@ -1,0 +1,20 @@
+"""A two-layer convolutional network on scikit-learn's handwritten digits (1,797 images of 8 x 8).
+
+python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant)
+  return experiment(
+      steps=60 if smoke else 1500,
+      batch=32 if smoke else 128,
+      data=dict(name='digits'),
+      augment=dict(affine=dict(degrees=10., translate=.12, scale=(.9, 1.1), shear=8.)),
+      task=dict(name='classify', model=dict(name='cnn')),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=2e-3, weight_decay=1e-2, label_smoothing=.1),
+      evals=dict(test=dict(split='test', every='25%', batch=360)),
+      checkpoint=dict(best='test/accuracy'))

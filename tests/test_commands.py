@@ -1,0 +1,148 @@
+"""The commands as typed: what they print, what they leave, how they fail."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import visionlab
+from visionlab.config import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(module, *arguments, cwd=ROOT):
+  return subprocess.run([sys.executable, '-m', f'visionlab.{module}', *map(str, arguments)],
+                        cwd=cwd, capture_output=True, text=True, timeout=300,
+                        env={**os.environ, 'PYTHONPATH': str(ROOT)})
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('runs') / 'digits'
+  done = command('train', '--config=configs/digits_cnn.py:smoke', f'--workdir={path}')
+  assert done.returncode == 0, done.stderr
+  return path
+
+
+def test_train_says_what_it_does(workdir):
+  again = command('train', '--config=configs/digits_cnn.py:smoke', f'--workdir={workdir}')
+  assert again.returncode == 0, again.stderr
+  assert 'resumed from step 60' in again.stdout
+  assert re.search(r'parameters +292,234 .*FLOPs', again.stdout)
+  assert '\r' not in again.stdout and '\x1b' not in again.stdout       # not a terminal
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (('--config=configs/digits_cn.py',), 'did you mean "configs/digits_cnn.py"'),
+    (('--config=configs/digits_cnn.py', '--workdr=x'), 'Did you mean: workdir'),
+    (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'Did you mean "lr"'),
+    (('--config=configs/digits_cnn.py', '--config.batch=abc'), 'config.batch=abc'),
+    (('--config=configs/digits_cnn.py:smok',), "'smok' is not one of '', 'smoke'"),
+    (('--config=configs/digits_cnn.py', '--config.task.model.name=cn'), 'did you mean "cnn"'),
+    (('--config=configs/digits_cnn.py', '--config.data.name=digit'), 'did you mean "digits"'),
+    (('--config=configs/digits_cnn.py', '--config.optim.name=adamm'), 'did you mean "adam"'),
+    (('--config=configs/digits_cnn.py', '--config.split=trian'), 'train'),
+    (('--config=configs/digits_cnn.py', '--config.steps=5 epoch s'), 'is no duration'),
+    (('--config=configs/mnist_cnn.py', '--config.data.root=/nowhere'), '/nowhere'),
+])
+def test_mistakes_are_answered_without_a_traceback(tmp_path, arguments, said):
+  done = command('train', f'--workdir={tmp_path / "run"}', *arguments)
+  assert done.returncode == 2
+  assert said in done.stderr and done.stderr.startswith('error: ')
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'run').exists()                 # nothing was begun
+
+
+def test_evaluate_repeats_the_last_evaluation_of_training(workdir, tmp_path):
+  done = command('evaluate', f'--workdir={workdir}', '--split=test', f'--figures={tmp_path}',
+                 f'--json={tmp_path / "r.json"}')
+  assert done.returncode == 0, done.stderr
+  results = json.loads((tmp_path / 'r.json').read_text())
+  last = visionlab.load(workdir).metrics[-1]
+  assert results['accuracy'] == pytest.approx(last['test/accuracy'], abs=1e-7)
+  assert results['loss'] == pytest.approx(last['test/loss'], rel=1e-5)
+  assert np.sum(results['confusion']) == 359
+  assert re.search(rf'accuracy +{results["accuracy"]:.4f}', done.stdout)
+  assert (tmp_path / 'figures' / 'confusion.png').exists()
+
+
+def test_evaluate_averages_runs_and_crops(workdir):
+  alone = command('evaluate', f'--workdir={workdir}')
+  twice = command('evaluate', f'--workdir={workdir},{workdir}')
+  value = lambda text, name: float(re.search(rf'^{name} +([\d.]+)$', text, re.M)[1])
+  for name in ('accuracy', 'loss', 'calibration_error'):
+    assert value(twice.stdout, name) == pytest.approx(value(alone.stdout, name), abs=2e-4)
+  crops = command('evaluate', f'--workdir={workdir}', '--ten_crop')
+  assert crops.returncode == 0 and value(crops.stdout, 'accuracy') > .3
+
+
+def test_evaluate_mistakes(workdir, tmp_path):
+  assert 'no run here' in command('evaluate', f'--workdir={tmp_path}').stderr
+  assert 'there are: ' in command('evaluate', f'--workdir={workdir}', '--step=7').stderr
+  assert 'test' in command('evaluate', f'--workdir={workdir}', '--split=tset').stderr
+
+
+def odd_images(folder):
+  grey = np.tile(np.arange(8, dtype=np.uint8) * 30, (8, 1))
+  Image.fromarray(grey).save(folder / 'grey.png')
+  Image.fromarray(np.dstack([grey] * 3 + [np.full_like(grey, 128)])).save(folder / 'rgba.png')
+  Image.fromarray(grey[:1, :1]).save(folder / 'pixel.png')
+  Image.fromarray(np.tile(grey, (40, 25))).save(folder / 'large.jpg')
+  (folder / 'broken.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
+  (folder / 'notes.txt').write_text('not a picture')
+  return sorted(folder.iterdir())
+
+
+def test_predict_names_what_it_sees_and_what_it_cannot_read(workdir, tmp_path):
+  files = odd_images(tmp_path)
+  done = command('predict', f'--workdir={workdir}', f'--output={tmp_path / "said.png"}', *files)
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()
+  assert sum('skipped' in line for line in lines) == 2
+  assert [line.split()[0] for line in lines if '%' in line] == [
+      str(f) for f in files if f.name not in ('broken.png', 'notes.txt')]
+  with Image.open(tmp_path / 'said.png') as picture:
+    assert picture.mode == 'RGB' and picture.width > 400
+  nothing = command('predict', f'--workdir={workdir}', files[0])
+  assert nothing.returncode == 2 and 'Traceback' not in nothing.stderr
+
+
+def test_load_and_predict(workdir):
+  run = visionlab.load(workdir)
+  source = np.arange(5 * 64).reshape(5, 8, 8, 1).astype(np.uint8)
+  said = run.predict(source)
+  assert said['probabilities'].shape == (5, 10)
+  np.testing.assert_allclose(said['probabilities'].sum(-1), 1, rtol=1e-5)
+  for same in (source[..., 0], list(source), [Image.fromarray(x[..., 0]) for x in source]):
+    np.testing.assert_allclose(run.predict(same)['logits'], said['logits'], atol=1e-5)
+  np.testing.assert_allclose(run.predict(source[0])['logits'], said['logits'][:1], atol=1e-5)
+  np.testing.assert_allclose(run.predict(source, batch=2)['logits'], said['logits'], atol=1e-5)
+  assert run.predict(np.zeros((3, 40, 30, 3), np.uint8))['prediction'].shape == (3,)
+  with pytest.raises(ConfigError, match='uint8'):
+    run.predict(source / 255.)
+  with pytest.raises(ConfigError, match='no images'):
+    run.predict([])
+  with pytest.raises(ConfigError, match='no run here'):
+    visionlab.load(workdir / 'figures')
+
+
+def test_importing_visionlab_imports_nothing_heavy():
+  program = 'import sys, visionlab; print([m for m in ("jax", "numpy") if m in sys.modules])'
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, cwd=ROOT)
+  assert done.stdout.strip() == '[]', done.stderr
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs').glob('*.py')), ids=lambda p: p.stem)
+def test_every_config_runs_in_its_smoke_form(path, tmp_path):
+  done = command('train', f'--config={path}:smoke', f'--workdir={tmp_path / "run"}')
+  assert done.returncode == 0, done.stdout + done.stderr
+  run = visionlab.load(tmp_path / 'run')
+  shape = run.facts.example['image'].shape[1:]
+  assert len(run.predict(np.zeros((2, *shape), np.uint8))['prediction']) == 2

@@ -1,0 +1,188 @@
+"""Sums and counts against scikit-learn and NumPy; padding changes nothing."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, top_k_accuracy_score
+
+from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
+
+# --- Ratio ---
+
+def test_ratio_is_the_same_mean_however_it_is_cut_up():
+  rng = np.random.default_rng(0)
+  values, valid = rng.standard_normal(60), rng.random(60) < .7
+  for order in itertools.permutations([slice(0, 1), slice(1, 20), slice(20, 57), slice(57, 60)]):
+    total = Ratio(0., 0.)
+    for part in order:
+      total = total + Ratio.of(jnp.asarray(values[part]), jnp.asarray(valid[part]))
+    np.testing.assert_allclose(total.value, values[valid].mean(), rtol=1e-5)
+    assert float(total.count) == valid.sum()
+
+
+def test_ratio_addition_is_associative_and_commutative():
+  a, b, c = Ratio(1., 2.), Ratio(3., 4.), Ratio(-5., 8.)
+  assert (a + b) + c == a + (b + c) == c + (b + a) == Ratio(-1., 14.)
+
+
+def test_ratio_is_a_tree_of_two_leaves():
+  a, b = Ratio(jnp.float32(1), jnp.float32(2)), Ratio(jnp.float32(3), jnp.float32(5))
+  total = jax.jit(lambda a, b: jax.tree.map(jnp.add, a, b))(a, b)
+  assert isinstance(total, Ratio) and (float(total.sum), float(total.count)) == (4., 7.)
+  stacked = jax.vmap(Ratio.of)(jnp.arange(6.).reshape(2, 3))
+  np.testing.assert_array_equal(stacked.value, [1., 4.])
+
+
+def test_ratio_without_a_mask_counts_every_value():
+  ratio = Ratio.of(jnp.arange(12, dtype=jnp.int32).reshape(3, 4))
+  assert (float(ratio.sum), float(ratio.count)) == (66., 12.)
+  assert ratio.sum.dtype == ratio.count.dtype == jnp.float32
+
+
+def test_ratio_mask_is_broadcast_from_the_leading_axes():
+  values, valid = jnp.arange(24.).reshape(2, 3, 4), jnp.array([True, False])
+  ratio = Ratio.of(values, valid)
+  assert (float(ratio.sum), float(ratio.count)) == (66., 12.)
+  finer = Ratio.of(values, jnp.array([[True, False, True], [False, False, True]]))
+  assert float(finer.count) == 12 and float(finer.sum) == 6 + 38 + 86
+
+
+def test_ratio_sums_half_precision_in_single():
+  assert float(Ratio.of(jnp.ones(5000, jnp.bfloat16)).value) == 1
+
+
+def test_ratio_of_nothing_is_zero_and_pulls_nowhere():
+  def value(w):
+    return Ratio.of(w * jnp.ones(3), jnp.zeros(3, bool)).value
+  assert float(value(2.)) == 0 and float(jax.grad(value)(2.)) == 0
+  assert float(Ratio(0., 0.).value) == 0
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_ratio_ignores_what_is_masked_out(bad):
+  valid = jnp.array([True, False, True])
+
+  def value(x):
+    return Ratio.of(x, valid).value
+  values = jnp.array([1., bad, 5.])
+  assert float(value(values)) == 3
+  np.testing.assert_array_equal(jax.grad(value)(values), [.5, 0, .5])
+
+
+def test_ratio_shows_a_nan_that_counts():
+  assert np.isnan(Ratio.of(jnp.array([1., np.nan])).value)
+
+
+# --- confusion ---
+
+@pytest.mark.parametrize('shape', [(50,), (4, 5, 6)])
+def test_confusion_equals_sklearn(shape):
+  rng = np.random.default_rng(0)
+  label, said = rng.integers(0, 5, shape), rng.integers(0, 5, shape)
+  valid = rng.random(shape) < .6
+  got = confusion(jnp.asarray(label), jnp.asarray(said), 5, jnp.asarray(valid))
+  np.testing.assert_array_equal(
+      got, confusion_matrix(label[valid], said[valid], labels=range(5)))
+
+
+def test_confusion_leaves_out_labels_that_are_no_class():
+  label, said = jnp.array([0, 255, -1, 1]), jnp.array([0, 1, 1, 0])
+  got = confusion(label, said, 2, jnp.ones(4, bool))
+  np.testing.assert_array_equal(got, [[1, 0], [1, 0]])
+
+
+# --- top k ---
+
+@pytest.mark.parametrize('k', [1, 2, 5, 6])
+def test_topk_equals_sklearn(k):
+  rng = np.random.default_rng(k)
+  scores, label = rng.standard_normal((80, 7)).astype(np.float32), rng.integers(0, 7, 80)
+  got = topk_correct(jnp.asarray(scores), jnp.asarray(label), k)
+  np.testing.assert_allclose(got.mean(), top_k_accuracy_score(label, scores, k=k, labels=range(7)),
+                             rtol=1e-6)
+  finer = topk_correct(jnp.asarray(scores).reshape(8, 10, 7), jnp.asarray(label).reshape(8, 10), k)
+  np.testing.assert_array_equal(finer.ravel(), got)
+
+
+@pytest.mark.parametrize('logits', [np.zeros(4), np.full(4, np.nan), np.full(4, np.inf)])
+def test_topk_gives_a_network_that_says_nothing_no_credit(logits):
+  logits = jnp.broadcast_to(jnp.asarray(logits), (4, 4))
+  assert not topk_correct(logits, jnp.arange(4), 1).any()
+  assert not topk_correct(logits, jnp.arange(4), 3).any()
+
+
+def test_topk_counts_a_tie_as_wrong():
+  logits = jnp.array([[1., 1., 0.]] * 3)
+  assert topk_correct(logits, jnp.arange(3), 1).tolist() == [False, False, False]
+  assert topk_correct(logits, jnp.arange(3), 2).tolist() == [True, True, False]
+
+
+# --- calibration ---
+
+def reference_calibration(confidence, correct, bins):
+  """Guo et al. 2017, eq. 2 and 3: bins are half open, ((m - 1) / M, m / M]."""
+  error = 0.
+  for m in range(1, bins + 1):
+    inside = (confidence > (m - 1) / bins) & (confidence <= m / bins)
+    if inside.any():
+      error += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
+  return error
+
+
+@pytest.mark.parametrize('bins', [1, 10, 15])
+def test_calibration_equals_its_definition(bins):
+  rng = np.random.default_rng(bins)
+  confidence = rng.uniform(.05, 1, 500).astype(np.float32)
+  correct = rng.random(500) < confidence ** 2
+  sums = calibration_bins(jnp.asarray(confidence), jnp.asarray(correct), jnp.ones(500, bool), bins)
+  assert sums.shape == (bins, 3)
+  np.testing.assert_allclose(calibration_error(sums),
+                             reference_calibration(confidence, correct, bins), rtol=1e-4)
+
+
+def test_calibration_of_known_cases():
+  def error(confidence, correct):
+    n = len(confidence)
+    return calibration_error(calibration_bins(jnp.asarray(confidence), jnp.asarray(correct),
+                                              jnp.ones(n, bool)))
+  np.testing.assert_allclose(error(np.full(10, .9), np.arange(10) < 5), .4, rtol=1e-5)
+  np.testing.assert_allclose(error(np.ones(4), np.ones(4, bool)), 0, atol=1e-6)
+  np.testing.assert_allclose(error(np.zeros(4), np.ones(4, bool)), 1, rtol=1e-6)
+  assert calibration_error(np.zeros((15, 3))) == 0
+
+
+def test_a_calibration_bin_holds_its_upper_edge():
+  confidence = jnp.array([0., .25, .5, .75, 1.])
+  sums = calibration_bins(confidence, jnp.ones(5, bool), jnp.ones(5, bool), 4)
+  np.testing.assert_array_equal(sums[:, 0], [2, 1, 1, 1])
+
+
+def test_calibration_of_parts_adds_up_to_the_whole():
+  rng = np.random.default_rng(0)
+  confidence, correct = jnp.asarray(rng.random(90)), jnp.asarray(rng.random(90) < .5)
+  whole = calibration_bins(confidence, correct, jnp.ones(90, bool))
+  parts = sum(calibration_bins(confidence[i:i + 30], correct[i:i + 30], jnp.ones(30, bool))
+              for i in (0, 30, 60))
+  np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+# --- padding ---
+
+@pytest.mark.parametrize('bad', [0., 1e9, np.nan])
+def test_padding_changes_no_metric(bad):
+  rng = np.random.default_rng(0)
+  scores, label = rng.standard_normal((20, 4)).astype(np.float32), rng.integers(0, 4, 20)
+
+  def measure(scores, label, valid):
+    scores, label, valid = map(jnp.asarray, (scores, label, valid))
+    correct = topk_correct(scores, label, 1)
+    return dict(top1=Ratio.of(correct, valid), loss=Ratio.of(scores[:, 0], valid),
+                confusion=confusion(label, scores.argmax(-1), 4, valid),
+                bins=calibration_bins(jax.nn.softmax(scores).max(-1), correct, valid))
+  alone = measure(scores, label, np.ones(20, bool))
+  padded = measure(np.concatenate([scores, np.full((12, 4), bad, np.float32)]),
+                   np.concatenate([label, rng.integers(0, 4, 12)]), np.arange(32) < 20)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), alone, padded)

@@ -1,0 +1,162 @@
+"""One step, compiled in every way there is: the results are the same."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec as P
+from tiny import config
+
+from visionlab import build
+from visionlab.config import ConfigError
+from visionlab.step import compile_swept, data_mesh, make_run, make_step
+
+
+def trained(settings, steps=20):
+  """(params, collections) after some steps, driven as the loop does, and the mean metrics."""
+  job = build.assemble(settings)
+  state = job.init()
+  tally = job.empty(state)
+  for data, n in job.batches.start(0, job.total).take(steps):
+    state, tally = job.run(state, tally, data, n)
+  means = {k: float(v.value) for k, v in tally.metrics.items()}
+  return jax.device_get((state.params, state.collections)), means
+
+
+def difference(a, b):
+  return max(float(np.abs(x - y).max())
+             for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.fixture(scope='module')
+def single():
+  return trained(config())
+
+
+def test_streamed_batches_are_the_resident_ones(single):
+  """Bit for bit: the data are the same, and so is the compiled step."""
+  assert difference(single, trained(config(pipeline=dict(resident='never')))) == 0
+
+
+def test_worker_processes_load_the_same_batches(single):
+  assert difference(single, trained(config(pipeline=dict(resident='never', workers=2)))) == 0
+
+
+@pytest.mark.parametrize('devices', [4, 8])
+@pytest.mark.parametrize('resident', ['always', 'never'])
+def test_jit_over_devices_equals_one_device(single, devices, resident):
+  found = trained(config(parallel=dict(devices=devices), pipeline=dict(resident=resident)))
+  assert difference(single, found) < 1e-5
+
+
+@pytest.mark.parametrize('resident', ['always', 'never'])
+def test_pmap_over_devices_equals_one_device(single, resident):
+  found = trained(config(parallel=dict(mode='pmap', devices=4), pipeline=dict(resident=resident)))
+  assert difference(single, found) < 1e-5
+
+
+@pytest.mark.parametrize('mode', ['jit', 'pmap'])
+def test_accumulation_equals_the_whole_batch(mode):
+  """Without BatchNorm, whose statistics are a microbatch's own."""
+  whole = trained(config(model=dict(norm=False)))
+  parallel = dict(mode=mode, devices=2)
+  parts = trained(config(model=dict(norm=False), accumulate=4, parallel=parallel))
+  assert difference(whole, parts) < 1e-5
+
+
+def test_accumulation_is_exact_where_counts_differ():
+  """Means of microbatch means would be wrong: examples that are not valid are unevenly spread."""
+  settings = config(model=dict(norm=False), augment={})
+  job = build.assemble(settings)
+  state = job.init()
+  source = job.batches.sources
+  batch = {**source[np.arange(32)], 'valid': np.arange(32) % 4 != 1}
+  batch['valid'][:16] = True
+  steps = [make_step(job.task, job.optimizer, total=20, accumulate=n) for n in (1, 4)]
+  (one, _), (four, _) = (jax.jit(step)(state, batch) for step in steps)
+  assert difference(one.params, four.params) < 1e-6
+
+
+def test_a_batch_that_does_not_divide_is_refused():
+  with pytest.raises(ConfigError, match='config.batch: 30 must be a multiple of 4'):
+    build.assemble(config(batch=30, parallel=dict(devices=4)))
+
+
+PROCESS = """
+    import sys
+    import jax
+    jax.config.update('jax_num_cpu_devices', 2)
+    jax.distributed.initialize('localhost:{port}', num_processes=2, process_id=int(sys.argv[1]))
+    import numpy as np
+    from tiny import config
+    from visionlab.run import load
+    from visionlab.train import train
+    train(config(parallel=dict(devices=0)), {workdir!r})
+"""
+
+
+def test_two_processes_equal_one_device(single, tmp_path):
+  """Through the whole loop: logs from one process, evaluation and checkpoints by both together."""
+  from visionlab.run import load
+  workdir = tmp_path / 'run'
+  program = textwrap.dedent(PROCESS.format(port=free_port(), workdir=str(workdir)))
+  environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parent)}
+  processes = [subprocess.Popen([sys.executable, '-c', program, str(i)], env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for i in range(2)]
+  outputs = [p.communicate(timeout=240)[0] for p in processes]
+  assert [p.returncode for p in processes] == [0, 0], '\n'.join(outputs)
+  assert 'step 20/20' in outputs[0] and 'step 20/20' not in outputs[1]
+  run = load(workdir)
+  assert run.step == 20
+  collections = {k: v for k, v in run.variables.items() if k != 'params'}
+  assert difference(single[0], (run.variables['params'], collections)) < 1e-5
+
+
+def free_port():
+  import socket
+  with socket.socket() as s:
+    s.bind(('localhost', 0))
+    return s.getsockname()[1]
+
+
+def swept(members, lrs, seeds):
+  """Final params of members trained together over two devices, stacked on axis 0."""
+  job = build.assemble(config(on_nan='ignore'))
+  step = make_step(job.task, job.optimizer, total=20)
+  run = make_run(step, job.batches.feed, stop_on_nonfinite=False)
+  states = [build.assemble(config(on_nan='ignore', seed=s, hp=dict(lr=lr, momentum=.9))).init()
+            for s, lr in zip(seeds, lrs, strict=True)]
+  mesh = data_mesh(jax.devices()[:2])
+  stack = lambda *x: jax.device_put(jnp.stack(x), NamedSharding(mesh, P('data')))
+  state = jax.tree.map(stack, *states)
+  tally = jax.tree.map(stack, *[job.empty(states[0])] * members)
+  compiled = compile_swept(run, mesh)
+  state, tally = compiled(state, tally, jax.device_get(job.batches.arrays()), 20)
+  return jax.device_get(state), jax.device_get(tally)
+
+
+def test_a_swept_member_equals_its_single_run():
+  lrs, seeds = (.1, .03, .01, .05), (0, 1, 2, 0)
+  state, _ = swept(4, lrs, seeds)
+  for k, (lr, seed) in enumerate(zip(lrs, seeds, strict=True)):
+    alone, _ = trained(config(augment={}, seed=seed, hp=dict(lr=lr, momentum=.9)))
+    member = jax.tree.map(lambda x, k=k: x[k], (state.params, state.collections))
+    assert difference(alone, member) < 1e-5, k
+
+
+def test_a_diverging_member_leaves_its_neighbours_alone():
+  lrs, seeds = (.1, 1e30, .01, .05), (0, 1, 2, 0)
+  state, tally = swept(4, lrs, seeds)
+  calm, _ = swept(4, (.1, .1, .01, .05), seeds)
+  finite = [all(np.isfinite(x[k]).all() for x in jax.tree.leaves(state.params)) for k in range(4)]
+  assert finite == [True, False, True, True]
+  assert (tally.bad_step >= 0).tolist() == [False, True, False, False]
+  for k in (0, 2, 3):
+    assert difference(*[jax.tree.map(lambda x, k=k: x[k], s.params) for s in (state, calm)]) == 0

@@ -1,0 +1,143 @@
+"""Datasets of TensorFlow Datasets, read without TensorFlow."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionlab.config import ConfigError
+from visionlab.data import open_split
+from visionlab.data.tfds import tfds
+
+lib = pytest.importorskip('tensorflow_datasets')
+
+
+class Blobs(lib.core.GeneratorBasedBuilder):
+  """Image i is 20 high, 10 + i wide, and of colour (20 i, 0, 0)."""
+
+  VERSION = lib.core.Version('1.0.0')
+
+  def _info(self):
+    return lib.core.DatasetInfo(builder=self, features=lib.features.FeaturesDict({
+        'image': lib.features.Image(shape=(None, None, 3)),
+        'thumb': lib.features.Image(shape=(4, 6, 1)),
+        'label': lib.features.ClassLabel(names=['a', 'b', 'c']),
+        'score': lib.features.Scalar(np.float32)}))
+
+  def _split_generators(self, manager):
+    return {'train': self._generate_examples(7), 'test': self._generate_examples(3)}
+
+  def _generate_examples(self, count):
+    for i in range(count):
+      files = [io.BytesIO(), io.BytesIO()]
+      Image.new('RGB', (10 + i, 20), (20 * i, 0, 0)).save(files[0], 'png')
+      Image.new('L', (6, 4), i).save(files[1], 'png')
+      for file in files:
+        file.seek(0)
+      yield i, {'image': files[0], 'thumb': files[1], 'label': i % 3, 'score': i / 2}
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  folder = str(tmp_path_factory.mktemp('tfds'))
+  Blobs(data_dir=folder, file_format='array_record').download_and_prepare()
+  return folder
+
+
+def everything(source):
+  return source[np.arange(len(source))]
+
+
+def test_images_are_put_on_a_canvas(root):
+  source = tfds('train', root=root, dataset='blobs', size=(5, 8))
+  assert len(source) == 7 and source.info.classes == ('a', 'b', 'c')
+  batch = everything(source)
+  assert batch['image'].shape == (7, 5, 8, 3) and batch['image'].dtype == np.uint8
+  assert batch['label'].dtype == np.int32
+  number = batch['image'][:, 0, 0, 0] // 20
+  assert sorted(number) == list(range(7))  # tfds shuffles when it prepares
+  np.testing.assert_array_equal(batch['label'], number % 3)
+  assert np.ptp(batch['image'], axis=(1, 2)).max() == 0
+
+
+def test_images_of_one_size_are_left_alone(root):
+  source = tfds('train', root=root, dataset='blobs', image_key='thumb', label_key='score')
+  batch = everything(source)
+  assert batch['image'].shape == (7, 4, 6, 1) and source.info.classes == ()
+  assert batch['target'].dtype == np.float32 and 'label' not in batch
+  np.testing.assert_allclose(batch['target'], batch['image'][:, 0, 0, 0] / 2)
+  coloured = tfds('train', root=root, dataset='blobs', image_key='thumb', channels=3)
+  np.testing.assert_array_equal(everything(coloured)['image'],
+                                np.repeat(batch['image'], 3, axis=-1))
+  assert set(everything(tfds('test', root=root, dataset='blobs', size=4, label_key=''))) == {
+      'image'}
+
+
+def test_any_order_slices_and_pickling(root):
+  def opened(name):
+    return tfds(name, root=root, dataset='blobs', size=4)
+  whole = everything(opened('train'))['label']
+  order = np.array([3, 0, 3, -1])
+  for source in (opened('train'), pickle.loads(pickle.dumps(opened('train')))):
+    np.testing.assert_array_equal(source[order]['label'], whole[order])
+  assert len(open_split(opened, 'train[:3]+test')) == 6
+  assert everything(open_split(opened, 'train[:3]+test'))['image'].shape == (6, 4, 4, 3)
+
+
+def test_errors(root, monkeypatch):
+  def fails(match, split='train', **options):
+    with pytest.raises(ConfigError, match=match):
+      tfds(split, **{'root': root, 'dataset': 'blobs', 'size': 4, **options})
+  fails('no split "tests"; there are train, test.*"test"', split='tests')
+  fails('dataset must name one', dataset='')
+  fails('blos not found.*did you mean "blobs"', dataset='blos')
+  fails('9.9.9', dataset='blobs:9.9.9')
+  fails('no feature "imag" for image_key; it has .*"image"', image_key='imag')
+  fails('no feature "labels".*"label"', label_key='labels')
+  fails('no scalar', label_key='thumb')
+  fails(r'must be \(h w c\)', image_key='score')
+  fails('set size, e.g. size=224', size=None)
+  fails('not prepared as array_record.*tfds build blobs --data_dir=/nowhere', root='/nowhere')
+  monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
+  fails(r"pip install 'visionlab\[tfds\]'")
+
+
+@pytest.mark.parametrize('name, shape, classes', [
+    ('mnist', (28, 28, 1), 10), ('cifar100', (32, 32, 3), 100), ('svhn_cropped', (32, 32, 3), 10)])
+def test_stock_datasets(name, shape, classes):
+  with lib.testing.mock_data(num_examples=5):
+    source = tfds('train', dataset=name)
+    records = source.data.data_source
+    records.__getitems__ = lambda keys: [records[key] for key in keys]  # the mock's own fails
+    batch = everything(source)
+  assert batch['image'].shape == (5, *shape) and batch['image'].dtype == np.uint8
+  assert len(source.info.classes) == classes and batch['label'].max() < classes
+
+
+def test_tensorflow_is_never_imported(root, tmp_path):
+  """An importable TensorFlow that ends the program shows that nothing asks for it."""
+  (tmp_path / 'tensorflow').mkdir()
+  (tmp_path / 'tensorflow' / '__init__.py').write_text('import os\nos._exit(77)\n')
+  here = Path(__file__).resolve().parents[1]
+  run = [sys.executable, '-c']
+  environment = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{here}'}
+  trap = subprocess.run([*run, 'import tensorflow'], env=environment)
+  assert trap.returncode == 77
+  # Without the code that made it, the dataset is read from its files alone.
+  script = f'''
+import sys
+import numpy as np
+from visionlab.data.tfds import tfds
+assert 'tensorflow_datasets' not in sys.modules
+source = tfds('train', root={root!r}, dataset='blobs', size=4)
+print(source[np.arange(7)]['image'].shape)
+assert 'tensorflow' not in sys.modules
+'''
+  done = subprocess.run([*run, script], env=environment, capture_output=True, text=True)
+  assert done.stdout == '(7, 4, 4, 3)\n', done.stderr

@@ -1,0 +1,274 @@
+"""The loop as its users meet it: runs, resumes, stops, and leaves what it promises."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from tiny import config
+
+from visionlab import build, checkpoint, train as train_module
+from visionlab.config import ConfigError, TrainingError
+from visionlab.log import read_metrics
+from visionlab.run import load
+from visionlab.train import train
+
+
+def equal(a, b):
+  a, b = (jax.tree.leaves(jax.device_get(jax.tree.map(
+      lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+      else x, t))) for t in (a, b))
+  return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+class Killed(Exception):
+  pass
+
+
+def killed_at(step, monkeypatch):
+  """Makes the loop die after `step`, saving nothing more, as if its process had been killed."""
+  real = train_module.land
+
+  def land(chunk, *rest):
+    if chunk is not None and chunk.stop >= step:
+      raise Killed
+    return real(chunk, *rest)
+  monkeypatch.setattr(train_module, 'land', land)
+
+
+@pytest.mark.parametrize('at, resident', [(4, 'always'), (5, 'never'), (13, 'always')])
+def test_resume_is_bit_exact(tmp_path, monkeypatch, at, resident):
+  settings = config(pipeline=dict(resident=resident), model=dict(dropout=.3),
+                    optim=dict(name='adamw', schedule=dict(name='cosine'), ema=True),
+                    hp=dict(lr=1e-2, weight_decay=1e-3))
+  whole = train(settings, tmp_path / 'whole')
+  with monkeypatch.context() as patch:
+    killed_at(at, patch)
+    with pytest.raises(Killed):
+      train(settings, tmp_path / 'parts')
+  parts = train(settings, tmp_path / 'parts')
+  assert equal(whole, parts)
+  assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
+
+
+def logged(workdir):
+  """Every metric that was logged, but for the speed."""
+  return [{k: v for k, v in line.items() if 'examples_per_second' not in k}
+          for line in read_metrics(workdir)]
+
+
+PROGRAM = """
+import sys
+from tiny import config
+from visionlab.train import train
+train(config(steps=300, checkpoint=dict(every='10'), log=dict(every='10', tensorboard=False),
+             evals={}, pipeline=dict(resident=sys.argv[2])), sys.argv[1])
+"""
+
+
+def started(workdir, resident='auto'):
+  return subprocess.Popen([sys.executable, '-c', PROGRAM, str(workdir), resident],
+                          env={**os.environ, 'PYTHONPATH': str(Path(__file__).parent)},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize('resident', ['always', 'never'])
+def test_sigkill_at_random_moments(tmp_path, resident):
+  """The real signal, at any moment, several times; then the run is what it would have been."""
+  rng = random.Random(0)
+  for _ in range(3):
+    process = started(tmp_path / 'killed', resident)
+    before = max(checkpoint.steps_of(tmp_path / 'killed' / 'checkpoints'), default=0)
+    while process.poll() is None and max(
+        checkpoint.steps_of(tmp_path / 'killed' / 'checkpoints'), default=0) <= before:
+      time.sleep(.02)
+    time.sleep(rng.uniform(0, .1))
+    process.kill()
+    process.communicate()
+  process = started(tmp_path / 'killed', resident)
+  output, _ = process.communicate(timeout=120)
+  assert process.returncode == 0, output
+  assert 'resumed from step' in output
+  whole = train(config(steps=300, log=dict(every='10', tensorboard=False), evals={},
+                       checkpoint=dict(every='300')), tmp_path / 'whole')
+  run = load(tmp_path / 'killed')
+  assert run.step == 300
+  assert equal(whole.variables, run.variables)
+
+
+def test_sigterm_saves_and_exits_cleanly(tmp_path):
+  process = started(tmp_path)
+  while not checkpoint.steps_of(tmp_path / 'checkpoints') and process.poll() is None:
+    time.sleep(.02)
+  process.send_signal(signal.SIGTERM)
+  output, _ = process.communicate(timeout=60)
+  assert process.returncode == 0, output
+  step = max(checkpoint.steps_of(tmp_path / 'checkpoints'))
+  assert step == 300 or f'holds step {step}' in output
+  assert load(tmp_path).step == step
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'flipped', 'removed'])
+def test_a_damaged_newest_checkpoint_falls_back(tmp_path, damage, caplog):
+  settings = config()
+  whole = train(settings, tmp_path)
+  newest = tmp_path / 'checkpoints' / '20' / 'model'
+  data = max(newest.rglob('*'), key=lambda p: p.stat().st_size if p.is_file() else 0)
+  content = data.read_bytes()
+  if damage == 'truncated':
+    data.write_bytes(content[:len(content) // 2])
+  elif damage == 'removed':
+    (newest / 'manifest.ocdbt').unlink()
+  else:       # an incompressible part of a file: a bit of a number
+    middle = len(content) // 2
+    data.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1:])
+  again = train(settings, tmp_path)
+  assert 'is damaged, trying the one before it' in caplog.text
+  assert equal(whole, again)
+  assert [p.name.split('-')[0] for p in (tmp_path / 'damaged').iterdir()] == ['20']
+  assert load(tmp_path).step == 20
+
+
+def test_no_readable_checkpoint_is_an_error_and_not_a_fresh_start(tmp_path):
+  settings = config(checkpoint=dict(every='20', keep=1))
+  train(settings, tmp_path)
+  for path in (tmp_path / 'checkpoints' / '20' / 'model').rglob('*'):
+    if path.is_file():
+      path.write_bytes(b'')
+  with pytest.raises(ConfigError, match='none of the checkpoints'):
+    train(settings, tmp_path)
+
+
+def test_another_config_is_refused_with_a_diff(tmp_path):
+  train(config(steps=5), tmp_path)
+  with pytest.raises(ConfigError, match=r'hp.lr: 0.1 -> 0.2'):
+    train(config(steps=5, hp=dict(lr=.2, momentum=.9, weight_decay=1e-3)), tmp_path)
+  state = train(config(steps=10), tmp_path, change_config=True)
+  assert int(state.step) == 10
+
+
+def test_resume_and_init_from_another_workdir(tmp_path):
+  first = train(config(steps=10), tmp_path / 'a')
+  whole = train(config(), tmp_path / 'whole')
+  state = train(config(steps=10, resume=str(tmp_path / 'a')), tmp_path / 'b')
+  assert equal(first, state)
+  fresh = train(config(steps=1, hp=dict(lr=0.), init_from=str(tmp_path / 'whole'), evals={}),
+                tmp_path / 'c')
+  assert int(fresh.step) == 1 and equal(fresh.params, whole.params)
+  with pytest.raises(ConfigError, match='no checkpoint in'):
+    train(config(init_from=str(tmp_path / 'nowhere')), tmp_path / 'd')
+  with pytest.raises(ConfigError, match=r'another model\n  norm/bias'):
+    train(config(init_from=str(tmp_path / 'whole'), model=dict(norm=False)), tmp_path / 'e')
+
+
+def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+  settings = config(hp=dict(lr=1e25))
+  with pytest.raises(TrainingError, match=r'not finite at step \d+: .*cross_entropy nan') as caught:
+    train(settings, tmp_path)
+  step = int(str(caught.value).split('at step ')[1].split(':')[0])
+  assert all(s <= step for s in checkpoint.steps_of(tmp_path / 'checkpoints'))
+  for line in read_metrics(tmp_path):
+    assert np.isfinite(float(line.get('train/loss', 0)))
+
+
+def test_nan_skip_leaves_such_updates_out(tmp_path):
+  job = build.assemble(config(on_nan='skip', augment={}))
+  state = job.init()
+  batch = {**job.batches.sources[np.arange(32)], 'valid': np.ones(32, bool)}
+  from visionlab.step import make_step
+  step = jax.jit(make_step(job.task, job.optimizer, total=20, skip_nonfinite=True))
+  poisoned = {**batch, 'image': np.full((32, 8, 8, 1), np.nan, np.float32)}
+  after, metrics = step(state, poisoned)
+  assert equal(after.params, state.params) and equal(after.opt_state, state.opt_state)
+  assert equal(after.collections, state.collections)
+  assert int(after.step) == 1 and float(metrics['skipped'].value) == 1
+  assert float(metrics['loss'].count) == 0
+  after, metrics = step(state, {**batch, 'image': batch['image'].astype(np.float32) / 255})
+  assert not equal(after.params, state.params) and float(metrics['skipped'].value) == 0
+
+
+def test_one_batch_can_be_overfitted(tmp_path):
+  state = train(config(steps=150, split='train[:32]', augment={}, evals=dict(
+      seen=dict(split='train[:32]', every='100%')), hp=dict(lr=.05, momentum=.9)), tmp_path)
+  assert int(state.step) == 150
+  assert read_metrics(tmp_path)[-1]['seen/accuracy'] == 1
+
+
+def test_what_a_run_leaves(tmp_path):
+  settings = config(log=dict(every='5', tensorboard=True), checkpoint=dict(
+      every='5', keep=2, best='test/accuracy'), profile=(3, 6))
+  train(settings, tmp_path)
+  names = {p.name for p in tmp_path.iterdir()}
+  assert {'config.json', 'versions.json', 'data.json', 'metrics.jsonl', 'checkpoints', 'best',
+          'figures', 'profile'} <= names
+  assert {p.name for p in (tmp_path / 'figures').iterdir()} == {
+      'learning_curves.png', 'test_samples.png', 'test_most_confused.png', 'test_confusion.png'}
+  assert checkpoint.steps_of(tmp_path / 'checkpoints') == [15, 20]
+  assert any((tmp_path / 'profile').rglob('*.xplane.pb'))
+  assert 'jax' in json.loads((tmp_path / 'versions.json').read_text())
+  lines = read_metrics(tmp_path)
+  assert [line['step'] for line in lines if 'train/loss' in line] == [5, 10, 15, 20]
+  assert [line['step'] for line in lines if 'test/loss' in line] == [0, 10, 20]
+  best = max(line['test/accuracy'] for line in lines if 'test/loss' in line)
+  run = load(tmp_path, step='best')
+  assert best == next(line['test/accuracy'] for line in lines
+                      if line['step'] == run.step and 'test/loss' in line)
+
+
+def test_tensorboard_reads_back_every_scalar_and_image(tmp_path):
+  reader = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
+  train(config(log=dict(every='5', tensorboard=True)), tmp_path)
+  events = reader.EventAccumulator(str(tmp_path), size_guidance=dict(scalars=0, images=0))
+  events.Reload()
+  expected = {}
+  for line in read_metrics(tmp_path):
+    for key, value in line.items():
+      if '/' in key:
+        expected.setdefault(key, []).append((line['step'], np.float32(value)))
+  assert set(events.Tags()['scalars']) == set(expected)
+  for key, points in expected.items():
+    assert [(e.step, np.float32(e.value)) for e in events.Scalars(key)] == points
+  images = events.Tags()['images']
+  assert set(images) == {p.stem for p in (tmp_path / 'figures').iterdir()}
+  from PIL import Image
+  for name in images:
+    picture = events.Images(name)[0]
+    with Image.open(tmp_path / 'figures' / f'{name}.png') as saved:
+      assert (picture.width, picture.height) == saved.size
+
+
+def test_changing_a_hyperparameter_does_not_recompile(tmp_path):
+  job = build.assemble(config())
+  state, other = job.init(), build.assemble(config(hp=dict(lr=.5, momentum=.1))).init()
+  stream = job.batches.start(0, 20)
+  for s in (state, other):
+    for data, n in stream.take(2):
+      job.run(s, job.empty(s), data, n)
+  assert job.run._cache_size() == 1
+
+
+def test_mixed_precision_keeps_float32_parameters(tmp_path):
+  state = train(config(steps=5, precision='bfloat16'), tmp_path)
+  assert {x.dtype for x in jax.tree.leaves(state.params)} == {np.dtype('float32')}
+  text = jax.jit(load(tmp_path).task.predict).lower(
+      state.variables, {'image': np.zeros((1, 8, 8, 1), np.uint8)}).as_text()
+  assert 'bf16' in text and 'stablehlo.convolution' in text
+
+
+def test_an_unwritable_workdir_is_one_clear_error(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(OSError, match='file'):
+    train(config(steps=5), tmp_path / 'file' / 'run')
+
+
+def test_log_line_counts():
+  """What the design promises of its own size."""
+  root = Path(train_module.__file__).parent
+  assert len((root / 'train.py').read_text().splitlines()) <= 200

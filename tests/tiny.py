@@ -1,0 +1,40 @@
+"""A network small enough for tests, with BatchNorm in it, and configs of runs that take seconds."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from visionlab.config import experiment
+from visionlab.models.layers import Conv
+
+
+class TinyNet(nn.Module):
+  classes: int
+  dtype: Any = jnp.float32
+  axis_name: str | None = None
+  norm: bool = True
+  dropout: float = 0.
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    x = Conv(4, (3, 3), (2, 2), padding=1, dtype=self.dtype, name='conv')(x)
+    if self.norm:
+      x = nn.BatchNorm(not train, momentum=.9, axis_name=self.axis_name, dtype=self.dtype,
+                       name='norm')(x)
+    x = nn.relu(x).reshape(len(x), -1)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(self.classes, name='head')(x)
+
+
+def config(**changes):
+  """A run of 20 steps on the digits; `model` adds to the model's options."""
+  model = dict(name='tiny:TinyNet', **changes.pop('model', {}))
+  options = dict(
+      steps=20, batch=32, data=dict(name='digits'), augment=dict(pad_crop=1),
+      task=dict(name='classify', model=model), optim=dict(name='sgd', schedule=dict(name='cosine')),
+      hp=dict(lr=.1, momentum=.9, weight_decay=1e-3),
+      evals=dict(test=dict(split='test', every='50%', batch=120)),
+      log=dict(every='5', tensorboard=False), parallel=dict(devices=1),
+      checkpoint=dict(every='5', keep=3))
+  return experiment(**{**options, **changes})

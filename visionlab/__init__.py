@@ -1,0 +1,13 @@
+"""visionlab: vision experiments in JAX and Flax, from a config to a run you can reload.
+
+`visionlab.load(workdir)` reloads a run. Nothing else is imported until it is asked for.
+"""
+
+__version__ = '0.1.0'
+
+
+def __getattr__(name: str):
+  if name in ('load', 'Run'):
+    from visionlab import run  # noqa: PLC0415 - importing visionlab stays cheap
+    return getattr(run, name)
+  raise AttributeError(f'module "visionlab" has no attribute "{name}"')

@@ -1,0 +1,246 @@
+"""Augmentation on the device: batched, a pure function of a key, the same however a batch is split.
+
+A config names what it wants, `augment = dict(flip=True, pad_crop=4, colour=dict(brightness=.4))`,
+and `make_augment` turns that into `augment(key, batch, offset) -> batch`. Whatever the order in
+the config, augmentations happen in this one:
+
+  geometry  flip, pad_crop, rotate, affine, resized_crop, elastic (see ops/geometry.py)
+  colour    colour, grey
+  noise     noise
+  erasing   cutout
+  mixing    mixup, cutmix
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError, nearest
+from visionlab.ops import colour as hues, warp
+from visionlab.ops.geometry import (
+  affine,
+  elastic,
+  flip,
+  look,
+  pad_crop,
+  resized_crop,
+  rotate,
+  sides,
+)
+from visionlab.ops.image import to_float
+
+
+def colour(key, example, brightness: float = .4, contrast: float = .4, saturation: float = .4,
+           hue: float = .1, p: float = 1.):
+  """Jitters by factors in [1 - x, 1 + x] and the hue by [-hue, hue] turns, as torchvision does."""
+  chance, turn, *draws = jax.random.uniform(key, (5,))
+  image = example['image']
+  for change, x, u in zip((hues.brighten, hues.contrast, hues.saturate),
+                          (brightness, contrast, saturation), draws, strict=True):
+    if x:  # a factor of 1 changes nothing; choosing between two images would take as long again
+      low, high = max(0., 1 - x), 1 + x
+      image = change(image, jnp.where(chance < p, low + (high - low) * u, 1.))
+  if hue:
+    image = hues.turn_hue(image, jnp.where(chance < p, hue * (2 * turn - 1), 0.))
+  return {**example, 'image': image}
+
+
+def grey(key, example, p: float = .1):
+  """Takes all colour away with chance p."""
+  plain = hues.saturate(example['image'], 0.)
+  return {**example, 'image': jnp.where(jax.random.uniform(key) < p, plain, example['image'])}
+
+
+def noise(key, example, std: float = .05, p: float = 1.):
+  """Adds Gaussian noise of standard deviation `std` (the image spans [0, 1]) and clips."""
+  image = example['image']
+  chance, draw = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
+  noisy = jnp.clip(image + std * jax.random.normal(draw, image.shape), 0, 1)
+  return {**example, 'image': jnp.where(jax.random.uniform(chance) < p, noisy, image)}
+
+
+def cutout(key, example, size: int = 8, p: float = 1.):
+  """Blackens a square of `size` pixels centred anywhere in the image (DeVries and Taylor 2017)."""
+  image = example['image']
+  chance, y, x = jax.random.uniform(key, (3,))
+  near = [abs(jnp.arange(n) + .5 * (1 - size % 2) - jnp.floor(u * n)) <= (size - 1) / 2
+          for n, u in zip(image.shape[:2], (y, x), strict=True)]
+  hole = near[0][:, None] & near[1] & (chance < p)
+  return {**example, 'image': jnp.where(hole[..., None], 0., image)}
+
+
+def mixup(key, image, partner, alpha: float = .2, p: float = 1.):
+  """Blends in the partner: own share Beta(alpha, alpha) (Zhang et al. 2018). (image, share)."""
+  weight = _own_share(key, alpha, p)
+  return weight * image + (1 - weight) * partner, weight
+
+
+def cutmix(key, image, partner, alpha: float = 1., p: float = 1.):
+  """Pastes a box of the partner, of an area Beta(alpha, alpha) before clipping (Yun et al. 2019).
+
+  Returns the image and the exact share of its pixels that are its own.
+  """
+  h, w = image.shape[:2]
+  side = jnp.sqrt(1 - _own_share(jax.random.fold_in(key, 0), alpha, p))
+  y, x = jax.random.uniform(jax.random.fold_in(key, 1), (2,))
+  rows, columns = (abs(jnp.arange(n) + .5 - u * n) < side * n / 2 for n, u in ((h, y), (w, x)))
+  mine = ~(rows[:, None] & columns)
+  return jnp.where(mine[..., None], image, partner), mine.mean(dtype=jnp.float32)
+
+
+def _own_share(key, alpha, p):
+  """One with chance 1 - p, else Beta(alpha, alpha), exactly and without rejection.
+
+  t / sqrt(2 alpha + t^2) of a Student t with 2 alpha degrees of freedom is a symmetric beta on
+  [-1, 1]; Bailey (1994) gives such a t from two uniforms, its radius and its direction.
+  """
+  chance, radius, turn = jax.random.uniform(key, (3,))
+  radius, direction = radius ** (1 / alpha), jnp.cos(2 * jnp.pi * turn)
+  length = jnp.sqrt(radius + (1 - radius) * direction ** 2)
+  share = .5 + .5 * jnp.sqrt(1 - radius) * direction / jnp.maximum(length, 1e-30)
+  return jnp.where(chance < p, share, 1.)
+
+
+EXACT, DRAWN = (flip, pad_crop), (rotate, affine, resized_crop, elastic)
+PIXELS, MIXED = (colour, grey, noise, cutout), (mixup, cutmix)
+RANGES = dict(p=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf), sigma=(.1, math.inf))  # else >= 0
+ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
+
+
+def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
+  """Returns augment(key, batch, offset=0) -> batch, to be called under jit.
+
+  `options` maps names of functions in this file to dicts of their keywords, to a bare value for
+  their first keyword, to True for their defaults, or to False, None or 0 to leave them out.
+
+  The batch has `image` (b h w c), uint8 or float in [0, 1], which becomes float32 in [0, 1], and
+  may have `label` (b ...), `label_map` and `objects` as ops/geometry.py describes them, each with a
+  leading b. All else passes. A batch without `image` is a dict of batches, such as
+  {'source': ..., 'target': ...}, each augmented with randomness of its own.
+
+  What happens to an image depends on the key and on offset + its index alone. With `offset` the
+  global index of a device's first image, splitting a batch over devices changes nothing, if the
+  parts are even: mixing pairs image 2i with 2i + 1, and only with one that `valid` (b) allows.
+  Mixing adds `label_mixed`, the partner's label, and `mix_weight` (b), the share of the own label.
+  With both mixup and cutmix a fair coin decides for each image.
+
+  Raises ConfigError for unknown names and keywords, wrong types and batches that do not fit.
+
+  >>> augment = make_augment(dict(flip=True, pad_crop=dict(pad=2)))
+  >>> batch = augment(jax.random.key(0), {'image': np.zeros((8, 28, 28, 1), np.uint8)})
+  >>> batch['image'].shape, batch['image'].dtype.name
+  ((8, 28, 28, 1), 'float32')
+  """
+  chosen = _parse(options)
+  def augment(key, batch, offset=0):
+    if 'image' not in batch:
+      if not batch or not all(isinstance(part, Mapping) for part in batch.values()):
+        raise ConfigError(f'augment: expected a batch with "image", got {sorted(batch)}')
+      return {name: augment(jax.random.fold_in(key, i), batch[name], offset)
+              for i, name in enumerate(sorted(batch))}  # sorted, as jit does with dicts
+    _check(batch, chosen)
+    example = {k: batch[k] for k in ('image', 'label_map', 'objects') if k in batch}
+    index = offset + jnp.arange(len(batch['image']))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+    example = jax.vmap(lambda key, one: _augment_one(key, one, chosen))(keys, example)
+    mixes = {f: chosen[f] for f in MIXED if f in chosen}
+    return _mix(keys, {**batch, **example}, mixes) if mixes else {**batch, **example}
+  return augment
+
+
+def _key_of(key, function):
+  """So that switching one augmentation on leaves what the others draw as it was."""
+  return jax.random.fold_in(key, list(ORDER.values()).index(function))
+
+
+def _augment_one(key, example, chosen):
+  for f in EXACT:
+    if f in chosen:
+      example = f(_key_of(key, f), example, **chosen[f])
+  example = {**example, 'image': to_float(example['image'])}
+  shape = size = example['image'].shape[:2]
+  if any(f in chosen for f in DRAWN):
+    matrix, field = jnp.eye(3), None
+    for f in (f for f in DRAWN if f in chosen):
+      size = sides(chosen[f].get('size'), size)
+      drawn = f(_key_of(key, f), size if f is elastic else shape, **chosen[f])
+      matrix, field = (matrix, drawn) if f is elastic else (warp.compose(matrix, drawn), field)
+    example = look(example, matrix, size, field)
+  for f in PIXELS:
+    if f in chosen:
+      example = f(_key_of(key, f), example, **chosen[f])
+  return example
+
+
+def _mix(keys, batch, mixes):
+  image = batch['image']
+  own = np.arange(len(image))
+  partner = np.minimum(own ^ 1, len(image) - 1)
+  if 'valid' in batch:
+    partner = jnp.where(batch['valid'][partner], partner, own)
+  results = [jax.vmap(lambda k, a, b, f=f: f(_key_of(k, f), a, b, **mixes[f]))(
+      keys, image, image[partner]) for f in mixes]
+  if len(results) == 2:
+    coin = jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, len(ORDER))) < .5)(keys)
+    results[0] = tuple(jnp.where(coin.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+                       for a, b in zip(*results, strict=True))
+  out = {**batch, 'image': results[0][0], 'mix_weight': results[0][1]}
+  return {**out, 'label_mixed': batch['label'][partner]} if 'label' in batch else out
+
+
+def _check(batch, chosen):
+  image = batch['image']
+  if image.ndim != 4 or not (image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)):
+    raise ConfigError('augment: expected images (b h w c) of uint8, or of float in [0, 1], '
+                      f'got {image.dtype} {image.shape}')
+  for f in MIXED:
+    for name in ('objects', 'label_map'):
+      if f in chosen and name in batch:
+        raise ConfigError(f'config.augment.{f.__name__}: mixes labels of whole images, '
+                          f'but this batch has "{name}"')
+
+
+def _parse(options):
+  """{function: keywords} in canonical order, from what a config says."""
+  chosen = {}
+  for name, value in options.items():
+    if name not in ORDER:
+      raise ConfigError(f'config.augment.{name}: no such augmentation; there are {", ".join(ORDER)}'
+                        f'{nearest(name, ORDER)}')
+    known = [p for p in inspect.signature(ORDER[name]).parameters.values()
+             if p.default is not p.empty]
+    if hasattr(value, 'items'):
+      value = dict(value.items())
+    elif value is True:
+      value = {}
+    else:
+      value = None if value is None or value is False or value == 0 else {known[0].name: value}
+    if value is not None:
+      chosen[ORDER[name]] = {k: _checked(name, k, v, known) for k, v in value.items()}
+  return chosen
+
+
+def _checked(name, key, value, known):
+  fields = {p.name: p for p in known}
+  if key not in fields:
+    raise ConfigError(f'config.augment.{name}.{key}: no such option; there are {", ".join(fields)}'
+                      f'{nearest(key, fields)}')
+  kind, default = fields[key].annotation, fields[key].default
+  value = tuple(value) if isinstance(value, list) else value
+  fits = isinstance(value, int | float if kind is float else kind)
+  fits &= isinstance(value, bool) == (kind is bool)
+  if fits and isinstance(value, tuple) and default:
+    fits = len(value) == len(default) and all(isinstance(v, int | float) for v in value)
+  if not fits:
+    raise ConfigError(f'config.augment.{name}.{key}: expected {getattr(kind, "__name__", kind)}, '
+                      f'such as {default!r}, got {value!r}')
+  low, high = RANGES.get(key, (0, math.inf))
+  if isinstance(value, int | float) and not low <= value <= high:
+    raise ConfigError(f'config.augment.{name}.{key}: expected a value in [{low}, {high}], '
+                      f'got {value!r}')
+  return value

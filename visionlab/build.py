@@ -1,0 +1,177 @@
+"""From a config to the things it names: the data's facts, the task, the optimiser."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.augment import make_augment
+from visionlab.config import (
+  ConfigError,
+  bind,
+  check_choice,
+  check_names,
+  experiment,
+  parse_steps,
+  resolve,
+)
+from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
+from visionlab.data.source import Info
+from visionlab.models import MODELS
+from visionlab.optim import Optimizer, complete, make_optimizer
+from visionlab.step import (
+  AXIS,
+  compile_jit,
+  compile_pmap,
+  data_mesh,
+  empty_tally,
+  init_state,
+  make_run,
+  make_step,
+)
+from visionlab.task import Task
+from visionlab.tasks import TASKS
+
+PRECISIONS = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
+
+
+@dataclass(frozen=True)
+class Facts:
+  """What of the data a task is built from; saved with a run, which then needs no data to reload.
+
+  Attributes:
+    info: of the source, or of the first where there are several.
+    example: one example's arrays, as shapes with a leading axis of 1.
+    examples: in an epoch.
+  """
+  info: Info
+  example: Any
+  examples: int
+
+  @classmethod
+  def of(cls, sources: Sources) -> 'Facts':
+    named = {name: source for name, (source, _) in parts(sources).items()}
+    for name, source in named.items():
+      if not len(source):
+        raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
+    first = {name: _spec(load(source, np.zeros(1, np.int64))) for name, source in named.items()}
+    return cls(next(iter(named.values())).info, first.get('', first), examples(sources))
+
+  def to_json(self) -> str:
+    example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
+    return json.dumps(dict(classes=self.info.classes, example=example, examples=self.examples),
+                      indent=2)
+
+  @classmethod
+  def from_json(cls, text: str) -> 'Facts':
+    saved = json.loads(text)
+
+    def spec(text):
+      dtype, *shape = text.split()
+      return jax.ShapeDtypeStruct(tuple(map(int, shape)), dtype)
+    return cls(Info(tuple(saved['classes'])), jax.tree.map(spec, saved['example']),
+               saved['examples'])
+
+
+def _spec(tree):
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Task:
+  """The task with its model. axis: the mapped axis under pmap, for BatchNorm's statistics."""
+  check_choice(config['precision'], PRECISIONS, 'config.precision')
+  options = dict(config['task'])
+  where = 'config.task'
+  if 'name' not in options:
+    raise ConfigError(f'{where}.name: missing; there are: {", ".join(TASKS)}')
+  model = dict(options.pop('model', {}))
+  if 'name' not in model:
+    raise ConfigError(f'{where}.model.name: missing; there are: {", ".join(MODELS)}')
+
+  def make_model(**given):
+    return bind(resolve(model['name'], MODELS, f'{where}.model.name'), model, f'{where}.model',
+                dtype=PRECISIONS[config['precision']], axis_name=axis, **given)
+  return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
+              make_model=make_model, info=facts.info, example=facts.example)
+
+
+def durations(config: Mapping, n: int):
+  """(total steps, a function that turns (duration, key) into steps), for epochs of n examples."""
+  to_steps = partial(parse_steps, batch=config['batch'], examples=n)
+  total = to_steps(config['steps'], 'config.steps')
+  return total, partial(to_steps, total=total)
+
+
+def build_optimizer(config: Mapping, total: int, steps) -> Optimizer:
+  options = dict(config['optim'])
+  if 'name' not in options:
+    raise ConfigError('config.optim.name: missing')
+  return bind(make_optimizer, options, 'config.optim', rule=options['name'], total=total,
+              steps=steps)
+
+
+def devices(parallel: Mapping) -> list:
+  """The devices config.parallel asks for; the batch is spread over them."""
+  check_names(parallel, ('mode', 'devices'), 'config.parallel')
+  check_choice(parallel['mode'], ('jit', 'pmap'), 'config.parallel.mode')
+  found, wanted = jax.devices(), parallel['devices']
+  if not 0 <= wanted <= len(found):
+    raise ConfigError(f'config.parallel.devices: {wanted} asked for, {len(found)} there (0: all)')
+  return found[:wanted or len(found)]
+
+
+@dataclass(frozen=True)
+class Job:
+  """All that a config names, built and compiled (at the first call)."""
+  facts: Facts
+  task: Task
+  optimizer: Optimizer
+  batches: Batches
+  mesh: Any
+  total: int
+  steps: Callable                # (duration, key) -> steps
+  run: Callable                  # (state, tally, data, n) -> (state, tally)
+  init: Callable                 # () -> a fresh state
+  empty: Callable                # (state) -> a tally of nothing
+
+
+def assemble(config: Mapping) -> Job:
+  """Builds what the config names; every mistake in it is found here, before anything is trained."""
+  check_names(config, inspect.signature(experiment).parameters, 'config')
+  check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
+  if config['accumulate'] < 1:
+    raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
+  mesh = data_mesh(devices(config['parallel']))
+  sources = open_sources(config['data'], config['split'])
+  facts = Facts.of(sources)
+  total, steps = durations(config, facts.examples)
+  optimizer = build_optimizer(config, total, steps)
+  task = build_task(config, facts)
+  hp = complete(config['hp'], optimizer.hyperparameters, task.hyperparameters())
+  mode = config['parallel']['mode']
+  batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,
+                 batch=config['batch'], seed=config['data_seed'], mesh=mesh, mode=mode, total=total,
+                 accumulate=config['accumulate'])
+
+  axis = AXIS if mode == 'pmap' else None
+  skip = config['on_nan'] == 'skip'
+  step = make_step(build_task(config, facts, axis=axis), optimizer, total=total, axis=axis,
+                   accumulate=config['accumulate'], skip_nonfinite=skip,
+                   augment=make_augment(config['augment']) if config['augment'] else None)
+  run = make_run(step, batches.feed, stop_on_nonfinite=config['on_nan'] == 'stop')
+  run = (compile_pmap(run, mesh, resident=batches.resident) if axis else compile_jit(run, mesh))
+  return Job(facts, task, optimizer, batches, mesh, total, steps, run,
+             init=lambda: init_state(task, optimizer, hp, config['seed'], facts.example, mesh),
+             empty=partial(empty_tally, task, batch=facts.example, skip_nonfinite=skip))
+
+
+def flops(task: Task, variables, example) -> float | None:
+  """Of one example's forward pass, as XLA counts them before it optimises; None if it does not."""
+  cost = jax.jit(task.predict).lower(variables, example).cost_analysis()
+  return cost.get('flops') if isinstance(cost, Mapping) else None

@@ -1,0 +1,231 @@
+"""Checkpoints: written by orbax in the background, verified when read, resumed in a fixed order.
+
+<workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
+(params, other collections, averaged params, hp), `optimizer` (its state) and `loop` (step, key).
+<workdir>/best/<step>/ is the same for the best step so far.
+"""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from absl import logging
+
+from visionlab.config import ConfigError, check_names
+from visionlab.optim import paths
+from visionlab.step import State
+
+ITEMS = {'model': ('params', 'collections', 'ema', 'hp'), 'optimizer': ('opt_state',),
+         'loop': ('step', 'key')}
+
+
+class Checkpoints:
+  """The checkpoints of a workdir, as config.checkpoint wants them.
+
+  `every` (a duration) and `minutes` say when; the last `keep` stay, and in another folder the best
+  by the metric `best`: 'test/accuracy', or '-test/loss' where smaller is better; '' for none.
+  """
+
+  def __init__(self, workdir: Path, options: Mapping, every: int):
+    check_names(options, ('every', 'minutes', 'keep', 'best'), 'config.checkpoint')
+    if options['keep'] < 1:
+      raise ConfigError(f'config.checkpoint.keep: must be at least 1, not {options["keep"]}')
+    best = options['best']
+    self.every, self.seconds, self.metric = every, options['minutes'] * 60, best.lstrip('-')
+    self.sign = -1 if best.startswith('-') else 1
+    self.last = _manager(workdir / 'checkpoints', options['keep'])
+    self.best = _manager(workdir / 'best', 1, best=True) if best else None
+    self.clock = time.monotonic()
+    step = self.best.latest_step() if best else None
+    self.record = None if step is None else self.best.metrics(step)['value']
+
+  def due(self, step: int) -> bool:
+    """Whether a checkpoint of this step is wanted, by the schedule or by the clock."""
+    late = time.monotonic() - self.clock > self.seconds
+    if jax.process_count() > 1:       # clocks differ, but saving is done together or not at all
+      late = False
+    return step > 0 and (step % self.every == 0 or late)
+
+  def save(self, state: State, step: int):
+    """Starts writing; returns once the arrays are copied. Does nothing if the step is there."""
+    self.clock = time.monotonic()
+    if step not in self.last.all_steps():
+      self.last.save(step, args=_to_save(state))
+
+  def consider(self, state: State, step: int, results: Mapping[str, Any]):
+    """Keeps `state` as the best if these results ('test/accuracy': ...) say so. An untrained
+    network is the best of nothing."""
+    if self.best is None or step == 0:
+      return
+    if self.metric not in results:
+      prefix = self.metric.split('/')[0] + '/'
+      if not any(k.startswith(prefix) for k in results):
+        return                            # another evaluation's results
+      check_names([self.metric], results, 'config.checkpoint.best')
+    value = self.sign * results[self.metric]
+    if (self.record is None or value > self.record) and step not in self.best.all_steps():
+      self.record = value
+      self.best.save(step, args=_to_save(state), metrics={'value': value})
+
+  def close(self):
+    """Waits for what is being written; raises what went wrong in the background."""
+    for manager in (self.last, self.best):
+      if manager is not None:
+        manager.wait_until_finished()
+        manager.close()
+
+
+def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
+  handlers = {k: ocp.StandardCheckpointHandler() for k in ITEMS}
+  return ocp.CheckpointManager(
+      folder.absolute(), item_handlers={**handlers, 'metrics': ocp.JsonCheckpointHandler()},
+      options=ocp.CheckpointManagerOptions(
+          max_to_keep=keep, best_fn=(lambda metrics: metrics['value']) if best else None))
+
+
+def _to_save(state: State):
+  items = {}
+  for item, fields in ITEMS.items():
+    tree = {f: getattr(state, f) for f in fields}
+    items[item] = ocp.args.StandardSave({**tree, 'fingerprint': fingerprint(tree)})
+  return ocp.args.Composite(**items)
+
+
+@jax.jit
+def fingerprint(tree) -> jax.Array:
+  """A checksum () uint32 of every bit of a tree. Any one changed bit changes it.
+
+  The file format notices truncation but not a flipped bit. Computed where the arrays are, sharded
+  or not, so that saving need not bring them to the host twice.
+  """
+  total = jnp.uint32(0)
+  for leaf in jax.tree.leaves(tree):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
+    if leaf.dtype == bool:
+      leaf = leaf.astype(jnp.uint8)
+    words = jax.lax.bitcast_convert_type(
+        leaf, {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[leaf.dtype.itemsize]).astype(jnp.uint32)
+    # Odd factors are invertible mod 2^32, so that no change of one word is lost in the sum.
+    place = jax.lax.iota(jnp.uint32, words.size).reshape(words.shape)
+    total = total * jnp.uint32(0x9e3779b1) + (words * (2 * place + 1)).sum(dtype=jnp.uint32)
+  return total
+
+
+def read(folder: Path, step: int, items: Sequence[str], like: State | None = None):
+  """The fields of some items of a checkpoint: name -> tree.
+
+  Args:
+    like: a state whose shapes, types and shardings they are to have; without one they come as they
+      were saved, on the first device, however many they were on.
+
+  Raises:
+    ValueError: it does not hold what its fingerprint says.
+    Exception: whatever orbax raises when it cannot be read.
+  """
+  if like is not None:
+    specs = {item: {f: jax.tree.map(_spec, getattr(like, f)) for f in ITEMS[item]}
+             for item in items}
+    here = jax.tree.leaves(like.params)[0].sharding
+  with contextlib.closing(_manager(folder, None)) as manager:
+    if like is None:
+      here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+      saved = manager.item_metadata(step)
+      specs = {item: {f: jax.tree.map(lambda x: _spec(x, here), saved[item][f])
+                      for f in ITEMS[item]} for item in items}
+    mark = jax.ShapeDtypeStruct((), jnp.uint32, sharding=here)
+    restored = manager.restore(step, args=ocp.args.Composite(**{
+        item: ocp.args.StandardRestore({**specs[item], 'fingerprint': mark}) for item in items}))
+  found = {}
+  for item in items:
+    fields = dict(restored[item])
+    if int(fields.pop('fingerprint')) != int(fingerprint(fields)):
+      raise ValueError(f'{item}: the data differ from what was written')
+    found |= fields
+  return found
+
+
+def _spec(x, sharding=None):
+  return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding or x.sharding)
+
+
+def steps_of(folder: Path) -> list[int]:
+  """The steps of the complete checkpoints in a folder, oldest first."""
+  if not folder.is_dir():
+    return []
+  return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and p.is_dir())
+
+
+def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, *,
+                set_aside: bool = False):
+  """(step, fields) of the newest checkpoint that can be read, or None where there is none at all.
+
+  A damaged one is named in a warning and passed over; with `set_aside` it is also moved to
+  <workdir>/damaged/, so that its step can be written again.
+
+  Raises:
+    ConfigError: there are checkpoints, and none can be read.
+  """
+  folder = workdir / 'checkpoints'
+  steps = steps_of(folder)
+  for step in reversed(steps):
+    try:
+      return step, read(folder, step, items, like)
+    except Exception as e:            # orbax has no one class for damage
+      logging.warning('checkpoint %s is damaged, trying the one before it: %s', folder / str(step),
+                      str(e).splitlines()[0][:200])
+      if set_aside and jax.process_index() == 0:
+        aside = workdir / 'damaged' / f'{step}-{time.time_ns()}'
+        aside.parent.mkdir(exist_ok=True)
+        (folder / str(step)).rename(aside)
+  if steps:
+    raise ConfigError(f'{folder}: none of the checkpoints {steps} can be read into this model')
+  return None
+
+
+def resume(workdir: Path, config, state: State) -> tuple[State, str]:
+  """The state to start from, and a line that says which: the workdir's own newest checkpoint, else
+  config.resume's, else the weights of config.init_from, else `state` as it is.
+
+  Raises:
+    ConfigError: config.resume or config.init_from holds no checkpoint that fits.
+  """
+  own = read_newest(workdir, tuple(ITEMS), state, set_aside=True)
+  if own:
+    return State(**own[1]), f'resumed from step {own[0]}'
+  if config.resume:
+    step, fields = _found(config.resume, 'resume', tuple(ITEMS), state)
+    return State(**fields), f'continued from {config.resume}, step {step}'
+  if config.init_from:
+    step, fields = _found(config.init_from, 'init_from', ('model',))
+    weights = fields['params'] if fields['ema'] is None else fields['ema']
+    loaded = dict(params=weights, collections=fields['collections'],
+                  ema=None if state.ema is None else weights)
+    return (dataclasses.replace(state, **{k: _placed(v, getattr(state, k))
+                                          for k, v in loaded.items()}),
+            f'weights of {config.init_from}, step {step}')
+  return state, 'started from scratch'
+
+
+def _found(folder: str, key: str, items: Sequence[str], like: State | None = None):
+  found = read_newest(Path(folder), items, like)
+  if found is None:
+    raise ConfigError(f'config.{key}: no checkpoint in {folder}')
+  return found
+
+
+def _placed(tree, like):
+  """`tree` on the devices of `like`, once their shapes are found to be the same."""
+  have, want = ({n: x.shape for n, x in zip(paths(t), jax.tree.leaves(t), strict=True)}
+                for t in (tree, like))
+  wrong = [f'{n}: {have.get(n, "absent")} there, {want.get(n, "absent")} here'
+           for n in sorted({*have, *want}) if have.get(n) != want.get(n)]
+  if wrong:
+    raise ConfigError('config.init_from: another model\n  ' + '\n  '.join(wrong))
+  return jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), tree, like)

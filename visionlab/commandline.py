@@ -1,0 +1,75 @@
+"""What the commands share: flags, the compilation cache, and errors without tracebacks."""
+
+import gc
+import logging as python_logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from visionlab.config import ConfigError, TrainingError, nearest
+
+
+def config_flag():
+  """--config=file.py[:argument], and --config.key=value for every key of it."""
+  config_flags.DEFINE_config_file('config', None, 'A config file, e.g. configs/digits_cnn.py or '
+                                  'configs/digits_cnn.py:smoke.', lock_config=True)
+  flags.mark_flag_as_required('config')
+
+
+def run(main: Callable):
+  """Runs a command; a user's mistake ends it with one clear message and no traceback."""
+  logging.set_verbosity(logging.WARNING)
+  python_logging.getLogger('jax').setLevel(python_logging.ERROR)
+  cache_compilations()
+  # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.
+  gc.set_threshold(100_000)
+  try:
+    app.run(guarded(main), flags_parser=_parse)
+  except KeyboardInterrupt:
+    sys.exit(130)
+
+
+def guarded(main: Callable) -> Callable:
+  def call(argv):
+    try:
+      main(argv)
+      gc.freeze()          # or Python would go through all of them once more before it exits
+    except (ConfigError, TrainingError, OSError) as e:
+      print(f'error: {e}', file=sys.stderr)
+      sys.exit(2 if isinstance(e, ConfigError) else 1)
+  return call
+
+
+def cache_compilations():
+  """Compiled programs are kept between runs, in $JAX_COMPILATION_CACHE_DIR or the user's cache."""
+  if not jax.config.jax_compilation_cache_dir:
+    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    jax.config.update('jax_compilation_cache_dir', str(Path(base) / 'visionlab' / 'xla'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', .1)
+
+
+def _parse(argv):
+  """Parses flags; what config_flags raises for a wrong file or override becomes a message."""
+  try:
+    for argument in argv[1:]:
+      if argument.startswith('--config='):
+        _check_file(argument.removeprefix('--config=').split(':')[0])
+    return flags.FLAGS(argv)
+  except KeyError as e:            # "Did you mean", which a KeyError would print in quotes
+    message = str(e.args[0]).replace("'", '').replace('\n', ': no such key of the config. ')
+    print(f'error: {message}', file=sys.stderr)
+  except (flags.Error, ConfigError, AttributeError, TypeError, ValueError) as e:
+    # A mistake found by the config file itself comes wrapped in a traceback.
+    print(f'error: {str(e).split("ConfigError: ")[-1].rstrip()}', file=sys.stderr)
+  sys.exit(2)
+
+
+def _check_file(path: str):
+  if not Path(path).is_file():
+    others = [str(p) for p in Path(path).parent.glob('*.py')]
+    raise ConfigError(f'--config={path}: no such file{nearest(path, others)}')

@@ -1,0 +1,127 @@
+"""Evaluation: a split measured by a task's evaluators and its loss, exactly, in one pass."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+from visionlab.config import ConfigError, check_names
+from visionlab.data.pipeline import eval_batches, open_sources, put
+from visionlab.metrics import Ratio
+from visionlab.step import State
+from visionlab.task import Evaluator, Results, Task
+
+
+def loss_evaluator(task: Task) -> Evaluator:
+  """The validation loss: its terms and the task's own metrics, each over the whole split."""
+  def update(variables, batch, hp):
+    # A fixed key: what a loss samples (anchors, masks) is the same at every evaluation.
+    terms, aux = task.loss(variables, batch, jax.random.key(0), hp, train=False)
+    weights = {k: hp.get(f'{k}_weight', 1.) for k in terms}
+    return dict(terms=terms, metrics=aux.metrics,
+                weights={k: Ratio(w, 1.) for k, w in weights.items()})
+
+  def finish(stats):
+    terms = {k: float(v.value) for k, v in stats['terms'].items()}
+    loss = sum(float(stats['weights'][k].value) * v for k, v in terms.items())
+    return dict(loss=loss, **terms, **{k: float(v.value) for k, v in stats['metrics'].items()})
+  return Evaluator(update, finish)
+
+
+def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
+  """evaluate(variables, hp, batches) -> results, compiled once for every split and call.
+
+  variables, hp: as the task's loss takes them. batches: this process's rows as host arrays.
+  """
+  evaluators = {'loss': loss_evaluator(task), **task.evaluators()}
+
+  def measure(sums, variables, hp, batch):
+    stats = {k: e.update(variables, batch, hp) for k, e in evaluators.items()}
+    new = {k: s for k, s in stats.items() if evaluators[k].kind == 'sum'}
+    if sums is not None:
+      new = jax.tree.map(lambda a, b: a + b, sums, new)
+    rows = {k: s for k, s in stats.items() if evaluators[k].kind == 'collect'}
+    return new, (rows, batch['valid'] if rows else None)
+
+  # Sums are added where they are; only what is collected comes to the host with each batch.
+  compiled = jax.jit(measure, donate_argnums=0, out_shardings=NamedSharding(mesh, P()))
+
+  def evaluate(variables, hp, batches: Iterable[Any]) -> Results:
+    sums, collected = None, []
+    for batch in batches:
+      batch = put(batch, mesh)
+      if sums is None:
+        form, _ = jax.eval_shape(measure, None, variables, hp, batch)
+        sums = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), form)
+      sums, (rows, valid) = compiled(sums, variables, hp, batch)
+      if rows:
+        keep = np.asarray(valid)
+        collected.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[keep], rows))
+    stats = jax.device_get(sums)
+    if collected:
+      stats |= jax.tree.map(lambda *x: np.concatenate(x), *collected)
+    return {k: v for name, e in evaluators.items() for k, v in e.finish(stats[name]).items()}
+  return evaluate
+
+
+class Evaluations:
+  """config.evals: name -> dict(split=, every=, batch=), each with its own schedule and split.
+
+  `every` is a duration, by default the whole training: once at the start and once at the end.
+  `batch` is by default the training batch, rounded up to divide over the devices.
+  """
+
+  def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable):
+    self.task, self.total, self.config = task, total, config
+    self.run, self.predict = compile_evaluation(task, mesh), jax.jit(task.predict)
+    self.sources, self.every, self.batch, self.results = {}, {}, {}, {}
+    for name, options in config['evals'].items():
+      where = f'config.evals.{name}'
+      check_names(options, ('split', 'every', 'batch'), where)
+      if 'split' not in options:
+        raise ConfigError(f'{where}.split: missing, e.g. "test"')
+      self.sources[name] = open_sources(config['data'], options['split'])
+      self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
+      self.batch[name] = -(-options.get('batch', config['batch']) // mesh.size) * mesh.size
+
+  def due(self, step: int) -> list[str]:
+    return [k for k, n in self.every.items() if step % n == 0 or step == self.total]
+
+  def batches(self, name: str):
+    return eval_batches(self.sources[name], self.batch[name], self.config['pipeline']['workers'])
+
+  def evaluate(self, name: str, state: State) -> Results:
+    """Measures the state, with its averaged weights where it has them."""
+    hp = {**state.hp, 'progress': state.step / self.total}
+    self.results[name] = self.run(state.variables, hp, self.batches(name))
+    return self.results[name]
+
+  def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
+    """The task's pictures of the first examples of every split that was measured."""
+    pictures = {}
+    for name, results in self.results.items():
+      batch, said = predictions(self.predict, state.variables, self.batches(name), limit)
+      pictures |= {f'{name}_{k}': v for k, v in self.task.figures(batch, said, results).items()}
+    return pictures
+
+
+def scalars(results: Results) -> dict[str, float]:
+  """The results that fit in a line."""
+  return {k: v for k, v in results.items() if isinstance(v, float)}
+
+
+def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):
+  """The first `limit` examples with what is predicted for them, on the host: (batch, predictions).
+
+  predict: compiled (variables, batch) -> dict of arrays. What is padding is left out.
+  """
+  seen = []
+  for batch in batches:
+    said = jax.device_get(predict(variables, batch))
+    keep = np.flatnonzero(batch['valid'])
+    seen.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[keep], (dict(batch), said)))
+    if sum(len(b['valid']) for b, _ in seen) >= limit:
+      break
+  return jax.tree.map(lambda *x: np.concatenate(x)[:limit], *seen)

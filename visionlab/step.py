@@ -1,0 +1,229 @@
+"""State, the one training step, and the three ways it is compiled: jit, pmap, swept.
+
+`make_step` gives a pure function of (state, batch). Under jit its reductions become collectives by
+XLA's own reckoning; under pmap it adds over the mapped axis itself; a sweep maps it over stacked
+states. What runs is a loop of it (`make_run`), so that a set which lives on the device is trained
+on for many steps in one dispatch.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+
+from visionlab.metrics import Ratio
+from visionlab.optim import Optimizer
+from visionlab.task import Task, Variables
+
+AXIS = 'data'
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+  """All that training carries; saving it is saving the run."""
+  step: jax.Array                    # () int32: updates made, and the index of the next batch
+  params: Any
+  collections: Variables             # the other variables, e.g. batch_stats
+  opt_state: Any
+  ema: Any                           # averaged params, or None
+  hp: Mapping[str, jax.Array]        # () float32 each
+  key: jax.Array                     # typed; folded with the step, never split and stored
+
+  @property
+  def variables(self) -> Variables:
+    """For evaluation: the averaged weights where there are any."""
+    return {'params': self.params if self.ema is None else self.ema, **self.collections}
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Tally:
+  """Metrics added up over the steps since the last log line, and the first step gone wrong."""
+  metrics: Mapping[str, Ratio]
+  bad_step: jax.Array                # () int32, -1: none
+  bad_values: Mapping[str, jax.Array]
+
+  def add(self, step: jax.Array, metrics: Mapping[str, Ratio]) -> 'Tally':
+    finite = jnp.isfinite(metrics['loss'].sum) & jnp.isfinite(metrics['grad_norm'].sum)
+    first = (self.bad_step < 0) & ~finite
+    return Tally(
+        {k: v + metrics[k] for k, v in self.metrics.items()},
+        jnp.where(first, step, self.bad_step),
+        {k: jnp.where(first, metrics[k].value, v) for k, v in self.bad_values.items()})
+
+
+def init_state(task: Task, optimizer: Optimizer, hp: Mapping[str, float], seed: int,
+               batch: Any, mesh: Mesh) -> State:
+  """A fresh state, on every device of the mesh. `batch` may be shapes only."""
+  def init(key, hp):
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch)
+    collections = dict(task.init(jax.random.fold_in(key, 0), zeros))
+    params = collections.pop('params')
+    ema = jax.tree.map(jnp.copy, params) if optimizer.ema else None
+    return State(jnp.int32(0), params, collections, optimizer.init(params), ema, hp,
+                 jax.random.fold_in(key, 1))
+  return jax.jit(init, out_shardings=NamedSharding(mesh, P()))(
+      jax.random.key(seed), {k: jnp.float32(v) for k, v in hp.items()})
+
+
+def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable | None = None,
+              accumulate: int = 1, axis: str | None = None, skip_nonfinite: bool = False):
+  """step(state, batch) -> (state, metrics), pure.
+
+  metrics holds `loss` (the weighted sum of the terms), every term, the task's own metrics,
+  `grad_norm` and `lr`, each as a Ratio over the whole batch.
+
+  Args:
+    total: steps of the whole training, of which hp['progress'] is the part done.
+    augment: (key, batch, index of the batch's first example) -> batch.
+    accumulate: microbatches. The loss is computed over all of them as one objective, so it is
+      exact where counts differ between them; only BatchNorm sees the microbatch.
+    axis: the mapped axis under pmap.
+    skip_nonfinite: an update whose loss or gradient is not finite is left out.
+  """
+  def over_devices(tree):
+    return tree if axis is None else lax.psum(tree, axis)
+
+  def step(state: State, batch):
+    key = jax.random.fold_in(state.key, state.step)
+    hp = {**state.hp, 'progress': state.step / total}
+    device = 0 if axis is None else lax.axis_index(axis)
+    examples = jax.tree.leaves(batch)[0].shape[0]
+    if augment is not None:
+      batch = augment(jax.random.fold_in(key, 0), batch, device * examples)
+    key = jax.random.fold_in(jax.random.fold_in(key, 1), device)     # dropout differs by device
+
+    def terms_of(params, collections, batch, key):
+      return task.loss({'params': params, **collections}, batch, key, hp, train=True)
+
+    def objective(params):
+      params = optimizer.freeze(params)
+      if accumulate == 1:
+        terms, aux = terms_of(params, state.collections, batch, key)
+        collections, watched = aux
+      else:
+        terms, watched, collections = _accumulated(terms_of, params, state.collections, batch, key,
+                                                   accumulate)
+      counts = {k: over_devices(lax.stop_gradient(t.count)) for k, t in terms.items()}
+      weighted = {k: state.hp.get(f'{k}_weight', 1.) * Ratio(t.sum, counts[k]).value
+                  for k, t in terms.items()}
+      return sum(weighted.values()), (terms, watched, collections)
+
+    (loss, (terms, watched, collections)), grads = jax.value_and_grad(
+        objective, has_aux=True)(state.params)
+    loss, terms, watched, grads = over_devices((loss, terms, watched, grads))
+    norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grads)))
+    params, opt_state = optimizer.update(grads, state.opt_state, state.params, hp, state.step)
+    ema = state.ema
+    if optimizer.ema:    # shorter at the start, or it would remember the initialisation
+      decay = jnp.minimum(hp['ema_decay'], (1 + state.step) / (10 + state.step))
+      ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, params)
+    new = dataclasses.replace(state, params=params, collections=collections, opt_state=opt_state,
+                              ema=ema)
+    if skip_nonfinite:
+      finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+      new = jax.tree.map(partial(jnp.where, finite), new, state)
+    scalars = dict(loss=loss, grad_norm=norm, lr=hp['lr'] * optimizer.schedule(state.step))
+    metrics = {**terms, **watched, **{k: Ratio(v, jnp.float32(1)) for k, v in scalars.items()}}
+    if skip_nonfinite:
+      metrics = jax.tree.map(lambda x: jnp.where(finite, x, 0), metrics)
+      metrics['skipped'] = Ratio(jnp.float32(~finite), jnp.float32(1))
+    return dataclasses.replace(new, step=state.step + 1), metrics
+
+  return step
+
+
+def _accumulated(terms_of, params, collections, batch, key, n):
+  """The terms over n microbatches, added; each is computed again in the backward pass.
+
+  Microbatch i is examples i, i + n, ...: a batch that is cut into contiguous parts over devices
+  stays so.
+  """
+  size = jax.tree.leaves(batch)[0].shape[0] // n
+  micro = jax.tree.map(lambda x: x.reshape(size, n, *x.shape[1:]).swapaxes(0, 1), batch)
+
+  def body(collections, xs):
+    i, batch = xs
+    terms, aux = jax.checkpoint(terms_of)(params, collections, batch, jax.random.fold_in(key, i))
+    return aux.collections, (terms, aux.metrics)
+  collections, stacked = lax.scan(body, collections, (jnp.arange(n), micro))
+  terms, watched = jax.tree.map(lambda x: x.sum(0), stacked)
+  return terms, watched, collections
+
+
+def make_run(step: Callable, feed: Callable | None, *, stop_on_nonfinite: bool = True):
+  """run(state, tally, data, n) -> (state, tally): n steps in one dispatch.
+
+  Args:
+    feed: (data, step) -> batch, traced. Without one `data` is a batch, and one step is made.
+    stop_on_nonfinite: ends the loop after the first step whose loss is not finite.
+  """
+  def advance(state, tally, batch):
+    new, metrics = step(state, batch)
+    return new, tally.add(state.step, metrics)
+
+  def run(state, tally, data, n):
+    if feed is None:
+      return advance(state, tally, data)
+
+    def more(carry):
+      i, _, tally = carry
+      return (i < n) & (tally.bad_step < 0) if stop_on_nonfinite else i < n
+
+    def body(carry):
+      i, state, tally = carry
+      return (i + 1, *advance(state, tally, feed(data, state.step)))
+    return lax.while_loop(more, body, (jnp.int32(0), state, tally))[1:]
+
+  return run
+
+
+def empty_tally(task: Task, state: State, batch: Any, *, skip_nonfinite: bool = False) -> Tally:
+  """A tally of nothing, in the form of what `make_step`'s step reports, where the state is."""
+  hp = {**state.hp, 'progress': state.hp['lr']}
+  terms, aux = jax.eval_shape(partial(task.loss, train=True), state.variables, batch, state.key, hp)
+  names = [*terms, *aux.metrics, 'loss', 'grad_norm', 'lr'] + ['skipped'] * skip_nonfinite
+  tally = Tally({k: Ratio(np.float32(0), np.float32(0)) for k in names}, np.int32(-1),
+                {k: np.float32(0) for k in names})
+  # Placed as `run` returns it, or the second call of `run` would be compiled anew.
+  return jax.device_put(tally, state.step.sharding)
+
+
+def data_mesh(devices: list) -> Mesh:
+  """The one-dimensional mesh of data parallelism. Its axis is Auto: newer jax would make it
+  Explicit, under which an ordinary gather is refused."""
+  return jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+
+
+def compile_jit(run: Callable, mesh: Mesh) -> Callable:
+  """Data parallel over the mesh, collectives by XLA. The state is donated."""
+  everywhere = NamedSharding(mesh, P())
+  return jax.jit(run, donate_argnums=0, out_shardings=(everywhere, everywhere))
+
+
+def compile_pmap(run: Callable, mesh: Mesh, *, resident: bool) -> Callable:
+  """Data parallel by pmap. A streamed batch has a leading device axis; a resident set has none."""
+  mapped = jax.pmap(run, AXIS, in_axes=(None, None, None if resident else 0, 0), out_axes=None,
+                    devices=list(mesh.devices.flat), donate_argnums=0)
+  local = mesh.size // jax.process_count()
+  # Something has to be mapped over, and with a resident set there is nothing else.
+  return lambda state, tally, data, n: mapped(state, tally, data, np.full(local, n, np.int32))
+
+
+def compile_swept(run: Callable, mesh: Mesh) -> Callable:
+  """Trains many settings in one program: every leaf of state and tally has a leading member axis,
+  cut over the mesh. `run` must not stop on what is not finite: a diverging member goes on alone.
+
+  shard_map outside, vmap inside: jit(vmap) alone, on sharded states, adds all-gathers.
+  """
+  member = P(mesh.axis_names[0])
+  mapped = jax.vmap(run, in_axes=(0, 0, None, None))
+  return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=(member, member, P(), P()),
+                               out_specs=member, check_vma=False), donate_argnums=0)

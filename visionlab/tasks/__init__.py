@@ -1,0 +1,6 @@
+"""Tasks by the name a config gives them: functions from a config's options to a task."""
+
+TASKS: dict[str, str] = {
+    'classify': 'visionlab.tasks.classify:classify',
+    'regress': 'visionlab.tasks.regress:regress',
+}

@@ -1,0 +1,187 @@
+"""Image classification: one label an image (softmax) or any number of them (sigmoid)."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab import figures
+from visionlab.config import ConfigError, check_choice
+from visionlab.data.source import Info
+from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
+from visionlab.ops.image import standardise
+from visionlab.task import Aux, Evaluator
+
+
+@dataclasses.dataclass(frozen=True)
+class Classify:
+  """batch: `image` (b h w c), `label` (b,) int, or (b k) soft or multi-hot, `valid` (b,);
+  `label_mixed` and `mix_weight` where mixup or cutmix made them.
+
+  predict: `logits`, `probabilities` (b k), `prediction` (b,).
+  """
+  model: Any
+  classes: tuple[str, ...]
+  head: str
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+
+  def hyperparameters(self):
+    return dict(label_smoothing=0.)
+
+  def init(self, key, batch):
+    return self.model.init(key, standardise(batch['image'], self.mean, self.std), train=False)
+
+  def logits(self, variables, batch, key=None, *, train=False):
+    """(b k) float32, and the collections after this batch."""
+    x = standardise(batch['image'], self.mean, self.std)
+    mutable = [k for k in variables if k != 'params'] if train else False
+    rngs = {'dropout': key} if train else None
+    out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
+    logits, updated = out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+    return logits.astype(jnp.float32), updated
+
+  def loss(self, variables, batch, key, hp, *, train):
+    logits, collections = self.logits(variables, batch, key, train=train)
+    smoothing = hp['label_smoothing'] if train else 0.
+    losses = self._losses(logits, batch['label'], smoothing)
+    if 'label_mixed' in batch:
+      own = batch['mix_weight']
+      losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
+    correct = self._correct(logits, batch['label'])
+    return ({'cross_entropy': Ratio.of(losses, batch['valid'])},
+            Aux(collections, {'accuracy': Ratio.of(correct, batch['valid'])}))
+
+  def predict(self, variables, batch):
+    logits, _ = self.logits(variables, batch)
+    if self.head == 'sigmoid':
+      return dict(logits=logits, probabilities=jax.nn.sigmoid(logits), prediction=logits > 0)
+    return dict(logits=logits, probabilities=jax.nn.softmax(logits), prediction=logits.argmax(-1))
+
+  def evaluators(self):
+    if self.head == 'sigmoid':
+      return {'labels': Evaluator(self._label_counts, self._finish_labels)}
+    return {'classes': Evaluator(self._class_counts, self._finish_classes)}
+
+  def figures(self, batch, predictions, results):
+    if self.head == 'sigmoid':
+      return {}
+    label, predicted = _hard(batch['label']), predictions['prediction']
+    confidence = predictions['probabilities'].max(-1)
+    own = np.take_along_axis(predictions['probabilities'], label[:, None], -1)[:, 0]
+    wrong = predicted != label
+
+    def sheet(chosen, title):
+      captions = [f'{self.classes[predicted[i]]} {confidence[i]:.0%}' + (
+          f'\n(true {self.classes[label[i]]})' if wrong[i] else '') for i in chosen]
+      return figures.image_grid(batch['image'][chosen], captions, ~wrong[chosen], title)
+    order = np.argsort(own)
+    worst = order[wrong[order]][:24]
+    pictures = {'samples': sheet(np.arange(min(24, len(label))), 'Predictions')}
+    if len(worst):
+      pictures['most_confused'] = sheet(worst, 'Most confident mistakes')
+    if 'confusion' in results:
+      pictures['confusion'] = figures.confusion_matrix(results['confusion'], self.classes)
+    return pictures
+
+  def averaged(self, members, views):
+    """A task whose probabilities are the mean over `members` and over `views(image)`, a list of
+    pictures of one image; its variables are {'params': [each member's variables]}."""
+    def log_mean(variables, batch):
+      each = [task.predict(member, {'image': view})['probabilities']
+              for task, member in zip(members, variables, strict=True)
+              for view in views(batch['image'])]
+      p = jnp.clip(sum(each) / len(each), 1e-12, 1 - 1e-7)
+      return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
+    return Averaged(None, self.classes, self.head, (), (), log_mean)
+
+  def _losses(self, logits, label, smoothing):
+    """Cross-entropy (b,) against targets smoothed towards uniform (Szegedy et al. 2016, sec. 7),
+    or for sigmoid the sum over classes, smoothed towards one half."""
+    if self.head == 'sigmoid':
+      target = _one_hot(label, len(self.classes)) * (1 - smoothing) + .5 * smoothing
+      return -(target * jax.nn.log_sigmoid(logits)
+               + (1 - target) * jax.nn.log_sigmoid(-logits)).sum(-1)
+    log_p = jax.nn.log_softmax(logits)
+    if label.ndim == 1:
+      own = jnp.take_along_axis(log_p, label[:, None], -1)[:, 0]
+    else:
+      own = (label * log_p).sum(-1)
+    return -(1 - smoothing) * own - smoothing * log_p.mean(-1)
+
+  def _correct(self, logits, label):
+    if self.head == 'sigmoid':
+      return ((logits > 0) == (_one_hot(label, len(self.classes)) > .5)).mean(-1)
+    return topk_correct(logits, _hard(label), 1)
+
+  def _class_counts(self, variables, batch, hp):
+    logits, _ = self.logits(variables, batch)
+    label, valid = _hard(batch['label']), batch['valid']
+    probabilities = jax.nn.softmax(logits)
+    correct = topk_correct(logits, label, 1)
+    return dict(
+        top1=Ratio.of(correct, valid), top5=Ratio.of(topk_correct(logits, label, 5), valid),
+        confusion=confusion(label, logits.argmax(-1), len(self.classes), valid),
+        bins=calibration_bins(probabilities.max(-1), correct, valid))
+
+  def _finish_classes(self, stats):
+    counts = np.asarray(stats['confusion'], np.float64)
+    seen = counts.sum(1)
+    per_class = np.diag(counts) / np.maximum(seen, 1)
+    results = dict(accuracy=float(stats['top1'].value),
+                   top1_error=1 - float(stats['top1'].value),
+                   mean_class_accuracy=float(per_class[seen > 0].mean()) if seen.any() else 0.,
+                   calibration_error=calibration_error(stats['bins']),
+                   confusion=counts.astype(int), class_accuracy=per_class)
+    if len(self.classes) > 5:
+      results['top5_error'] = 1 - float(stats['top5'].value)
+    return results
+
+  def _label_counts(self, variables, batch, hp):
+    logits, _ = self.logits(variables, batch)
+    true = _one_hot(batch['label'], len(self.classes)) > .5
+    said, valid = logits > 0, batch['valid'][:, None]
+    return dict(both=(valid & true & said).sum(0), true=(valid & true).sum(0),
+                said=(valid & said).sum(0), right=Ratio.of(true == said, batch['valid']),
+                exact=Ratio.of((true == said).all(-1), batch['valid']))
+
+  def _finish_labels(self, stats):
+    both, true, said = (np.asarray(stats[k], np.float64) for k in ('both', 'true', 'said'))
+    return dict(accuracy=float(stats['right'].value), exact_match=float(stats['exact'].value),
+                mean_f1=float((2 * both / np.maximum(true + said, 1)).mean()),
+                recall=both / np.maximum(true, 1), precision=both / np.maximum(said, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Averaged(Classify):
+  """What `Classify.averaged` gives; it is evaluated, not trained."""
+  log_mean: Callable
+
+  def logits(self, variables, batch, key=None, *, train=False):
+    return self.log_mean(variables['params'], batch), {}
+
+
+def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
+             mean: tuple = (), std: tuple = ()) -> Classify:
+  """The classification task of a config.
+
+  Args:
+    head: 'softmax', or 'sigmoid' where an image may have any number of labels.
+    mean, std: by channel, in units of [0, 1], of what the network is given.
+  """
+  check_choice(head, ('softmax', 'sigmoid'), 'config.task.head')
+  if not info.classes:
+    raise ConfigError('config.task: classify needs classes, but this source has continuous targets;'
+                      ' use name="regress"')
+  return Classify(make_model(classes=len(info.classes)), info.classes, head, mean, std)
+
+
+def _hard(label):
+  return label if label.ndim == 1 else label.argmax(-1)
+
+
+def _one_hot(label, classes: int):
+  return jax.nn.one_hot(label, classes) if label.ndim == 1 else label

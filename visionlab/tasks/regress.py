@@ -1,0 +1,127 @@
+"""Regression of continuous targets from images."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab import figures
+from visionlab.config import ConfigError, check_choice
+from visionlab.metrics import Ratio
+from visionlab.ops.image import standardise
+from visionlab.task import Aux, Evaluator
+
+
+@dataclasses.dataclass(frozen=True)
+class Regress:
+  """batch: `image` (b h w c), `valid` (b,), and under `target` numbers (b,) or (b d).
+
+  predict: `prediction` (b d), in the target's own units.
+  """
+  model: Any
+  target: str
+  distance: str
+  target_mean: float
+  target_std: float
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+
+  def hyperparameters(self):
+    return dict(huber_delta=1.) if self.distance == 'huber' else {}
+
+  def init(self, key, batch):
+    return self.model.init(key, standardise(batch['image'], self.mean, self.std), train=False)
+
+  def outputs(self, variables, batch, key=None, *, train=False):
+    """(b d) in units of target_std from target_mean, and the collections after this batch."""
+    x = standardise(batch['image'], self.mean, self.std)
+    mutable = [k for k in variables if k != 'params'] if train else False
+    rngs = {'dropout': key} if train else None
+    out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
+    return out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+
+  def loss(self, variables, batch, key, hp, *, train):
+    outputs, collections = self.outputs(variables, batch, key, train=train)
+    target = (_columns(batch[self.target]) - self.target_mean) / self.target_std
+    # Masked before it is squared: 0 times the gradient of NaN would be NaN.
+    error = jnp.where(batch['valid'][:, None], outputs - target, 0)
+    size = jnp.abs(error)
+    if self.distance == 'l2':
+      losses = size ** 2
+    elif self.distance == 'l1':
+      losses = size
+    else:                  # Huber 1964: quadratic up to delta, then linear
+      delta = hp['huber_delta']
+      losses = jnp.where(size < delta, .5 * size ** 2, delta * (size - .5 * delta))
+    return {self.distance: Ratio.of(losses, batch['valid'])}, Aux(collections, {})
+
+  def predict(self, variables, batch):
+    outputs, _ = self.outputs(variables, batch)
+    return dict(prediction=outputs * self.target_std + self.target_mean)
+
+  def averaged(self, members, views):
+    """A task that predicts the mean of `members` over `views(image)`, a list of pictures of one
+    image; its variables are {'params': [each member's variables]}."""
+    def mean(variables, batch):
+      each = [task.predict(member, {'image': view})['prediction']
+              for task, member in zip(members, variables, strict=True)
+              for view in views(batch['image'])]
+      return (sum(each) / len(each) - self.target_mean) / self.target_std
+    return Averaged(None, self.target, self.distance, self.target_mean, self.target_std, (), (),
+                    mean)
+
+  def evaluators(self):
+    def update(variables, batch, hp):
+      return dict(prediction=self.predict(variables, batch)['prediction'],
+                  target=_columns(batch[self.target]))
+    return {'regression': Evaluator(update, _finish, kind='collect')}
+
+  def figures(self, batch, predictions, results):
+    target = np.asarray(_columns(batch[self.target]))
+    captions = [f'{p[0]:.3g}\n(true {t[0]:.3g})'
+                for p, t in zip(predictions['prediction'], target, strict=True)][:24]
+    return {'samples': figures.image_grid(batch['image'][:24], captions, None, 'Predictions'),
+            'scatter': figures.scatter(target, predictions['prediction'])}
+
+
+@dataclasses.dataclass(frozen=True)
+class Averaged(Regress):
+  """What `Regress.averaged` gives; it is evaluated, not trained."""
+  average: Callable
+
+  def outputs(self, variables, batch, key=None, *, train=False):
+    return self.average(variables['params'], batch), {}
+
+
+def regress(*, make_model: Callable, example: Mapping, target: str = 'target', distance: str = 'l2',
+            target_mean: float = 0., target_std: float = 1., mean: tuple = (),
+            std: tuple = ()) -> Regress:
+  """The regression task of a config.
+
+  Args:
+    target: the batch's entry to predict; `label` serves too.
+    distance: 'l2', 'l1' or 'huber' (with hp.huber_delta), on standardised targets.
+    target_mean, target_std: what targets are standardised by.
+    mean, std: of images, by channel, in units of [0, 1].
+  """
+  check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
+  check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')
+  if target_std <= 0:
+    raise ConfigError(f'config.task.target_std: must be above 0, not {target_std}')
+  outputs = int(np.prod(example[target].shape[1:]))
+  return Regress(make_model(classes=outputs), target, distance, target_mean, target_std, mean, std)
+
+
+def _columns(target):
+  return target.reshape(len(target), -1).astype(np.float32)
+
+
+def _finish(stats):
+  """r2 of several outputs is that of their joint variance (scikit-learn's 'variance_weighted')."""
+  prediction, target = (np.asarray(stats[k], np.float64) for k in ('prediction', 'target'))
+  error = prediction - target
+  total = ((target - target.mean(0)) ** 2).sum()
+  return dict(rmse=float(np.sqrt((error ** 2).mean())), mae=float(np.abs(error).mean()),
+              r2=float(1 - (error ** 2).sum() / total) if total > 0 else 0.)
