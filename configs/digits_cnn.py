@@ -13,7 +13,7 @@ def get_config(variant=''):
       batch=32 if smoke else 128,
       data=dict(name='digits'),
       augment=dict(affine=dict(degrees=10., translate=.12, scale=(.9, 1.1), shear=8.)),
-      task=dict(name='classify', model=dict(name='cnn')),
+      task=dict(name='classify', model=dict(name='cnn', dropout=.5)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=1e-2, label_smoothing=.1),
       evals=dict(test=dict(split='test', every='25%', batch=360)),

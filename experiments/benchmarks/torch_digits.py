@@ -72,6 +72,7 @@ def evaluate(model, loader: DataLoader, device) -> dict[str, float]:
 def main(workdir: Path, variant: str = '') -> None:
   c = get_config(variant)
   if ((set(c.augment), c.optim.name, c.optim.schedule.name) != ({'affine'}, 'adamw', 'cosine')
+      or not set(c.task.model) <= {'name', 'dropout'}
       or not set(c.hp) <= {'lr', 'weight_decay', 'label_smoothing'}):
     raise SystemExit('torch_digits: configs/digits_cnn.py has come to differ from this script')
   train, test = dataset('train'), dataset('test')
@@ -84,7 +85,7 @@ def main(workdir: Path, variant: str = '') -> None:
 
   torch.manual_seed(c.seed)
   device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-  model = cnn(channels=1, side=8).to(device)
+  model = cnn(channels=1, side=8, dropout=c.task.model.dropout).to(device)
   kernels = [p for p in model.parameters() if p.ndim > 1]
   rest = [p for p in model.parameters() if p.ndim == 1]
   optimizer = torch.optim.AdamW([dict(params=kernels, weight_decay=c.hp.weight_decay),

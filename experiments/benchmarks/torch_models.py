@@ -4,12 +4,13 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def cnn(channels: int, side: int, classes: int = 10) -> nn.Sequential:
+def cnn(channels: int, side: int, dropout: float = 0., classes: int = 10) -> nn.Sequential:
   """`visionlab.models.cnn.CNN` with its default sizes, for square images of `side` pixels."""
   return nn.Sequential(
       nn.Conv2d(channels, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
       nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-      nn.Flatten(), nn.Linear(64 * (side // 4) ** 2, 1024), nn.ReLU(), nn.Linear(1024, classes))
+      nn.Flatten(), nn.Linear(64 * (side // 4) ** 2, 1024), nn.ReLU(), nn.Dropout(dropout),
+      nn.Linear(1024, classes))
 
 
 class Block(nn.Module):
