@@ -268,6 +268,17 @@ def test_an_unwritable_workdir_is_one_clear_error(tmp_path):
     train(config(steps=5), tmp_path / 'file' / 'run')
 
 
+def test_a_full_disk_is_one_clear_error_and_the_run_goes_on_later(tmp_path, monkeypatch):
+  with monkeypatch.context() as patch:
+    usage, free = checkpoint.shutil.disk_usage, iter([10**9])          # enough once
+    patch.setattr(checkpoint.shutil, 'disk_usage',
+                  lambda path: usage(path)._replace(free=next(free, 100)))
+    with pytest.raises(OSError, match=r'takes 0.0 MB, and 0.0 MB are free'):
+      train(config(), tmp_path)
+  assert checkpoint.steps_of(tmp_path / 'checkpoints') == [5]
+  assert int(train(config(), tmp_path).step) == 20
+
+
 def test_log_line_counts():
   """What the design promises of its own size."""
   root = Path(train_module.__file__).parent

@@ -7,6 +7,7 @@
 
 import contextlib
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,8 @@ class Checkpoints:
     """Starts writing; returns once the arrays are copied. Does nothing if the step is there."""
     self.clock = time.monotonic()
     if step not in self.last.all_steps():
-      self.last.save(step, args=_to_save(state))
+      with _writing(self.last, state):
+        self.last.save(step, args=_to_save(state))
 
   def consider(self, state: State, step: int, results: Mapping[str, Any]):
     """Keeps `state` as the best if these results ('test/accuracy': ...) say so. An untrained
@@ -71,14 +73,16 @@ class Checkpoints:
     value = self.sign * results[self.metric]
     if (self.record is None or value > self.record) and step not in self.best.all_steps():
       self.record = value
-      self.best.save(step, args=_to_save(state), metrics={'value': value})
+      with _writing(self.best, state):
+        self.best.save(step, args=_to_save(state), metrics={'value': value})
 
   def close(self):
     """Waits for what is being written; raises what went wrong in the background."""
     for manager in (self.last, self.best):
       if manager is not None:
-        manager.wait_until_finished()
-        manager.close()
+        with _writing(manager):
+          manager.wait_until_finished()
+          manager.close()
 
 
 def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
@@ -87,6 +91,22 @@ def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.Checkpoi
       folder.absolute(), item_handlers={**handlers, 'metrics': ocp.JsonCheckpointHandler()},
       options=ocp.CheckpointManagerOptions(
           max_to_keep=keep, best_fn=(lambda metrics: metrics['value']) if best else None))
+
+
+@contextlib.contextmanager
+def _writing(manager: ocp.CheckpointManager, state: State | None = None):
+  """An OSError where there is no room for `state`, or for whatever orbax makes of a disk that is
+  full or gone, perhaps one save later."""
+  needed = sum(x.nbytes for x in jax.tree.leaves(state))
+  free = shutil.disk_usage(manager.directory).free
+  if free < needed:
+    raise OSError(f'cannot write a checkpoint in {manager.directory}: it takes '
+                  f'{needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free')
+  try:
+    yield
+  except Exception as e:
+    lines = str(e).splitlines() or [type(e).__name__]
+    raise OSError(f'cannot write a checkpoint in {manager.directory}: {lines[0][:300]}') from e
 
 
 def _to_save(state: State):

@@ -24,6 +24,8 @@ def config_flag():
 def run(main: Callable):
   """Runs a command; a user's mistake ends it with one clear message and no traceback."""
   logging.set_verbosity(logging.WARNING)
+  # What goes wrong in orbax's threads is raised, and said once, where training waits for them.
+  logging.get_absl_handler().addFilter(lambda record: 'orbax' not in record.pathname)
   python_logging.getLogger('jax').setLevel(python_logging.ERROR)
   cache_compilations()
   # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.
@@ -41,7 +43,11 @@ def guarded(main: Callable) -> Callable:
       gc.freeze()          # or Python would go through all of them once more before it exits
     except (ConfigError, TrainingError, OSError) as e:
       print(f'error: {e}', file=sys.stderr)
-      sys.exit(2 if isinstance(e, ConfigError) else 1)
+      code = 2 if isinstance(e, ConfigError) else 1
+    else:
+      return
+    gc.collect()           # what a failed save left would complain when Python has half gone
+    sys.exit(code)
   return call
 
 

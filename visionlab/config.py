@@ -60,7 +60,7 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     pipeline: `resident` ('auto', 'always', 'never': whether the whole set is kept on the device),
       `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, batch=).
+    evals: name -> dict(split=, every=, batch=, data=): see `visionlab.evals.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are).

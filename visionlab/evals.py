@@ -46,7 +46,8 @@ def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
     return new, (rows, batch['valid'] if rows else None)
 
   # Sums are added where they are; only what is collected comes to the host with each batch.
-  compiled = jax.jit(measure, donate_argnums=0, out_shardings=NamedSharding(mesh, P()))
+  everywhere = NamedSharding(mesh, P())
+  compiled = jax.jit(measure, donate_argnums=0, out_shardings=everywhere)
 
   def evaluate(variables, hp, batches: Iterable[Any]) -> Results:
     sums, collected = None, []
@@ -55,6 +56,7 @@ def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
       if sums is None:
         form, _ = jax.eval_shape(measure, None, variables, hp, batch)
         sums = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), form)
+        sums = jax.device_put(sums, everywhere)        # as they come back: one program, not two
       sums, (rows, valid) = compiled(sums, variables, hp, batch)
       if rows:
         keep = np.asarray(valid)
@@ -67,8 +69,9 @@ def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, batch=), each with its own schedule and split.
+  """config.evals: name -> dict(split=, every=, batch=, data=), each with a schedule of its own.
 
+  `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
   `batch` is by default the training batch, rounded up to divide over the devices.
   """
@@ -79,10 +82,12 @@ class Evaluations:
     self.sources, self.every, self.batch, self.results = {}, {}, {}, {}
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
-      check_names(options, ('split', 'every', 'batch'), where)
+      check_names(options, ('split', 'every', 'batch', 'data'), where)
       if 'split' not in options:
         raise ConfigError(f'{where}.split: missing, e.g. "test"')
-      self.sources[name] = open_sources(config['data'], options['split'])
+      self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
+                            if 'data' in options else
+                            open_sources(config['data'], options['split']))
       self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
       self.batch[name] = -(-options.get('batch', config['batch']) // mesh.size) * mesh.size
 
@@ -101,8 +106,9 @@ class Evaluations:
   def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
     """The task's pictures of the first examples of every split that was measured."""
     pictures = {}
+    variables = jax.tree.map(lambda x: x.addressable_data(0), state.variables)
     for name, results in self.results.items():
-      batch, said = predictions(self.predict, state.variables, self.batches(name), limit)
+      batch, said = predictions(self.predict, variables, self.batches(name), limit)
       pictures |= {f'{name}_{k}': v for k, v in self.task.figures(batch, said, results).items()}
     return pictures
 
