@@ -24,5 +24,5 @@ def get_config(variant='50'):
       optim=dict(name='sgd', nesterov=True,
                  schedule=dict(name='steps', at=('33.3%', '66.7%', '88.9%'), warmup='5.6%')),
       hp=dict(lr=.1, momentum=.9, weight_decay=1e-4),
-      evals=dict(val=dict(split='test' if smoke else 'val', every='5%')),
+      evals=dict(val=dict(split='test' if smoke else 'val', every='50%' if smoke else '5%')),
       checkpoint=dict(best='val/accuracy'))

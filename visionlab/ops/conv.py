@@ -213,7 +213,8 @@ def _vary_alike(*operands):
   # Before jax 0.10 the type was flatter.
   varying = [t.vma if hasattr(t, 'vma') else t.manual_axis_type.varying for t in types]
   union = frozenset().union(*varying)
-  return [lax.pcast(a, tuple(union - own), to='varying') if union - own else a
+  mark = partial(lax.pcast, to='varying') if hasattr(lax, 'pcast') else lax.pvary     # jax 0.8
+  return [mark(a, tuple(union - own)) if union - own else a
           for a, own in zip(operands, varying, strict=True)]
 
 
