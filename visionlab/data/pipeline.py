@@ -178,7 +178,11 @@ def prefetched(load_one, start: int, stop: int, workers: int, ahead: int) -> Ite
   if workers:
     dataset = dataset.mp_prefetch(grain.multiprocessing.MultiprocessingOptions(
         num_workers=workers, per_worker_buffer_size=max(ahead, 1)))
-  return iter(dataset)
+  iterator = iter(dataset)
+  try:
+    yield from iterator
+  finally:
+    iterator.close()                    # ends the workers and frees what they had in store
 
 
 def _on_device(iterator: Iterator, to_device, ahead: int) -> Iterator:
