@@ -1,5 +1,6 @@
 """The loop as its users meet it: runs, resumes, stops, and leaves what it promises."""
 
+import gc
 import json
 import os
 import random
@@ -115,6 +116,20 @@ def test_sigterm_saves_and_exits_cleanly(tmp_path):
   assert load(tmp_path).step == step
 
 
+@pytest.fixture
+def failed_restores():
+  """For tests whose restores fail: what orbax's coroutines then leave behind is collected within
+  the test, where its complaints are let pass, and not in whichever test comes after."""
+  yield
+  gc.collect()
+
+
+def failing(test):
+  test = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')(test)
+  return pytest.mark.usefixtures('failed_restores')(test)
+
+
+@failing
 @pytest.mark.parametrize('damage', ['truncated', 'flipped', 'removed'])
 def test_a_damaged_newest_checkpoint_falls_back(tmp_path, damage, caplog):
   settings = config()
@@ -136,14 +151,28 @@ def test_a_damaged_newest_checkpoint_falls_back(tmp_path, damage, caplog):
   assert load(tmp_path).step == 20
 
 
+@failing
 def test_no_readable_checkpoint_is_an_error_and_not_a_fresh_start(tmp_path):
   settings = config(checkpoint=dict(every='20', keep=1))
   train(settings, tmp_path)
   for path in (tmp_path / 'checkpoints' / '20' / 'model').rglob('*'):
     if path.is_file():
       path.write_bytes(b'')
+  for _ in range(2):             # nor at the second try
+    with pytest.raises(ConfigError, match='none of the checkpoints'):
+      train(settings, tmp_path)
+
+
+@failing
+def test_a_config_that_cannot_go_on_leaves_the_run_as_it_was(tmp_path):
+  first = train(config(steps=10), tmp_path)
   with pytest.raises(ConfigError, match='none of the checkpoints'):
-    train(settings, tmp_path)
+    train(config(steps=10, model=dict(norm=False)), tmp_path, change_config=True)
+  assert equal(first, train(config(steps=10), tmp_path))
+
+  with pytest.raises(ConfigError, match='no checkpoint in'):
+    train(config(steps=5, init_from=str(tmp_path / 'nowhere')), tmp_path / 'new')
+  assert int(train(config(steps=5), tmp_path / 'new').step) == 5
 
 
 def test_another_config_is_refused_with_a_diff(tmp_path):

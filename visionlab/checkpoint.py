@@ -187,23 +187,27 @@ def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, 
   """(step, fields) of the newest checkpoint that can be read, or None where there is none at all.
 
   A damaged one is named in a warning and passed over; with `set_aside` it is also moved to
-  <workdir>/damaged/, so that its step can be written again.
+  <workdir>/damaged/, so that its step can be written again. Where none can be read nothing is
+  moved: it may be the model that is wrong, and the next try must not start from scratch.
 
   Raises:
     ConfigError: there are checkpoints, and none can be read.
   """
   folder = workdir / 'checkpoints'
-  steps = steps_of(folder)
+  steps, damaged = steps_of(folder), []
   for step in reversed(steps):
     try:
-      return step, read(folder, step, items, like)
+      fields = read(folder, step, items, like)
     except Exception as e:            # orbax has no one class for damage
       logging.warning('checkpoint %s is damaged, trying the one before it: %s', folder / str(step),
                       str(e).splitlines()[0][:200])
-      if set_aside and jax.process_index() == 0:
-        aside = workdir / 'damaged' / f'{step}-{time.time_ns()}'
-        aside.parent.mkdir(exist_ok=True)
-        (folder / str(step)).rename(aside)
+      damaged.append(step)
+      continue
+    for bad in damaged if set_aside and jax.process_index() == 0 else ():
+      aside = workdir / 'damaged' / f'{bad}-{time.time_ns()}'
+      aside.parent.mkdir(exist_ok=True)
+      (folder / str(bad)).rename(aside)
+    return step, fields
   if steps:
     raise ConfigError(f'{folder}: none of the checkpoints {steps} can be read into this model')
   return None

@@ -44,8 +44,11 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   save_every = max(1, job.steps(config.checkpoint.every, 'config.checkpoint.every'))
   marks = [log_every, save_every, *evaluations.every.values()]
 
-  workdir = workdirs.prepare(workdir, config, job.facts, change_config=change_config)
+  workdir = Path(workdir)
+  if not change_config:
+    workdirs.check_config(workdir, config)
   state, origin = checkpoint.resume(workdir, config, job.init())
+  workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   step = start = int(state.step)
   log = Log(workdir, step=step, total=job.total, examples=config.batch,
             tensorboard=config.log.tensorboard)
@@ -61,13 +64,14 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
         profiler(workdir, config.profile) as profile):
     while True:
       done = step >= job.total or interrupted()
-      if done or evaluations.due(step) or checkpoints.due(step):
+      due, save = evaluations.due(step), done or checkpoints.due(step)    # asked once: clocks go on
+      if due or save:
         flight = land(flight, log, workdir)             # nothing bad is ever measured or saved
-      for name in evaluations.due(step):   # the state before this step: step 0 is measured too
+      for name in due:                     # the state before this step: step 0 is measured too
         results = evaluations.evaluate(name, state)
         log.evaluation(step, name, scalars(results))
         checkpoints.consider(state, step, {f'{name}/{k}': v for k, v in results.items()})
-      if done or checkpoints.due(step):
+      if save:
         checkpoints.save(state, step)
       profile(step, state)
       if done:

@@ -15,27 +15,24 @@ from visionlab.config import ConfigError
 PACKAGES = ('visionlab', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
-def prepare(workdir: str | Path, config, facts, *, change_config: bool) -> Path:
-  """Makes the folder, or checks that it is this config's; writes config.json, versions.json and
-  data.json (the facts of the data, so that a run reloads without it).
-
-  Raises:
-    ConfigError: it was started with another config, and `change_config` is not set.
-    OSError: it cannot be written.
-  """
-  workdir = Path(workdir)
+def check_config(workdir: Path, config):
+  """Raises `ConfigError`, with the differences, if the folder is another config's."""
   saved = workdir / 'config.json'
-  if saved.exists() and not change_config:
+  if saved.exists():
     changes = configs.difference(configs.from_json(saved.read_text()), config)
     if changes:
       raise ConfigError(f'{workdir} was started with another config:\n  ' + '\n  '.join(changes)
                         + '\nuse another --workdir, or --change_config to go on with the new one')
+
+
+def prepare(workdir: Path, config, facts):
+  """Makes the folder; writes config.json, versions.json and data.json (the facts of the data, so
+  that a run reloads without it). Raises OSError where it cannot."""
   if jax.process_index() == 0:
     workdir.mkdir(parents=True, exist_ok=True)
-    _write(saved, configs.to_json(config))
+    _write(workdir / 'config.json', configs.to_json(config))
     _write(workdir / 'versions.json', json.dumps(versions(), indent=2))
     _write(workdir / 'data.json', facts.to_json())
-  return workdir
 
 
 def versions() -> dict[str, str]:

@@ -28,7 +28,8 @@ def accuracy(seed: int, workdir: Path) -> float:
 def picture(figures: Path) -> Image.Image:
   """A run's figures on one sheet."""
   rows = [['test_samples', 'test_confusion'], ['learning_curves', 'test_most_confused']]
-  rows = [[Image.open(figures / f'{name}.png') for name in names] for names in rows]
+  rows = [[Image.open(figures / f'{name}.png') for name in names
+           if (figures / f'{name}.png').exists()] for names in rows]        # no mistakes, no sheet
   width = max(sum(im.width for im in row) for row in rows)
   sheet = Image.new('RGB', (width, sum(max(im.height for im in row) for row in rows)), 'white')
   top = 0
