@@ -6,11 +6,11 @@ python -m visionlab.train --config=configs/cifar10_resnet.py:20 --workdir=runs/c
 Not run at full length yet.
 """
 
-from visionlab.config import experiment
+from visionlab.config import experiment, is_smoke
 
 
 def get_config(variant='20'):
-  smoke = variant == 'smoke'
+  smoke = is_smoke(variant, '20', '32', '44', '56', '110')
   return experiment(
       steps=20 if smoke else 64000,
       batch=16 if smoke else 128,

@@ -75,6 +75,60 @@ def test_confusion_matrix_of_classes_never_seen():
   assert is_picture(figures.confusion_matrix(np.zeros((3, 3), int), ('cat', 'dog', 'emu')))
 
 
+def test_confusion_matrix_of_shares_names_no_counts():
+  counts = np.array([[4_000_000, 10], [0, 7]])
+  few = figures.confusion_matrix(np.array([[100, 0], [0, 100]]), ('a', 'b'), shares=True)
+  np.testing.assert_array_equal(figures.confusion_matrix(counts, ('a', 'b'), shares=True)[:, 200:],
+                                few[:, 200:])
+
+
+# --- label maps ---
+
+@pytest.mark.parametrize('dtype, channels', [(np.uint8, 3), (np.float32, 3), (np.uint8, 1)])
+def test_label_maps_show_truth_prediction_and_errors(dtype, channels):
+  classes = ('background', 'cat', 'dog')
+  image = np.full((2, 8, 8, channels), 255 if dtype == np.uint8 else 1, dtype)
+  true, said = np.zeros((2, 8, 8), int), np.zeros((2, 8, 8), np.uint8)
+  true[0, :4], said[0, :2] = 1, 1
+  picture = figures.label_maps(image, true, said, classes, ['', ''], '')
+  assert is_picture(picture)
+  black, cat, dog = figures.palette(classes)
+  part = share(picture, black) / 13            # 13 of 16 quarters of pictures; a legend's patch too
+  assert black.tolist() == [0, 0, 0] and part > .01
+  quarters = share(picture, CRIMSON) / part, share(picture, cat) / part
+  np.testing.assert_allclose(quarters, [1, 3], atol=.2)
+  assert 0 < share(picture, dog) < .1 * part   # in the legend alone
+  ignored = figures.label_maps(image, np.full_like(true, 255), said, classes, ['', ''], '')
+  assert share(ignored, CRIMSON) == 0
+
+
+def test_overlays_take_images_of_any_size():
+  classes = tuple(f'class {i}' for i in range(60))
+  images = [np.zeros((h, w, 3), np.uint8) for h, w in ((20, 30), (90, 10))]
+  maps = [np.full(image.shape[:2], i) for i, image in zip((3, 59), images, strict=True)]
+  picture = figures.overlays(images, maps, classes, ['a', 'b'], 'Title')
+  assert is_picture(picture)
+  for i in (3, 59):                            # mixed with the image, and pure in the legend
+    colour = figures.palette(classes)[i]
+    assert share(picture, .55 * colour) > .02 and share(picture, colour) > 0
+  assert share(picture, figures.palette(classes)[30]) == 0
+
+
+def test_neighbouring_colours_differ():
+  colours = figures.palette(tuple(map(str, range(150)))).astype(int)
+  assert len(np.unique(colours, axis=0)) == 150
+  assert np.abs(np.diff(colours, axis=0)).sum(1).min() > 40
+
+
+def test_bars():
+  values, classes = np.array([.5, np.nan, 1.]), ('a', 'b', 'c')
+  picture = figures.bars(values, classes, 'IoU')
+  a, _, c = (share(picture, colour) for colour in figures.palette(classes))
+  assert is_picture(picture) and c > .1
+  np.testing.assert_allclose(a / c, .5, atol=.05)
+  assert is_picture(figures.bars(np.full(100, np.nan), tuple(map(str, range(100))), ''))
+
+
 # --- curves ---
 
 def lines(*metrics, split='train', steps=5):

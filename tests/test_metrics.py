@@ -6,9 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, top_k_accuracy_score
+from scipy.ndimage import distance_transform_edt
+from sklearn.metrics import (
+  balanced_accuracy_score,
+  confusion_matrix,
+  jaccard_score,
+  top_k_accuracy_score,
+)
 
-from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
+from visionlab.metrics import (
+  Ratio,
+  boundary_f1,
+  calibration_bins,
+  calibration_error,
+  class_counts,
+  confusion,
+  region_scores,
+  topk_correct,
+)
 
 # --- Ratio ---
 
@@ -186,3 +201,95 @@ def test_padding_changes_no_metric(bad):
   padded = measure(np.concatenate([scores, np.full((12, 4), bad, np.float32)]),
                    np.concatenate([label, rng.integers(0, 4, 12)]), np.arange(32) < 20)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), alone, padded)
+
+# --- maps ---
+
+BOUNDARY = jax.jit(boundary_f1, static_argnums=(2, 4))
+
+
+def draw_maps(n=3, size=(24, 32), classes=4, seed=0):
+  """Truth and a prediction that is nearly it, in blocks; some pixels do not count."""
+  rng = np.random.default_rng(seed)
+  label = rng.integers(0, classes, (n, size[0] // 4, size[1] // 4)).repeat(4, 1).repeat(4, 2)
+  other = rng.integers(0, classes, label.shape)
+  said = np.where(rng.random(label.shape) < .95, np.roll(label, 1, 2), other)
+  return np.where(rng.random(label.shape) < .03, 255, label), said, rng.random(label.shape) < .97
+
+
+@pytest.mark.parametrize('classes', [2, 40])
+def test_accelerators_count_the_same(classes, monkeypatch):
+  """They multiply and compare where a CPU scatters."""
+  label, said, valid = map(jnp.asarray, draw_maps(classes=classes))
+
+  def measure():
+    return confusion(label, said, classes, valid), class_counts(label, classes, valid)
+  want = measure()
+  monkeypatch.setattr('jax.lax.platform_dependent', lambda *args, cpu, default: default(*args))
+  jax.tree.map(np.testing.assert_array_equal, measure(), want)
+
+
+def test_class_counts_equal_bincount():
+  label, _, valid = draw_maps(classes=7)
+  got = class_counts(jnp.asarray(label), 7, jnp.asarray(valid))
+  want = [np.bincount(row[on], minlength=256)[:7] for row, on in zip(label, valid, strict=True)]
+  np.testing.assert_array_equal(got, want)
+
+
+def test_region_scores_of_a_case_done_by_hand():
+  """FCN, section 5: classes a, b are there, c is only predicted, d is neither."""
+  scores = region_scores([[5, 1, 2, 0], [0, 2, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+  assert scores['pixel_accuracy'] == 7 / 10
+  assert scores['mean_accuracy'] == (5 / 8 + 1) / 2
+  np.testing.assert_allclose(scores['class_iou'], [5 / 8, 2 / 3, 0, np.nan])
+  np.testing.assert_allclose(scores['mean_iou'], (5 / 8 + 2 / 3) / 3)
+  np.testing.assert_allclose(scores['frequency_weighted_iou'], (8 * 5 / 8 + 2 * 2 / 3) / 10)
+
+
+@pytest.mark.parametrize('average, name', [('macro', 'mean_iou'),
+                                           ('weighted', 'frequency_weighted_iou')])
+def test_region_scores_equal_sklearn(average, name):
+  label, said, _ = (x.ravel() for x in draw_maps())
+  label = np.where(label == 255, 0, label)
+  scores = region_scores(confusion_matrix(label, said))
+  np.testing.assert_allclose(scores[name], jaccard_score(label, said, average=average))
+  np.testing.assert_allclose(scores['mean_accuracy'], balanced_accuracy_score(label, said))
+
+
+def boundary_by_distances(label, said, classes, valid, tolerance):
+  """Csurka et al. 2013 with distance transforms, image by image and class by class."""
+  def edge(x, counts):
+    padded = np.pad(np.where(counts, x, -1), 1, constant_values=-1)
+    around = np.stack([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
+    return counts & ((around != x) & (around >= 0)).any(0)
+  f1, there = np.zeros((2, len(label), classes))
+  for i, k in itertools.product(range(len(label)), range(classes)):
+    counts = valid[i] & (label[i] < classes)
+    true, mine = (edge(x[i], counts) & (x[i] == k) for x in (label, said))
+    there[i, k] = true.any() or mine.any()
+    if true.any() and mine.any():
+      precision = (distance_transform_edt(~true)[mine] < tolerance).mean()
+      recall = (distance_transform_edt(~mine)[true] < tolerance).mean()
+      f1[i, k] = 2 * precision * recall / max(precision + recall, 1e-9)
+  return f1, there
+
+
+@pytest.mark.parametrize('classes', [4, 40])
+@pytest.mark.parametrize('tolerance', [.5, 1., 1.01, 2.5, 5.])
+def test_boundary_f1_equals_distance_transforms(classes, tolerance):
+  label, said, valid = draw_maps(classes=classes)
+  got, there = BOUNDARY(label, said, classes, valid, tolerance)
+  want, present = boundary_by_distances(label, said, classes, valid, tolerance)
+  np.testing.assert_array_equal(there, present)
+  np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_boundary_f1_of_known_cases():
+  half = np.zeros((1, 8, 8), int)
+  half[:, :, 4:] = 1
+  for moved, tolerance, want in ((0, .5, 1.), (1, 1.01, 1.), (2, 1.01, 0.), (2, 2.01, 1.)):
+    f1, there = BOUNDARY(half, jnp.roll(half, moved, 2).at[:, :, :moved].set(0), 2,
+                            jnp.ones(half.shape, bool), tolerance)
+    np.testing.assert_allclose(f1, [[want, want]], atol=1e-6)
+    assert there.all()
+  f1, there = BOUNDARY(half, jnp.zeros_like(half), 3, jnp.ones(half.shape, bool), 1.5)
+  assert f1.tolist() == [[0, 0, 0]] and there.tolist() == [[True, True, False]]

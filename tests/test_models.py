@@ -11,6 +11,7 @@ from visionlab.config import ConfigError
 from visionlab.models import MODELS
 from visionlab.models.layers import (
   global_mean,
+  he_fan_in,
   he_normal,
   lecun_normal,
   max_pool,
@@ -21,14 +22,35 @@ from visionlab.models.resnet import CifarResNet, pad_shortcut
 
 SMALL = {  # every model, small enough to run: its fields beside `classes`, the image
   'mlp': (dict(hidden=(8, 6)), (5, 4, 2)),
-  'cnn': (dict(features=(4, 3), hidden=8, dropout=.5), (8, 9, 1)),
+  'cnn': (dict(widths=(4, 3), hidden=8, dropout=.5), (8, 9, 1)),
+  'alexnet': (dict(hidden=16), (63, 66, 3)),
+  'zfnet': (dict(hidden=16), (23, 30, 3)),
+  'vgg': (dict(depth=11, hidden=16, norm=True), (32, 35, 3)),
+  'googlenet': (dict(), (15, 18, 3)),
   'cifar_resnet': (dict(depth=20), (8, 8, 3)),
   'resnet': (dict(depth=18), (32, 32, 3)),
 }
+OF_PIXELS = {'unet', 'fcn', 'segnet', 'patch_classifier'}  # each has a test of its own
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),
+  ('alexnet', {}, 1000, (224, 224, 3), 61_100_840),
+  ('alexnet', dict(towers=2), 1000, (224, 224, 3), 60_965_224),
+  ('zfnet', {}, 1000, (224, 224, 3), 62_357_608),
+  ('vgg', dict(depth=11), 1000, (32, 32, 3), 132_863_336),
+  ('vgg', dict(depth=13), 1000, (32, 32, 3), 133_047_848),
+  ('vgg', dict(depth=16), 1000, (224, 224, 3), 138_357_544),
+  ('vgg', dict(depth=19), 1000, (32, 32, 3), 143_667_240),
+  ('vgg', dict(depth=11, norm=True), 1000, (32, 32, 3), 132_868_840),
+  ('vgg', dict(depth=13, norm=True), 1000, (32, 32, 3), 133_053_736),
+  ('vgg', dict(depth=16, norm=True), 1000, (32, 32, 3), 138_365_992),
+  ('vgg', dict(depth=19, norm=True), 1000, (32, 32, 3), 143_678_248),
+  ('googlenet', {}, 1000, (64, 64, 3), 13_004_888),
+  ('googlenet', dict(aux=False), 1000, (64, 64, 3), 6_624_904),
+  ('googlenet', dict(norm='local'), 1000, (64, 64, 3), 13_378_280),
+  ('googlenet', dict(norm='local', aux=False), 1000, (64, 64, 3), 6_998_552),
   ('cifar_resnet', dict(depth=20), 10, (32, 32, 3), 269_722),
+  ('cifar_resnet', dict(depth=20, shortcut='none'), 10, (32, 32, 3), 269_722),
   ('cifar_resnet', dict(depth=20, shortcut='B'), 10, (32, 32, 3), 269_722 + 2560 + 64 + 128),
   ('cifar_resnet', dict(depth=32), 10, (32, 32, 3), 464_154),
   ('cifar_resnet', dict(depth=44), 10, (32, 32, 3), 658_586),
@@ -65,8 +87,8 @@ def variables_of(model, image):
   return jax.tree.map_with_path(draw, shapes(model, image))
 
 
-def test_every_model_is_tried_here():
-  assert set(SMALL) == set(MODELS)
+def test_every_classifier_is_tried_here():
+  assert set(SMALL) == set(MODELS) - OF_PIXELS
 
 
 @pytest.mark.parametrize('name, fields, classes, image, count', COUNTS)
@@ -84,7 +106,7 @@ def test_counts_round_to_the_papers_table(depth, millions):
   assert round(count / 1e6, 1 if depth == 110 else 2) == millions
 
 
-@pytest.mark.parametrize('name', MODELS)
+@pytest.mark.parametrize('name', SMALL)
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 def test_contract(name, dtype):
   fields, image = SMALL[name]
@@ -95,20 +117,28 @@ def test_contract(name, dtype):
 
   @jax.jit
   def run(variables, x):
-    logits, updates = model.apply(variables, x, train=True, mutable=['batch_stats'],
-                                  rngs={'dropout': jax.random.key(1)})
-    return logits, updates, model.apply(variables, x)
+    outputs, updates = model.apply(variables, x, train=True, mutable=['batch_stats'],
+                                   rngs={'dropout': jax.random.key(1)})
+    return outputs, updates, model.apply(variables, x)
 
+  if name == 'googlenet' or dtype == jnp.bfloat16 and name in ('vgg', 'resnet'):  # slow to compile
+    assert {y.dtype for y in jax.tree.leaves(jax.eval_shape(run, variables, x))} == {
+      jnp.dtype(jnp.float32)}
+    return
   trained, updates, logits = run(variables, x)
-  for y in (trained, logits):
+  for y in (*jax.tree.leaves(trained), logits):
     assert y.shape == (4, 7) and y.dtype == jnp.float32 and jnp.isfinite(y).all()
   assert set(updates) == set(variables) - {'params'}
-  differs = name in ('cnn', 'cifar_resnet', 'resnet')  # dropout, batch statistics
+  if isinstance(trained, dict):
+    assert set(trained) == {'logits', *model.auxiliary}
+    trained = trained['logits']
+  differs = name != 'mlp'  # dropout, batch statistics
   assert bool(jnp.any(trained != logits)) == differs
   # Without `train`, examples don't see each other.
-  alone = jax.jit(model.apply)(variables, x[:1])
+  _, _, among_others = run(variables, x.at[1:].set(3 * x[:0:-1]))
   tolerance = (1e-5 if dtype == jnp.float32 else 3e-2) * np.abs(logits).max()
-  np.testing.assert_allclose(logits[:1], alone, rtol=0, atol=tolerance)
+  np.testing.assert_allclose(logits[:1], among_others[:1], rtol=0, atol=tolerance)
+  assert np.abs(logits[1:] - among_others[1:]).max() > tolerance
 
 
 def test_names_of_parameters():
@@ -125,6 +155,15 @@ def test_names_of_parameters():
   assert set(cifar['stage2']['block0']) == {'conv1', 'norm1', 'conv2', 'norm2'}
   cnn = shapes(build('cnn', classes=3), (8, 8, 1))['params']
   assert set(cnn) == {'conv0', 'conv1', 'dense', 'head'}
+  vgg = shapes(build('vgg', classes=3, depth=11, norm=True), (32, 32, 3))['params']
+  stages = ('1_1', '2_1', '3_1', '3_2', '4_1', '4_2', '5_1', '5_2')
+  assert set(vgg) == {f'{kind}{i}' for kind in ('conv', 'norm') for i in stages} | {
+    'fc6', 'fc7', 'head'}
+  google = shapes(build('googlenet', classes=3), (32, 32, 3))['params']
+  assert set(google['inception3a']) == {'branch1', 'branch2_reduce', 'branch2', 'branch3_reduce',
+                                        'branch3', 'branch4'}
+  assert set(google['inception3a']['branch1']) == set(google['conv1']) == {'conv', 'norm'}
+  assert set(google['aux2']) == {'conv', 'fc', 'head'}
 
 
 def test_blocks_start_as_their_shortcut():
@@ -151,6 +190,7 @@ def test_initial_spread_follows_the_papers():
   key = jax.random.key(0)
   for init, shape, spread in ((he_normal, (7, 7, 3, 64), (2 / (7 * 7 * 64)) ** .5),
                               (he_normal, (3, 3, 64, 256), (2 / (3 * 3 * 256)) ** .5),
+                              (he_fan_in, (3, 3, 64, 256), (2 / (3 * 3 * 64)) ** .5),
                               (lecun_normal, (3136, 50), 3136 ** -.5),
                               (small_normal, (512, 100), .01)):
     np.testing.assert_allclose(jnp.std(init(key, shape)), spread, rtol=.03)
@@ -212,9 +252,13 @@ def test_statistics_shared_over_devices_are_those_of_the_whole_batch():
 
 
 @pytest.mark.parametrize('name, fields, message', [
-  ('resnet', dict(depth=51), r'resnet has no depth 51; there are 18, 34, 50, 101, 152'),
-  ('cifar_resnet', dict(depth=18), r'no depth 18; there are 20, 32, 44, 56, 110'),
-  ('cifar_resnet', dict(shortcut='C'), r"no shortcut 'C'; there are A, B"),
+  ('resnet', dict(depth=51), r'model.depth of resnet: 51 is not one of 18, 34, 50, 101, 152'),
+  ('resnet', dict(stride_in='2x2'), r"'2x2' is not one of '1x1', '3x3'"),
+  ('cifar_resnet', dict(depth=18), r'18 is not one of 20, 32, 44, 56, 110'),
+  ('cifar_resnet', dict(shortcut='C'), r"'C' is not one of 'A', 'B', 'none'"),
+  ('alexnet', dict(towers=3), r'model.towers of alexnet: 3 is not one of 1, 2'),
+  ('vgg', dict(depth=12), r'12 is not one of 11, 13, 16, 19'),
+  ('googlenet', dict(norm='batches'), r'did you mean "batch"'),
 ])
 def test_unknown_choices_name_the_known(name, fields, message):
   with pytest.raises(ConfigError, match=message):

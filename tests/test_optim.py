@@ -375,3 +375,37 @@ def test_paths_are_in_the_order_of_the_leaves():
     for key in path.split('/'):
       node = node[key]
     assert node is leaf
+
+
+def test_a_group_that_starts_late_stays_until_then_and_then_goes_as_from_step_0():
+  params = {'head': {'kernel': jnp.ones(3)}, 'stage': {'kernel': jnp.full(2, 2.)}}
+  groups = (dict(match='head'), dict(match='.*', start=3))
+  late = make_optimizer('adam', total=8, steps=lambda d, where: int(d), groups=groups)
+  plain = make_optimizer('adam', total=8, steps=lambda d, where: int(d))
+  assert late.starts == (3,) and plain.starts == ()
+  hp = {k: jnp.float32(v) for k, v in dict(late.hyperparameters, lr=.1, weight_decay=.01).items()}
+  grads = {'head': {'kernel': jnp.array([1., -2, 3])}, 'stage': {'kernel': jnp.array([.5, -1])}}
+
+  def stages(optimizer, steps):
+    p, state, seen = params, optimizer.init(params), []
+    for step in steps:
+      p, state = optimizer.update(grads, state, p, hp, jnp.int32(step))
+      seen.append(p)
+    return seen
+  seen, expected = stages(late, range(8)), stages(plain, range(8))
+  for i in range(3):
+    np.testing.assert_array_equal(seen[i]['stage']['kernel'], params['stage']['kernel'])
+  for i in range(5):      # its moments and their bias correction began with it
+    np.testing.assert_allclose(seen[3 + i]['stage']['kernel'], expected[i]['stage']['kernel'],
+                               rtol=1e-6)
+  jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), [s['head'] for s in seen],
+               [s['head'] for s in expected])
+
+
+def test_a_group_that_has_not_started_costs_no_backward_pass():
+  optimizer = make_optimizer('sgd', total=8, steps=lambda d, where: int(d), groups=(
+    dict(match='head'), dict(match='late', start=2), dict(match='.*', start=5)))
+  params = {'head': jnp.ones(()), 'late': jnp.ones(()), 'rest': jnp.ones(())}
+  for phase, trained in enumerate((('head',), ('head', 'late'), ('head', 'late', 'rest'))):
+    grads = jax.grad(lambda p, phase=phase: sum(optimizer.freeze(p, phase).values()))(params)
+    assert {k for k, g in grads.items() if g} == set(trained)

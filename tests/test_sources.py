@@ -234,9 +234,13 @@ def test_label_maps(tmp_path):
   maps = RNG.integers(0, 4, (6, 4, 5), np.uint8)
   np.savez(path, x_train=X, y_train=maps)
   source = arrays('train', path=path, ignore=3)
-  assert source.info.classes == ('0', '1', '2')
+  assert source.info == Info(map_classes=('0', '1', '2'))
   np.testing.assert_array_equal(source.arrays['label_map'], np.where(maps == 3, 255, maps))
-  assert len(arrays('train', path=path).info.classes) == 4
+  assert len(arrays('train', path=path).info.map_classes) == 4
+  named = arrays('train', path=path, ignore=3, classes=tuple('xyz'))
+  assert named.info == Info(map_classes=tuple('xyz'))
+  with pytest.raises(ConfigError, match='labels go up to 3, .* for 3 classes only'):
+    arrays('train', path=path, classes=tuple('xyz'))
 
 
 def test_arrays_errors(tmp_path):
@@ -280,7 +284,12 @@ def test_real_npz_files(shared_data):
   np.testing.assert_array_equal(mnist('train', root=root).arrays['image'],
                                 train.arrays['image'])
   roads = arrays('val', root=root, path='camvid_144x192.npz', ignore=11)
-  assert roads.arrays['label_map'].shape == (101, 144, 192) and len(roads.info.classes) == 11
+  maps = roads.arrays['label_map']
+  assert maps.shape == (101, 144, 192) and len(roads.info.map_classes) == 11
+  assert np.isin(maps, (*range(11), 255)).all() and (maps == 255).sum() == 47356
+  # Sky (0) is above road (3), and road, in front of the camera, below everything else.
+  height = [np.argwhere(maps == c)[:, 1].mean() for c in range(11)]
+  assert np.argmin(height) == 0 and np.argmax(height) == 3
 
 
 # --- MNIST's idx files ---

@@ -13,13 +13,18 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
+from visionlab.data.crop import RandomCrop
+from visionlab.data.source import Info
 from visionlab.data.tfds import tfds
 
 lib = pytest.importorskip('tensorflow_datasets')
 
 
 class Blobs(lib.core.GeneratorBasedBuilder):
-  """Image i is 20 high, 10 + i wide, and of colour (20 i, 0, 0)."""
+  """Image i is 20 high, 10 + i wide, and of colour (20 i, 0, 0).
+
+  Its mask is 1 in the upper half, 3 in the lower, and 2 in the first column.
+  """
 
   VERSION = lib.core.Version('1.0.0')
 
@@ -27,6 +32,7 @@ class Blobs(lib.core.GeneratorBasedBuilder):
     return lib.core.DatasetInfo(builder=self, features=lib.features.FeaturesDict({
         'image': lib.features.Image(shape=(None, None, 3)),
         'thumb': lib.features.Image(shape=(4, 6, 1)),
+        'mask': lib.features.Image(shape=(None, None, 1)),
         'label': lib.features.ClassLabel(names=['a', 'b', 'c']),
         'score': lib.features.Scalar(np.float32)}))
 
@@ -35,12 +41,16 @@ class Blobs(lib.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, count):
     for i in range(count):
-      files = [io.BytesIO(), io.BytesIO()]
+      files = [io.BytesIO(), io.BytesIO(), io.BytesIO()]
       Image.new('RGB', (10 + i, 20), (20 * i, 0, 0)).save(files[0], 'png')
       Image.new('L', (6, 4), i).save(files[1], 'png')
+      mask = np.repeat(np.array([1, 3], np.uint8), 10)[:, None].repeat(10 + i, 1)
+      mask[:, 0] = 2
+      Image.fromarray(mask).save(files[2], 'png')
       for file in files:
         file.seek(0)
-      yield i, {'image': files[0], 'thumb': files[1], 'label': i % 3, 'score': i / 2}
+      yield i, {'image': files[0], 'thumb': files[1], 'mask': files[2], 'label': i % 3,
+                'score': i / 2}
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +89,28 @@ def test_images_of_one_size_are_left_alone(root):
       'image'}
 
 
+def test_masks_lie_on_their_images_canvas(root):
+  options = dict(root=root, dataset='blobs', mask_key='mask', mask_offset=-1, label_key='',
+                 mask_classes=('upper', 'left', 'lower'))
+  source = tfds('train', size=(6, 8), resize='pad', **options)
+  assert source.info == Info(map_classes=('upper', 'left', 'lower'))
+  batch = everything(source)
+  assert set(batch) == {'image', 'label_map'}
+  assert batch['label_map'].shape == (7, 6, 8) and batch['label_map'].dtype == np.int32
+  for image, label_map in zip(batch['image'], batch['label_map'], strict=True):
+    inside = label_map != 255
+    assert not image[~inside].any() and inside.all(0).sum() in (3, 4, 5)
+    first = inside.argmax(1)[0]
+    assert set(label_map[:3, first + 1:][inside[:3, first + 1:]]) == {0}
+    assert set(label_map[3:, first + 1:][inside[3:, first + 1:]]) == {2}
+  crop = RandomCrop((4, 4), scale=(.1, .2))
+  cut = source.crops(np.arange(7), crop, crop.draws(0, 0, 7))
+  assert cut['label_map'].shape == (7, 4, 4) and set(np.unique(cut['label_map'])) <= {0, 1, 2}
+  whole = tfds('train', size=(20, 17), resize='stretch', **{**options, 'mask_ignore': 3,
+               'mask_classes': ('upper', 'left')})
+  assert set(np.unique(everything(whole)['label_map'][:, 10:])) == {1, 255}
+
+
 def test_any_order_slices_and_pickling(root):
   def opened(name):
     return tfds(name, root=root, dataset='blobs', size=4)
@@ -100,6 +132,9 @@ def test_errors(root, monkeypatch):
   fails('9.9.9', dataset='blobs:9.9.9')
   fails('no feature "imag" for image_key; it has .*"image"', image_key='imag')
   fails('no feature "labels".*"label"', label_key='labels')
+  fails('no feature "mas" for mask_key.*"mask"', mask_key='mas')
+  fails('mask_classes must name', mask_key='mask')
+  fails('no mask', mask_key='image', mask_classes=('a',))
   fails('no scalar', label_key='thumb')
   fails(r'must be \(h w c\)', image_key='score')
   fails('set size, e.g. size=224', size=None)
@@ -118,6 +153,31 @@ def test_stock_datasets(name, shape, classes):
     batch = everything(source)
   assert batch['image'].shape == (5, *shape) and batch['image'].dtype == np.uint8
   assert len(source.info.classes) == classes and batch['label'].max() < classes
+
+
+def test_wrong_masks_are_named(root):
+  def fails(match, **options):
+    source = tfds('train', **{'root': root, 'dataset': 'blobs', 'size': 20, 'mask_key': 'mask',
+                              'mask_classes': tuple('abcd'), **options})
+    with pytest.raises(ConfigError, match=match):
+      source[np.array([0])]
+  fails('mask of example 0: .* value 3; expected 0 to 2 for 3', mask_classes=tuple('abc'))
+  fails(r'mask of example 0 is \d+x20 pixels; expected 6x4', image_key='thumb')
+
+
+def test_masks_of_pets():
+  with lib.testing.mock_data(num_examples=3):
+    source = tfds('train', dataset='oxford_iiit_pet', size=16, mask_key='segmentation_mask',
+                  mask_offset=-1, mask_classes=('pet', 'background', 'outline'))
+    # The mock's own images are never encoded, and its masks hold any values.
+    trimap = np.repeat([1, 2, 3], 8).astype(np.uint8)[:, None, None].repeat(24, 1)
+    example = {'image': np.zeros((24, 24, 3), np.uint8), 'segmentation_mask': trimap, 'label': 7}
+    source.data.data_source.__getitems__ = lambda keys: [example for _ in keys]
+    batch = everything(source)
+  assert source.info.map_classes == ('pet', 'background', 'outline')
+  assert len(source.info.classes) == 37 and batch['label'].tolist() == [7, 7, 7]
+  np.testing.assert_array_equal(batch['label_map'][2], np.array([0, 1, 2]).repeat(
+      [5, 6, 5])[:, None].repeat(16, 1))
 
 
 def test_tensorflow_is_never_imported(root, tmp_path):

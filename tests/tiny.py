@@ -22,7 +22,7 @@ class TinyNet(nn.Module):
     if self.norm:
       x = nn.BatchNorm(not train, momentum=.9, axis_name=self.axis_name, dtype=self.dtype,
                        name='norm')(x)
-    x = nn.relu(x).reshape(len(x), -1)
+    x = nn.relu(x).reshape(x.shape[0], -1)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.classes, name='head')(x)
 

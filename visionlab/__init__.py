@@ -1,6 +1,8 @@
 """visionlab: vision experiments in JAX and Flax, from a config to a run you can reload.
 
-`visionlab.load(workdir)` reloads a run. Nothing else is imported until it is asked for.
+`visionlab.load(workdir)` reloads a run, or weights that another library trained;
+`visionlab.export(workdir, folder)` writes it for others. Nothing else is imported until it is asked
+for.
 """
 
 __version__ = '0.1.0'
@@ -10,4 +12,7 @@ def __getattr__(name: str):
   if name in ('load', 'Run'):
     from visionlab import run  # noqa: PLC0415 - importing visionlab stays cheap
     return getattr(run, name)
+  if name == 'export':
+    from visionlab.exports import export  # noqa: PLC0415
+    return export
   raise AttributeError(f'module "visionlab" has no attribute "{name}"')

@@ -144,7 +144,7 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
       return {name: augment(jax.random.fold_in(key, i), batch[name], offset)
               for i, name in enumerate(sorted(batch))}  # sorted, as jit does with dicts
     _check(batch, chosen)
-    example = {k: batch[k] for k in ('image', 'label_map', 'objects') if k in batch}
+    example = {k: batch[k] for k in ('image', 'label_map', 'pixel_weight', 'objects') if k in batch}
     index = offset + jnp.arange(len(batch['image']))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     example = jax.vmap(lambda key, one: _augment_one(key, one, chosen))(keys, example)

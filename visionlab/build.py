@@ -65,8 +65,8 @@ class Facts:
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
-    return json.dumps(dict(classes=self.info.classes, example=example, examples=self.examples),
-                      indent=2)
+    return json.dumps(dict(classes=self.info.classes, map_classes=self.info.map_classes,
+                           example=example, examples=self.examples), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -75,8 +75,9 @@ class Facts:
     def spec(text):
       dtype, *shape = text.split()
       return jax.ShapeDtypeStruct(tuple(map(int, shape)), dtype)
-    return cls(Info(tuple(saved['classes'])), jax.tree.map(spec, saved['example']),
-               saved['examples'])
+    # Runs of before label maps have no map_classes.
+    info = Info(tuple(saved['classes']), tuple(saved.get('map_classes', ())))
+    return cls(info, jax.tree.map(spec, saved['example']), saved['examples'])
 
 
 def _spec(tree):
@@ -90,15 +91,26 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
   where = 'config.task'
   if 'name' not in options:
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(TASKS)}')
-  model = dict(options.pop('model', {}))
-  if 'name' not in model:
-    raise ConfigError(f'{where}.model.name: missing; there are: {", ".join(MODELS)}')
+  model = options.pop('model', {})
 
   def make_model(**given):
-    return bind(resolve(model['name'], MODELS, f'{where}.model.name'), model, f'{where}.model',
-                dtype=PRECISIONS[config['precision']], axis_name=axis, **given)
+    return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
+                       axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, example=facts.example)
+
+
+def build_model(options: Mapping, where: str, **given):
+  """The module that `options` name; `backbone` in them, a dict like it, is built first."""
+  options = dict(options)
+  if 'name' not in options:
+    raise ConfigError(f'{where}.name: missing; there are: {", ".join(MODELS)}')
+  if hasattr(options.get('backbone'), 'items'):
+    shared = {k: v for k, v in given.items() if k in ('dtype', 'axis_name')}
+    # Of a backbone only the features are used: its own classifier is never made.
+    given['backbone'] = build_model(options.pop('backbone'), f'{where}.backbone', classes=1,
+                                    **shared)
+  return bind(resolve(options['name'], MODELS, f'{where}.name'), options, where, **given)
 
 
 def durations(config: Mapping, n: int):

@@ -1,4 +1,4 @@
-"""Checkpoints: written by orbax in the background, verified when read, resumed in a fixed order.
+"""Checkpoints: written by orbax in the background, verified when read.
 
 <workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
 (params, other collections, averaged params, hp), `optimizer` (its state) and `loop` (step, key).
@@ -6,10 +6,9 @@
 """
 
 import contextlib
-import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from visionlab.config import ConfigError, check_names
-from visionlab.optim import paths
 from visionlab.step import State
 
 ITEMS = {'model': ('params', 'collections', 'ema', 'hp'), 'optimizer': ('opt_state',),
@@ -31,20 +29,19 @@ class Checkpoints:
 
   `every` (a duration) and `minutes` say when; the last `keep` stay, and in another folder the best
   by the metric `best`: 'test/accuracy', or '-test/loss' where smaller is better; '' for none.
+  Training ends early once the best is `patience`, a duration, old; 0 for never.
   """
 
-  def __init__(self, workdir: Path, options: Mapping, every: int):
-    check_names(options, ('every', 'minutes', 'keep', 'best'), 'config.checkpoint')
-    if options['keep'] < 1:
-      raise ConfigError(f'config.checkpoint.keep: must be at least 1, not {options["keep"]}')
+  def __init__(self, workdir: Path, options: Mapping, every: int, patience: int):
     best = options['best']
-    self.every, self.seconds, self.metric = every, options['minutes'] * 60, best.lstrip('-')
+    self.every, self.patience = every, patience
+    self.seconds, self.metric = options['minutes'] * 60, best.lstrip('-')
     self.sign = -1 if best.startswith('-') else 1
     self.last = _manager(workdir / 'checkpoints', options['keep'])
     self.best = _manager(workdir / 'best', 1, best=True) if best else None
     self.clock = time.monotonic()
-    step = self.best.latest_step() if best else None
-    self.record = None if step is None else self.best.metrics(step)['value']
+    self.best_step = self.best.latest_step() if best else None
+    self.record = self.best.metrics(self.best_step)['value'] if self.best_step else None
 
   def due(self, step: int) -> bool:
     """Whether a checkpoint of this step is wanted, by the schedule or by the clock."""
@@ -71,10 +68,15 @@ class Checkpoints:
         return                            # another evaluation's results
       check_names([self.metric], results, 'config.checkpoint.best')
     value = self.sign * results[self.metric]
-    if (self.record is None or value > self.record) and step not in self.best.all_steps():
-      self.record = value
+    if (self.best_step is None or value > self.record) and step not in self.best.all_steps():
+      self.record, self.best_step = value, step
       with _writing(self.best, state):
         self.best.save(step, args=_to_save(state), metrics={'value': value})
+
+  def stale(self, step: int) -> bool:
+    """Whether to stop early: no better state than the best has been seen for too long. It follows
+    from what is on disk, so a resumed run decides as an unbroken one."""
+    return bool(self.patience and self.best_step and step - self.best_step >= self.patience)
 
   def close(self):
     """Waits for what is being written; raises what went wrong in the background."""
@@ -83,6 +85,17 @@ class Checkpoints:
         with _writing(manager):
           manager.wait_until_finished()
           manager.close()
+
+
+def check(options: Mapping, steps: Callable) -> tuple[int, int]:
+  """config.checkpoint's `every` and `patience` in steps, once all of it is found to make sense."""
+  check_names(options, ('every', 'minutes', 'keep', 'best', 'patience'), 'config.checkpoint')
+  if options['keep'] < 1:
+    raise ConfigError(f'config.checkpoint.keep: must be at least 1, not {options["keep"]}')
+  patience = steps(options['patience'], 'config.checkpoint.patience')
+  if patience and not options['best']:
+    raise ConfigError('config.checkpoint.patience: needs a metric, config.checkpoint.best')
+  return max(1, steps(options['every'], 'config.checkpoint.every')), patience
 
 
 def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
@@ -211,45 +224,3 @@ def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, 
   if steps:
     raise ConfigError(f'{folder}: none of the checkpoints {steps} can be read into this model')
   return None
-
-
-def resume(workdir: Path, config, state: State) -> tuple[State, str]:
-  """The state to start from, and a line that says which: the workdir's own newest checkpoint, else
-  config.resume's, else the weights of config.init_from, else `state` as it is.
-
-  Raises:
-    ConfigError: config.resume or config.init_from holds no checkpoint that fits.
-  """
-  own = read_newest(workdir, tuple(ITEMS), state, set_aside=True)
-  if own:
-    return State(**own[1]), f'resumed from step {own[0]}'
-  if config.resume:
-    step, fields = _found(config.resume, 'resume', tuple(ITEMS), state)
-    return State(**fields), f'continued from {config.resume}, step {step}'
-  if config.init_from:
-    step, fields = _found(config.init_from, 'init_from', ('model',))
-    weights = fields['params'] if fields['ema'] is None else fields['ema']
-    loaded = dict(params=weights, collections=fields['collections'],
-                  ema=None if state.ema is None else weights)
-    return (dataclasses.replace(state, **{k: _placed(v, getattr(state, k))
-                                          for k, v in loaded.items()}),
-            f'weights of {config.init_from}, step {step}')
-  return state, 'started from scratch'
-
-
-def _found(folder: str, key: str, items: Sequence[str], like: State | None = None):
-  found = read_newest(Path(folder), items, like)
-  if found is None:
-    raise ConfigError(f'config.{key}: no checkpoint in {folder}')
-  return found
-
-
-def _placed(tree, like):
-  """`tree` on the devices of `like`, once their shapes are found to be the same."""
-  have, want = ({n: x.shape for n, x in zip(paths(t), jax.tree.leaves(t), strict=True)}
-                for t in (tree, like))
-  wrong = [f'{n}: {have.get(n, "absent")} there, {want.get(n, "absent")} here'
-           for n in sorted({*have, *want}) if have.get(n) != want.get(n)]
-  if wrong:
-    raise ConfigError('config.init_from: another model\n  ' + '\n  '.join(wrong))
-  return jax.tree.map(lambda x, y: jax.device_put(x, y.sharding), tree, like)

@@ -58,25 +58,28 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     data_seed: the order of examples, apart from `seed`.
     split: what to train on, e.g. 'train', 'train[:90%]'.
     pipeline: `resident` ('auto', 'always', 'never': whether the whole set is kept on the device),
-      `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead).
+      `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead), `crop`
+      (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`).
     augment: options of `visionlab.augment.make_augment`.
     evals: name -> dict(split=, every=, batch=, data=): see `visionlab.evals.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are).
     log: `every` (a duration), `tensorboard`.
-    checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better).
+    checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better),
+      `patience` (a duration: training ends when the best is that old; 0: never).
     on_nan: 'stop', 'skip' (leave that update out) or 'ignore'.
     profile: (first, last) steps to trace with jax.profiler.
     resume: a workdir whose whole state starts this run when its own workdir is empty.
-    init_from: a workdir whose weights alone start this run.
+    init_from: what gives this run its first weights: a workdir, an export, or another library's
+      file (see `visionlab.weights.files.read_weights`).
   """
   options = locals()
   defaults = dict(
-      pipeline=dict(resident='auto', workers=0, prefetch=2),
+      pipeline=dict(resident='auto', workers=0, prefetch=2, crop={}),
       parallel=dict(mode='jit', devices=0),
       log=dict(every='5%', tensorboard=True),
-      checkpoint=dict(every='20%', minutes=10., keep=2, best=''))
+      checkpoint=dict(every='20%', minutes=10., keep=2, best='', patience='0'))
   for key, default in defaults.items():
     given = options[key] or {}
     if not hasattr(given, 'items'):
@@ -88,13 +91,13 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
                     convert_dict=True)
 
 
-def is_smoke(variant: str) -> bool:
+def is_smoke(variant: str, *others: str) -> bool:
   """Whether a config file's argument asks for seconds instead of the whole experiment.
 
   Raises:
-    ConfigError: it is neither 'smoke' nor empty.
+    ConfigError: it is neither 'smoke' nor empty, nor one of the config's `others`.
   """
-  check_choice(variant, ('', 'smoke'), 'the argument after the config file')
+  check_choice(variant, ('', 'smoke', *others), 'the argument after the config file')
   return variant == 'smoke'
 
 

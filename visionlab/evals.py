@@ -13,6 +13,8 @@ from visionlab.metrics import Ratio
 from visionlab.step import State
 from visionlab.task import Evaluator, Results, Task
 
+FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
+
 
 def loss_evaluator(task: Task) -> Evaluator:
   """The validation loss: its terms and the task's own metrics, each over the whole split."""
@@ -119,15 +121,18 @@ def scalars(results: Results) -> dict[str, float]:
 
 
 def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):
-  """The first `limit` examples with what is predicted for them, on the host: (batch, predictions).
+  """The first examples with what is predicted for them, on the host: (batch, predictions).
 
-  predict: compiled (variables, batch) -> dict of arrays. What is padding is left out.
+  Args:
+    predict: compiled (variables, batch) -> dict of arrays. What is padding is left out.
+    limit: of their number; fewer where they would fill `FIGURES_BYTES`.
   """
   seen = []
   for batch in batches:
     said = jax.device_get(predict(variables, batch))
     keep = np.flatnonzero(batch['valid'])
     seen.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[keep], (dict(batch), said)))
-    if sum(len(b['valid']) for b, _ in seen) >= limit:
+    size = sum(x.nbytes for x in jax.tree.leaves(seen))
+    if sum(len(b['valid']) for b, _ in seen) >= limit or size >= FIGURES_BYTES:
       break
   return jax.tree.map(lambda *x: np.concatenate(x)[:limit], *seen)

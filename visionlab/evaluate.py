@@ -1,6 +1,9 @@
 """Measures finished runs: python -m visionlab.evaluate --workdir=runs/digits --split=test
 
-Several workdirs, separated by commas, are averaged as an ensemble.
+Several workdirs, separated by commas, are averaged as an ensemble. Weights that another library
+trained may stand for a workdir; --root then names the data to measure on:
+
+python -m visionlab.evaluate --workdir=resnet50.pth --root=imagenet --split=val
 """
 
 import json
@@ -14,7 +17,9 @@ from absl import flags
 
 from visionlab import commandline
 from visionlab.config import ConfigError
+from visionlab.data.imagenet import synsets
 from visionlab.data.pipeline import eval_batches, open_sources
+from visionlab.data.source import Relabelled
 from visionlab.evals import compile_evaluation, predictions, scalars
 from visionlab.run import Run, load
 from visionlab.step import data_mesh
@@ -22,12 +27,14 @@ from visionlab.task import Results
 from visionlab.workdir import save_figures
 
 
-def evaluate(runs: Sequence[Run], split: str, *, ten_crop: bool = False, batch: int = 256,
-             figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
+def evaluate(runs: Sequence[Run], split: str, *, root: str = '', ten_crop: bool = False,
+             batch: int = 256, figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
   """(results, pictures) of the runs' average on a split of the first one's data.
 
   Args:
     split: as in a config, e.g. 'test' or 'train[90%:]'.
+    root: instead of the data's own root; its classes may be some of those the network knows, by
+      their names or, for ImageNet's, their WordNet ids.
     ten_crop: averages over corners, centre and their mirror images (Krizhevsky et al. 2012).
 
   Raises:
@@ -45,7 +52,10 @@ def evaluate(runs: Sequence[Run], split: str, *, ten_crop: bool = False, batch: 
     variables = {'params': [r.variables for r in runs]}
   mesh = data_mesh(jax.devices())
   batch = -(-batch // mesh.size) * mesh.size
-  source = open_sources(runs[0].config.data, split)
+  data = runs[0].config.data.to_dict()
+  source = open_sources({**data, 'root': root} if root else data, split)
+  if root and getattr(source, 'info', runs[0].facts.info) != runs[0].facts.info:
+    source = Relabelled(source, runs[0].classes, synsets())
 
   def batches():
     return eval_batches(source, batch, runs[0].config.pipeline.workers)
@@ -77,7 +87,7 @@ def main(_):
   options = flags.FLAGS
   step = int(options.step) if options.step and options.step.isdigit() else options.step
   runs = [load(w, step=step) for w in options.workdir]
-  results, pictures = evaluate(runs, options.split, ten_crop=options.ten_crop,
+  results, pictures = evaluate(runs, options.split, root=options.root, ten_crop=options.ten_crop,
                                figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
@@ -96,6 +106,7 @@ def main(_):
 if __name__ == '__main__':
   flags.DEFINE_list('workdir', None, 'A run, or several to average: a,b,c.', required=True)
   flags.DEFINE_string('split', 'test', 'What to measure on, e.g. test or train[90%:].')
+  flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
   flags.DEFINE_string('step', None, 'A checkpoint\'s step, or best; default: the newest.')
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')

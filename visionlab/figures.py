@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+CRIMSON = (220, 20, 60)
+
 
 def preload():
   """Starts importing Matplotlib in the background: a second that a run then does not wait for."""
@@ -36,20 +38,118 @@ def image_grid(images: np.ndarray, captions: Sequence[str], right: np.ndarray | 
   return _rendered(figure)
 
 
-def confusion_matrix(counts: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-  """Rows: true class, columns: predicted; coloured by the share of the row."""
+def label_maps(images: np.ndarray, true: np.ndarray, predicted: np.ndarray,
+               classes: Sequence[str], captions: Sequence[str], title: str) -> np.ndarray:
+  """Rows of image | true label map | predicted one | what is wrong, above a legend.
+
+  Args:
+    images: (n h w c), uint8 or in [0, 1].
+    true: (n h w) int; what is no class, such as 255, is white and never wrong.
+    predicted: (n h w) int.
+    captions: of each row.
+  """
+  k, shown = len(classes), _rgb(images)
+  colours = np.concatenate([palette(classes), [[255] * 3]]).astype(np.uint8)
+  counted = true < k
+  wrong = np.repeat(80 + shown.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
+  wrong[counted & (predicted != true)] = CRIMSON
+  wrong[~counted] = 255
+  rows = list(zip(shown, colours[np.where(counted, true, k)], colours[predicted], wrong,
+                  strict=True))
+  legend = _legend(classes, colours, [*true, *predicted])
+  return _sheet(rows, ('image', 'true', 'predicted', 'wrong'), captions, legend, title)
+
+
+def overlays(images: Sequence[np.ndarray], predicted: Sequence[np.ndarray], classes: Sequence[str],
+             captions: Sequence[str], title: str) -> np.ndarray:
+  """Rows of image | image under its predicted label map, above a legend.
+
+  Args:
+    images: uint8 (h w c) each, of any size.
+    predicted: (h w) int each.
+  """
+  colours = palette(classes)
+  rows = []
+  for image, said in zip(images, predicted, strict=True):
+    shown = _rgb(image)
+    rows.append((shown, (.45 * shown + .55 * colours[said]).astype(np.uint8)))
+  return _sheet(rows, ('image', 'predicted'), captions, _legend(classes, colours, predicted), title,
+                wide=3.6)
+
+
+def _sheet(rows, headings, captions, legend, title, wide: float = 2.2) -> np.ndarray:
+  """Rows of pictures (h w 3), those of a row of one size, at most `wide` inches wide and high; a
+  legend {name: rgb} below."""
+  gap, head, top = .04, .24, .6
+  across = max(1, int(len(headings) * wide / (.45 + .075 * max(map(len, legend), default=0))))
+  sizes = [wide / max(row[0].shape[:2]) * np.array(row[0].shape[:2]) for row in rows]
+  foot = .22 * -(-len(legend) // across) + .1
+  size = (len(headings) * (wide + gap) + gap,
+          top + sum(high + head for high, _ in sizes) + foot)
+  figure, axis = _axes(1, 1, size, None)
+  axis = axis[0, 0]
+  axis.set_position((0, 0, 1, 1))
+  axis.set(xlim=(0, size[0]), ylim=(size[1], 0), aspect='auto')
+  axis.axis('off')
+  figure.suptitle(title, y=1 - .08 / size[1], va='top')
+  lefts = [gap + i * (wide + gap) for i in range(len(headings))]
+  for left, heading in zip(lefts, headings, strict=True):
+    axis.text(left + wide / 2, top - .04, heading, ha='center', va='bottom', fontsize=9)
+  for row, (high, broad), caption in zip(rows, sizes, captions, strict=True):
+    for left, picture in zip(lefts, row, strict=True):
+      axis.imshow(picture, aspect='auto', extent=(left, left + broad, top + high, top))
+    axis.text(gap, top + high + .03, caption, va='top', fontsize=8)
+    top += high + head
+  for i, (name, colour) in enumerate(legend.items()):
+    left, y = .1 + i % across * (size[0] - .1) / across, top + .08 + .22 * (i // across)
+    axis.fill([left, left, left + .16, left + .16], [y, y + .14, y + .14, y],
+              facecolor=np.array(colour) / 255, edgecolor='grey', linewidth=.5)
+    axis.text(left + .21, y + .07, name, va='center', fontsize=8)
+  return _rendered(figure)
+
+
+def _legend(classes, colours, maps):
+  """Of all classes if they are few, else of those in the maps."""
+  there = range(len(classes)) if len(classes) <= 24 else [
+      i for i in sorted({i for one in maps for i in np.unique(one)}) if i < len(classes)]
+  return {classes[i]: colours[i] for i in there}
+
+
+def bars(values: np.ndarray, classes: Sequence[str], title: str) -> np.ndarray:
+  """A bar from 0 to 1 for each class, the best on top; nan is said to be absent."""
+  order = np.argsort(np.where(np.isnan(values), -1, values), kind='stable')[-60:]
+  figure, axes = _axes(1, 1, (6, max(2., .24 * len(order) + .8)))
+  axis = axes[0, 0]
+  colours = palette(classes)[order] / 255
+  axis.barh(range(len(order)), np.nan_to_num(values[order]), color=colours, edgecolor='grey',
+            linewidth=.5)
+  axis.set_yticks(range(len(order)), [classes[i] for i in order], fontsize=8)
+  for place, value in enumerate(values[order]):
+    axis.text(np.nan_to_num(value) + .01, place, 'absent' if np.isnan(value) else f'{value:.1%}',
+              va='center', fontsize=8)
+  axis.set(xlim=(0, 1.12), title=title)
+  return _rendered(figure)
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
+                     shares: bool = False) -> np.ndarray:
+  """Rows: true class, columns: predicted; coloured by the share of the row.
+
+  shares: whether cells name that share in per cent, instead of the count.
+  """
   k = len(classes)
   figure, axes = _axes(1, 1, (max(4.5, min(.42 * k + 2, 16)),) * 2)
   axis = axes[0, 0]
   share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
   axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
-  axis.set(xlabel='predicted', ylabel='true', title='Confusion')
+  axis.set(xlabel='predicted', ylabel='true', title='Confusion, %' if shares else 'Confusion')
   if k <= 40:
     axis.set_xticks(range(k), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
     axis.set_yticks(range(k), classes)
   if k <= 20:
-    for i, j in zip(*np.nonzero(counts), strict=True):
-      axis.text(j, i, int(counts[i, j]), ha='center', va='center', fontsize=7,
+    for i, j in zip(*np.nonzero(share >= .005 if shares else counts), strict=True):
+      cell = f'{100 * share[i, j]:.0f}' if shares else int(counts[i, j])
+      axis.text(j, i, cell, ha='center', va='center', fontsize=7,
                 color='white' if share[i, j] > .5 else 'black')
   return _rendered(figure)
 
@@ -97,6 +197,28 @@ def scatter(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
   axis.set(xlabel='true', ylabel='predicted')
   axis.grid(alpha=.3)
   return _rendered(figure)
+
+
+def palette(classes: Sequence[str]) -> np.ndarray:
+  """A colour for each class, (k 3) uint8; a class called background is black."""
+  from matplotlib import colormaps  # noqa: PLC0415
+  from matplotlib.colors import hsv_to_rgb  # noqa: PLC0415
+  strong, pale = np.split(np.array(colormaps['tab20'].colors).reshape(10, 2, 3), 2, 1)
+  colours = np.concatenate([strong[:, 0], pale[:, 0]])
+  more = np.arange(max(0, len(classes) - 20))
+  # Hues a golden angle apart never come close to the ones just before.
+  wheel = np.stack([more * .618 % 1, .5 + .5 * (more % 2), .95 - .3 * (more % 3) / 2], -1)
+  colours = np.concatenate([colours, hsv_to_rgb(wheel)])[:len(classes)]
+  colours = np.round(255 * colours).astype(np.uint8)
+  colours[[name == 'background' for name in classes]] = 0
+  return colours
+
+
+def _rgb(images):
+  """(... c) uint8, or floats in [0, 1], as (... 3) uint8."""
+  if images.dtype != np.uint8:
+    images = np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)
+  return np.repeat(images, 3, -1) if images.shape[-1] == 1 else images[..., :3]
 
 
 def save(picture: np.ndarray, path) -> None:

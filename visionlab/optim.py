@@ -29,24 +29,28 @@ SCALARS = {
 class Optimizer(NamedTuple):
   """init(params) -> opt_state; update(grads, opt_state, params, hp, step) -> params, opt_state.
 
-  `schedule(step)` multiplies hp['lr']; `freeze(params)` stops the gradient of frozen parameters, so
-  that none is computed.
+  `schedule(step)` multiplies hp['lr']. `freeze(params, phase)` stops the gradient of parameters
+  that are frozen, or not yet trained in that phase, so that none is computed; `starts` are the
+  steps at which the phases after the first begin.
   """
   hyperparameters: Mapping[str, float]
   init: Callable[[Any], Any]
   update: Callable[[Any, Any, Any, Mapping[str, jax.Array], jax.Array], tuple[Any, Any]]
   schedule: Callable[[jax.Array], jax.Array]
-  freeze: Callable[[Any], Any]
+  freeze: Callable[[Any, int], Any]
+  starts: tuple[int, ...]
   ema: bool
 
 
 class Group(NamedTuple):
   """What holds for the parameters whose path matches (a regex, searched). lr and decay multiply
-  hp's; without a decay of its own the optimiser's regex decides (1 or 0)."""
+  hp's; without a decay of its own the optimiser's regex decides (1 or 0). They are trained from
+  `start`, a duration, on; before that they cost no backward pass."""
   match: str
   lr: float = 1.
   decay: float | None = None
   frozen: bool = False
+  start: int | str = 0
 
 
 def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], int],
@@ -80,6 +84,9 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
   check_choice(rule, SCALARS, 'config.optim.name')
   multiplier = make_schedule(schedule or {}, total, steps)
   groups = tuple(bind(Group, g, f'config.optim.groups[{i}]') for i, g in enumerate(groups))
+  groups = tuple(g._replace(start=steps(g.start, f'config.optim.groups[{i}].start'))
+                 for i, g in enumerate(groups))
+  starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
   for where, regex in (('decay', decay), *((f'groups[{i}].match', g.match)
                                            for i, g in enumerate(groups))):
     try:
@@ -93,9 +100,13 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
     return _setting(path, groups, decay)
 
   def trainable(params):
-    """path -> leaf without the frozen ones, so that they cost no optimiser state."""
-    return {n: p for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)
-            if not setting(n).frozen}
+    """path -> leaf, for each start the parameters trained from then on; the frozen ones are left
+    out, so that they cost no optimiser state."""
+    parts = {start: {} for start in (0, *starts)}
+    for n, p in zip(paths(params), jax.tree.leaves(params), strict=True):
+      if not setting(n).frozen:
+        parts[setting(n).start][n] = p
+    return {str(start): part for start, part in parts.items()}
 
   def transformation(hp):
     def add_decay(updates, params):
@@ -116,32 +127,41 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
       stages = [core, decayed, optax.scale_by_trust_ratio()]
     else:
       stages = [core, decayed] if rule == 'adamw' else [decayed, core]
-    if clip:
-      stages = [optax.clip_by_global_norm(hp['clip_norm'])] + stages
     return optax.chain(*stages)
 
   def init(params):
     _check_groups(params, groups)
     hp = dict.fromkeys(hyperparameters, jnp.float32(0))      # the state's form hangs on no value
-    return transformation(hp).init(trainable(params))
+    return {start: transformation(hp).init(part) for start, part in trainable(params).items()}
 
   def update(grads, opt_state, params, hp, step):
-    kept = trainable(params)
-    updates, opt_state = transformation(hp).update(trainable(grads), opt_state, kept)
+    given = trainable(grads)
+    if clip:
+      given, _ = optax.clip_by_global_norm(hp['clip_norm']).update(given, optax.EmptyState())
     rate = hp['lr'] * multiplier(step)
+    kept, new_state, updates = {}, {}, {}
+    for start, part in trainable(params).items():
+      changes, state = transformation(hp).update(given[start], opt_state[start], part)
+      if start != '0':      # until then nothing moves, and moments and their counts stay at zero
+        begun = step >= int(start)
+        changes, state = jax.tree.map(
+            lambda new, old, begun=begun: jnp.where(begun, new, old), (changes, state),
+            (jax.tree.map(jnp.zeros_like, changes), opt_state[start]))
+      kept, updates, new_state[start] = {**kept, **part}, {**updates, **changes}, state
     leaves = [p - rate * setting(n).lr * updates[n] if n in kept else p
               for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(params), leaves), opt_state
+    return jax.tree.unflatten(jax.tree.structure(params), leaves), new_state
 
-  def freeze(params):
-    leaves = [jax.lax.stop_gradient(p) if setting(n).frozen else p
+  def freeze(params, phase=-1):
+    last = (0, *starts)[phase]
+    leaves = [jax.lax.stop_gradient(p) if setting(n).frozen or setting(n).start > last else p
               for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
     return jax.tree.unflatten(jax.tree.structure(params), leaves)
 
   hyperparameters = dict(lr=None, weight_decay=0., **SCALARS[rule],
                          **(dict(clip_norm=1.) if clip else {}),
                          **(dict(ema_decay=.999) if ema else {}))
-  return Optimizer(hyperparameters, init, update, multiplier, freeze, ema)
+  return Optimizer(hyperparameters, init, update, multiplier, freeze, starts, ema)
 
 
 def make_schedule(options: Mapping, total: int, steps: Callable[[Duration, str], int]):

@@ -14,22 +14,25 @@ from visionlab.data.images import open_image
 from visionlab.run import Run, load
 
 
-def read(run: Run, paths: list[str]) -> tuple[np.ndarray, list[str], list[str]]:
+def read(run: Run, paths: list[str]) -> tuple[list[np.ndarray], list[str], list[str]]:
   """(images, the files they are from, a line for each file that is no readable image)."""
   images, good, bad = [], [], []
   for path in paths:
     try:
       with open_image(Path(path)) as image:
-        images.append(run.canvas(image))
+        images.append(run.pixels([image])[0] if run.dense else run.canvas(image))
       good.append(path)
     except Exception as e:              # noqa: BLE001 - decoders raise almost anything
       bad.append(f'{path}: not a readable image ({e})')
-  return np.stack(images) if images else np.zeros((0,)), good, bad
+  return images, good, bad
 
 
 def table(run: Run, paths: list[str], said: dict[str, np.ndarray], top: int) -> list[str]:
   """A line for each image: its file, and the likeliest classes or the numbers predicted."""
   wide = max(map(len, paths))
+  if hasattr(run.task, 'describe'):
+    return [f'{p:<{wide}}  {line}'
+            for p, line in zip(paths, run.task.describe(said, top), strict=True)]
   if 'probabilities' not in said:
     return [f'{p:<{wide}}  ' + '  '.join(f'{v:10.4g}' for v in np.atleast_1d(row))
             for p, row in zip(paths, said['prediction'], strict=True)]
@@ -52,12 +55,15 @@ def main(argv):
     print(f'skipped {line}')
   if not paths:
     raise ConfigError('none of the files is a readable image')
-  said = run.predict(images)
+  said = run.predict(images if run.dense else np.stack(images))
   lines = table(run, paths, said, options.top)
   print('\n'.join(lines))
   captions = [f'{Path(p).name}\n{line[max(map(len, paths)):].strip().split("  ")[0]}'
               for p, line in zip(paths, lines, strict=True)]
-  figures.save(figures.image_grid(images, captions, None, str(run.workdir)), options.output)
+  title = str(run.workdir)
+  picture = (run.task.picture(images, said, captions, title) if hasattr(run.task, 'picture')
+             else figures.image_grid(np.stack(images), captions, None, title))
+  figures.save(picture, options.output)
   print(f'picture: {options.output}')
 
 

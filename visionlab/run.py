@@ -7,15 +7,26 @@ from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from visionlab import checkpoint, config as configs, log
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
-from visionlab.data.images import Canvas
+from visionlab.data.imagenet import synsets
+from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
-from visionlab.data.source import Arrays
+from visionlab.data.source import Arrays, Info
 from visionlab.task import Task, Variables
+from visionlab.weights.files import (
+  EXPORT,
+  HUB,
+  HUB_FILES,
+  download,
+  nested,
+  read_arrays,
+  read_weights,
+)
+from visionlab.weights.fit import fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +50,8 @@ class Run:
 
   @property
   def classes(self) -> tuple[str, ...]:
-    return self.facts.info.classes
+    """Of images or objects; of pixels, where the data has label maps alone."""
+    return self.facts.info.classes or self.facts.info.map_classes
 
   @property
   def metrics(self) -> list[dict[str, Any]]:
@@ -65,9 +77,18 @@ class Run:
         any size and mode, which are brought to the run's own size. Preprocessing is the run's.
       batch: images at a time; the last batch is filled up, so that one program serves all.
 
+    A task that answers for every pixel does so at each image's own size, and gives lists, unless
+    the images are an array of the run's size.
+
     >>> run = visionlab.load('runs/digits')                                   # doctest: +SKIP
     >>> run.predict(images)['prediction']                                     # doctest: +SKIP
     """
+    if self.dense and not (isinstance(images, np.ndarray)
+                           and images.shape[1:] == self.canvas.shape):
+      # Where training shrank whole images to one size, so must this; else pixels are as they are.
+      scale = 'fit' if 'size' in self.config.data and 'resize' in self.config.data else 1.
+      return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
+                                      scale=scale)
     pixels = self.fit(images)
     batch = min(batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
@@ -77,56 +98,108 @@ class Run:
                                self._predict(self.variables, part)))
     return jax.tree.map(lambda *x: np.concatenate(x), *rows)
 
+  @property
+  def dense(self) -> bool:
+    """Whether the task answers for images of any size."""
+    return hasattr(self.task, 'predict_images')
+
   def fit(self, images) -> np.ndarray:
     """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels."""
-    if isinstance(images, np.ndarray | jax.Array):
-      images = np.asarray(images)
-      shape = self.canvas.shape
-      if images.ndim == 3:           # one (h w c) image, or (n h w) grey ones
-        images = images[None] if images.shape[-1] in (1, 3, 4) else images[..., None]
-      if images.dtype != np.uint8:
-        raise ConfigError(f'predict: expected uint8 images in 0..255, got {images.dtype}')
-      if images.shape[1:] == shape:
-        return images
-    images = list(images)
-    if not images:
-      raise ConfigError('predict: no images')
+    images = _listed(images)
+    if isinstance(images, np.ndarray) and images.shape[1:] == self.canvas.shape:
+      return images
     return np.stack([self.canvas(_pil(image)) for image in images])
+
+  def pixels(self, images) -> list[np.ndarray]:
+    """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
+    c = self.canvas.shape[-1]
+    modes = {1: 'L', 3: 'RGB'}
+    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c]) for image in _listed(images)]
+    return [np.asarray(image).reshape(image.height, image.width, c) for image in upright]
 
 
 def load(workdir: str | Path, *, step: int | str | None = None) -> Run:
   """Reloads a run: its config, its task, its weights, without its data or its optimiser.
 
   Args:
+    workdir: a run's folder; an export (see `visionlab.export`); or weights that another library
+      trained, in any form `config.init_from` takes, such as 'resnet50.pth' or 'hf://owner/name'.
     step: a checkpoint's step, or 'best' for the best one kept; by default the newest.
 
   Raises:
-    ConfigError: the folder holds no run, or not that checkpoint.
+    ConfigError: there is no run, not that checkpoint, or no network known that the weights are of.
 
   >>> run = visionlab.load('runs/digits')                                     # doctest: +SKIP
   """
-  workdir = Path(workdir)
-  if not (workdir / 'config.json').exists():
-    raise ConfigError(f'{workdir}: no run here (there is no config.json)')
+  text = str(workdir)
+  if text.startswith(HUB):
+    workdir = download(text.removeprefix(HUB))
+  workdir = Path(workdir).expanduser()
+  if not (workdir / 'data.json').exists():
+    if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
+      raise ConfigError(f'{workdir}: no run here (there is no config.json)')
+    return _pretrained(workdir)
   config = configs.from_json((workdir / 'config.json').read_text())
   facts = Facts.from_json((workdir / 'data.json').read_text())
   task = build_task(config, facts)
+  if (workdir / EXPORT).exists():
+    if step is not None:
+      raise ConfigError(f'{workdir} is an export: it holds one checkpoint, and no {step}')
+    return Run(workdir, config, task, nested(read_arrays(workdir / EXPORT)), {}, 0, facts)
+  at, fields = _checkpoint(workdir, step)
+  params = fields['params'] if fields['ema'] is None else fields['ema']
+  return Run(workdir, config, task, {'params': params, **fields['collections']}, fields['hp'], at,
+             facts)
+
+
+def _checkpoint(workdir: Path, step: int | str | None):
   if step is None:
     found = checkpoint.read_newest(workdir, ('model',))
     if found is None:
       raise ConfigError(f'{workdir}: no checkpoint yet')
-    at, fields = found
-  else:
-    folder = workdir / ('best' if step == 'best' else 'checkpoints')
-    there = checkpoint.steps_of(folder)
-    if not there or step not in ('best', *there):
-      raise ConfigError(f'{folder}: no checkpoint {step}; there are: '
-                        f'{", ".join(map(str, there)) or "none"}')
-    at = there[-1] if step == 'best' else step
-    fields = checkpoint.read(folder, at, ('model',))
-  params = fields['params'] if fields['ema'] is None else fields['ema']
-  return Run(workdir, config, task, {'params': params, **fields['collections']}, fields['hp'], at,
-             facts)
+    return found
+  folder = workdir / ('best' if step == 'best' else 'checkpoints')
+  there = checkpoint.steps_of(folder)
+  if not there or step not in ('best', *there):
+    raise ConfigError(f'{folder}: no checkpoint {step}; there are: '
+                      f'{", ".join(map(str, there)) or "none"}')
+  at = there[-1] if step == 'best' else step
+  return at, checkpoint.read(folder, at, ('model',))
+
+
+def _pretrained(place: Path) -> Run:
+  """A run that was never one of ours: its config says what the weights need to be used."""
+  weights = read_weights(place)
+  k = len(weights.arrays['params/head/bias'])
+  classes = tuple(synsets().values()) if k == 1000 else tuple(map(str, range(k)))
+  config = configs.experiment(
+      steps=0, batch=1, data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
+      task=dict(name='classify', model=weights.model, **weights.task))
+  size = weights.data['size']
+  example = dict(image=jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
+                 label=jax.ShapeDtypeStruct((1,), np.int32))
+  facts = Facts(Info(classes), example, 0)
+  task = build_task(config, facts)
+  shapes = jax.eval_shape(task.init, jax.random.key(0), example)
+  variables, report = fit(weights, shapes)
+  if report.missing:
+    raise ConfigError(f'{place}: these weights are not complete\n{report}')
+  return Run(place, config, task, variables, {}, 0, facts)
+
+
+def _listed(images):
+  """(n h w c) uint8, or a list of images that are not alike."""
+  if isinstance(images, np.ndarray | jax.Array):
+    images = np.asarray(images)
+    if images.ndim == 3:           # one (h w c) image, or (n h w) grey ones
+      images = images[None] if images.shape[-1] in (1, 3, 4) else images[..., None]
+    if images.dtype != np.uint8:
+      raise ConfigError(f'predict: expected uint8 images in 0..255, got {images.dtype}')
+    return images
+  images = list(images)
+  if not images:
+    raise ConfigError('predict: no images')
+  return images
 
 
 def _pil(image) -> Image.Image:

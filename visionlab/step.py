@@ -103,8 +103,8 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     def terms_of(params, collections, batch, key):
       return task.loss({'params': params, **collections}, batch, key, hp, train=True)
 
-    def objective(params):
-      params = optimizer.freeze(params)
+    def objective(params, phase):
+      params = optimizer.freeze(params, phase)
       if accumulate == 1:
         terms, aux = terms_of(params, state.collections, batch, key)
         collections, watched = aux
@@ -116,8 +116,12 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
                   for k, t in terms.items()}
       return sum(weighted.values()), (terms, watched, collections)
 
-    (loss, (terms, watched, collections)), grads = jax.value_and_grad(
-        objective, has_aux=True)(state.params)
+    def gradient(phase, params):
+      return jax.value_and_grad(partial(objective, phase=phase), has_aux=True)(params)
+    phases = [partial(gradient, i) for i in range(len(optimizer.starts) + 1)]
+    # One branch for each phase: what is not trained yet has no backward pass.
+    phase = sum((state.step >= start for start in optimizer.starts), jnp.int32(0))
+    (loss, (terms, watched, collections)), grads = lax.switch(phase, phases, state.params)
     loss, terms, watched, grads = over_devices((loss, terms, watched, grads))
     norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grads)))
     params, opt_state = optimizer.update(grads, state.opt_state, state.params, hp, state.step)

@@ -16,10 +16,13 @@ from absl import flags
 from jax.experimental import multihost_utils
 
 from visionlab import build, checkpoint, commandline, figures, workdir as workdirs
-from visionlab.config import ConfigError, TrainingError
+from visionlab.config import TrainingError
 from visionlab.evals import Evaluations, scalars
 from visionlab.log import Log, parameter_table, read_metrics
+from visionlab.profiler import profiler
+from visionlab.resume import resume
 from visionlab.step import State, Tally
+from visionlab.weights.fit import adopt
 
 CHUNK_SECONDS = 1.       # of work in one dispatch: how long a signal or a bad loss may go unnoticed
 
@@ -38,16 +41,17 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     TrainingError: the loss is not finite (see config.on_nan).
     OSError: the workdir cannot be written.
   """
+  workdir = Path(workdir)
+  config = adopt(config, workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
   log_every = max(1, job.steps(config.log.every, 'config.log.every'))
-  save_every = max(1, job.steps(config.checkpoint.every, 'config.checkpoint.every'))
+  save_every, patience = checkpoint.check(config.checkpoint, job.steps)
   marks = [log_every, save_every, *evaluations.every.values()]
 
-  workdir = Path(workdir)
   if not change_config:
     workdirs.check_config(workdir, config)
-  state, origin = checkpoint.resume(workdir, config, job.init())
+  state, origin = resume(workdir, config, job.init())
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   step = start = int(state.step)
   log = Log(workdir, step=step, total=job.total, examples=config.batch,
@@ -55,7 +59,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example)))
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}; {job.facts.examples:,} '
           f'examples, {"resident" if job.batches.resident else "streamed"}')
-  checkpoints = checkpoint.Checkpoints(workdir, config.checkpoint, save_every)
+  checkpoints = checkpoint.Checkpoints(workdir, config.checkpoint, save_every, patience)
   stream = job.batches.start(step, job.total)
   tally = empty = job.empty(state)
   flight, size = None, 1                 # the chunk that is being computed; steps in the next one
@@ -71,10 +75,11 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
         results = evaluations.evaluate(name, state)
         log.evaluation(step, name, scalars(results))
         checkpoints.consider(state, step, {f'{name}/{k}': v for k, v in results.items()})
-      if save:
+      stale = checkpoints.stale(step)
+      if save or stale:
         checkpoints.save(state, step)
       profile(step, state)
-      if done:
+      if done or stale:
         break
       stop = min(next_stop(step, job.total, marks, config.profile), step + size)
       begun, first = time.perf_counter(), step
@@ -88,7 +93,10 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
       flight = Chunk(first, step, tally, begun, logged)
       tally = empty if logged else tally
       size = next_size(step - first, log.rate)
-    if step < job.total:
+    if stale:
+      log.say(f'stopped early: {config.checkpoint.best} has not improved since step '
+              f'{checkpoints.best_step}; load(..., step="best") gives that one')
+    if step < job.total and not stale:
       log.say(f'interrupted; {workdir} holds step {step}, the same command goes on from there')
     else:
       pictures = {**evaluations.figures(state), 'learning_curves': figures.curves(
@@ -159,29 +167,6 @@ def interruptible() -> Iterator[Callable[[], bool]]:
   finally:
     for number, previous in before.items():
       signal.signal(number, previous)
-
-
-@contextlib.contextmanager
-def profiler(workdir: Path, window: tuple) -> Iterator[Callable[[int, State], None]]:
-  """Yields what is to be called with each step: it traces steps window[0] to window[1]."""
-  if window and not (len(window) == 2 and 0 <= window[0] < window[1]):
-    raise ConfigError(f'config.profile: expected (first, last) steps, got {window}')
-  on = False
-
-  def at(step, state):
-    nonlocal on
-    if window and step == window[0]:
-      jax.profiler.start_trace(str(workdir / 'profile'))
-      on = True
-    elif on and step >= window[1]:
-      jax.block_until_ready(state)
-      jax.profiler.stop_trace()
-      on = False
-  try:
-    yield at
-  finally:
-    if on:
-      jax.profiler.stop_trace()
 
 
 def main(_):

@@ -49,7 +49,7 @@ def versions() -> dict[str, str]:
 def save_figures(workdir: Path, pictures: Mapping[str, np.ndarray]):
   """Writes figures/<name>.png."""
   if jax.process_index() == 0:
-    (workdir / 'figures').mkdir(exist_ok=True)
+    (workdir / 'figures').mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
       figures.save(picture, workdir / 'figures' / f'{name}.png')
 

@@ -10,12 +10,15 @@ from visionlab.data.source import Source, concat, subset
 
 SOURCES = {
     'digits': 'visionlab.data.digits:digits',
+    'scenes': 'visionlab.data.scenes:scenes',
     'arrays': 'visionlab.data.arrays:arrays',
     'mnist': 'visionlab.data.mnist:mnist',
     'fashion_mnist': 'visionlab.data.mnist:fashion_mnist',
     'cifar10': 'visionlab.data.cifar:cifar10',
     'cifar100': 'visionlab.data.cifar:cifar100',
     'folder': 'visionlab.data.folder:folder',
+    'pairs': 'visionlab.data.pairs:pairs',
+    'voc': 'visionlab.data.voc:voc',
     'tfds': 'visionlab.data.tfds:tfds',
 }
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.masks import IGNORED
 from visionlab.data.source import Arrays, Info, check_split
 
 IMAGE = ('image', 'images', 'img', 'x', 'X', 'data')
 LABEL = ('label', 'labels', 'label_map', 'target', 'targets', 'y', 'Y')
 EXPECTED = ('x_train with y_train, train_image with train_label, train/image with train/label, '
             'or image with label')
-IGNORED = 255  # the value of a label map's pixels that count nowhere
 _IMAGE_KEY = re.compile(rf'(.+[/_])?({"|".join(IMAGE)})([/_].+)?')
 
 
@@ -32,7 +32,8 @@ def arrays(split: str, *, root: str = '', path: str = '', classes: tuple[str, ..
     split: one of those in the file.
     root: the folder that a relative `path` starts from.
     path: the .npz file.
-    classes: names of the classes; by default '0' up to the largest label in any split.
+    classes: names of the classes, or of a label map's; by default '0' up to the largest label in
+      any split.
     ignore: the value in label maps that stands for unlabelled; it becomes 255.
 
   Returns:
@@ -75,7 +76,10 @@ def _from_archive(archive, split: str, file: str, classes: tuple[str, ...], igno
     kind, value = targets[split]
     result[kind] = value
   result |= {key: archive[name] for key, name in keys.items()}
-  return Arrays(result, Info(classes if found else ()))
+  if not found:
+    return Arrays(result)
+  maps = any(kind == 'label_map' for kind, _ in targets.values())
+  return Arrays(result, Info(map_classes=classes) if maps else Info(classes))
 
 
 def _splits(names: list[str], file: str) -> dict[str, dict[str, str]]:

@@ -2,13 +2,16 @@
 
 import itertools
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.crop import RandomCrop
 from visionlab.data.images import SUFFIXES, Canvas, open_image
 from visionlab.data.source import Info, check_root, check_split
 
@@ -29,14 +32,21 @@ class Folder:
     return len(self.files)
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    image = np.zeros((len(indices), *self.canvas.shape), np.uint8)
+    return self._read(indices, self.canvas)
+
+  def crops(self, indices: np.ndarray, crop: RandomCrop, draws: np.ndarray):
+    """As `source[indices]`, but a random part of each image; see `visionlab.data.source.Source`."""
+    canvas = Canvas(crop.size, channels=self.canvas.channels)
+    return self._read(indices, canvas, [partial(crop.box, u) for u in draws])
+
+  def _read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
+    image = np.zeros((len(indices), *canvas.shape), np.uint8)
     label = self.labels[indices]
     valid = np.ones(len(indices), bool)
     for i, name in enumerate(self.files[indices].tolist()):
       path = self.root / os.fsdecode(name)
       try:
-        with open_image(path) as opened:
-          image[i] = self.canvas(opened)
+        image[i] = canvas.read(path.read_bytes(), cuts[i] if cuts else None)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise _broken(path, error) from error
@@ -53,7 +63,7 @@ def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
 
   A folder of folders is a split, a folder of images is a class; the classes are those of all
   splits together, sorted by name. Hidden files, files without an image's suffix and folders
-  inside class folders are not looked at. Pixels are read at every access, with Pillow: EXIF
+  inside class folders are not looked at. Pixels are read at every access: EXIF
   orientation is applied, transparency is put on white, 16-bit grey is scaled, and of animations
   the first frame counts.
 

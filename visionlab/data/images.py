@@ -1,21 +1,22 @@
-"""Image files to arrays of one size: any mode, any orientation, nothing but Pillow."""
+"""Image files to arrays of one size: any mode, any orientation."""
 
 import io
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError, nearest
+from visionlab.data import jpeg
+from visionlab.data.resize import Box, resize
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
             '.pbm', '.jp2')
+Cut = Callable[[int, int], Box]
 RESIZES = ('crop', 'stretch', 'pad')
 _ORIENTATION = 0x0112
-_UPRIGHT = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-            4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-            6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_90}
 
 
 class Canvas:
@@ -52,41 +53,53 @@ class Canvas:
   def shape(self) -> tuple[int, int, int]:
     return self.height, self.width, self.channels
 
-  def __call__(self, image: Image.Image) -> np.ndarray:
-    """The upright image on the canvas: (h w c) uint8. May raise whatever Pillow raises."""
+  def __call__(self, image: Image.Image, cut: Cut | None = None) -> np.ndarray:
+    """The upright image on the canvas: (h w c) uint8. May raise whatever Pillow raises.
+
+    Args:
+      cut: (height, width) -> the box (x1, y1, x2, y2) of the upright image that shall fill the
+        canvas, in place of what `resize` says.
+    """
+    return self._fit(image, b'', cut)
+
+  def read(self, file: bytes, cut: Cut | None = None) -> np.ndarray:
+    """As for an image, given a file's bytes: of a JPEG no more is decoded than it takes."""
+    with open_image(file) as image:
+      return self._fit(image, file, cut)
+
+  def _fit(self, image: Image.Image, file: bytes, cut: Cut | None) -> np.ndarray:
     if image.format == 'TIFF':
       image.load()  # Pillow turns these by itself, and drops the tag
     orientation = _orientation(image)
     # The small result is turned, not the large image: until then height and width are swapped.
-    canvas = (self.width, self.height) if orientation < 5 else (self.height, self.width)
-    # JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; the true extent is then fractional.
-    drafted = image.draft(None, self._plan(image.size, canvas)[0])
-    scaled, box = self._plan(drafted[1][2:] if drafted else image.size, canvas)
-    image = to_mode(image, 'RGB' if self.channels == 3 else 'L')
-    image = image.resize(canvas if self.resize == 'crop' else scaled,
-                         Image.Resampling.BILINEAR, box=box)
-    image = image.transpose(_UPRIGHT[orientation]) if orientation > 1 else image
-    pixels = np.asarray(image).reshape(image.height, image.width, self.channels)
-    if self.resize != 'pad':
+    turned = orientation >= 5
+    canvas = (self.height, self.width) if turned else (self.width, self.height)
+    if cut:
+      size, box = canvas, _stored(cut(*image.size[::1 if turned else -1]), image.size, orientation)
+    else:
+      size, box = self.plan(image.size, canvas)
+    part, box = _region(image, box, size, 'RGB' if self.channels == 3 else 'L', file)
+    pixels = _upright(resize(part, box, size), orientation)
+    if pixels.shape == self.shape:
       return pixels
+    height, width = pixels.shape[:2]
+    top, left = (self.height - height) // 2, (self.width - width) // 2
     result = np.zeros(self.shape, np.uint8)
-    top, left = (self.height - image.height) // 2, (self.width - image.width) // 2
-    result[top:top + image.height, left:left + image.width] = pixels
+    result[top:top + height, left:left + width] = pixels
     return result
 
-  def _plan(self, size: tuple[float, float], canvas: tuple[int, int]):
-    """The size a whole image is scaled to, and the box of it that is seen; widths come first."""
+  def plan(self, size: tuple[float, float], canvas: tuple[int, int]):
+    """The size that a box of an image is scaled to, and that box; widths come first."""
     whole = (0, 0, *size)
     if self.resize == 'stretch':
       return canvas, whole
     ratios = [seen / full for seen, full in zip(canvas, size, strict=True)]
     scale = min(ratios) if self.resize == 'pad' else max(ratios) / self.crop_fraction
-    scaled = tuple(max(1, round(full * scale)) for full in size)
     if self.resize == 'pad':
-      return scaled, whole
+      return tuple(max(1, round(full * scale)) for full in size), whole
     seen = [min(part / scale, full) for part, full in zip(canvas, size, strict=True)]
     left, top = ((full - part) / 2 for part, full in zip(seen, size, strict=True))
-    return scaled, (left, top, left + seen[0], top + seen[1])
+    return canvas, (left, top, left + seen[0], top + seen[1])
 
 
 def open_image(file: Path | bytes) -> Image.Image:
@@ -122,10 +135,55 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
   return image.convert(mode)
 
 
+def _region(image: Image.Image, box: Box, size: tuple[int, int], mode: str, file: bytes):
+  """What it takes of an opened image to scale `box` to `size`, and the box in that.
+
+  Of JPEG, what is below is not decoded if `file`, what the image was opened from, is given; and
+  where the result is at most 1/2, 1/4 or 1/8 as large, it is decoded at that size.
+  """
+  ratios = [(box[i + 2] - box[i]) / size[i] for i in (0, 1)]
+  k = max(k for k in (1, 2, 4, 8) if k <= max(min(ratios), 1))
+  reach = [max(1, ratio / k) + 1 for ratio in ratios]         # of the filter, over the box's edge
+  if file and image.format in jpeg.FORMATS:
+    image = Image.open(io.BytesIO(jpeg.shorten(file, math.ceil(box[3] + (reach[1] + 2) * k))))
+  k = k if image.draft(mode, tuple(max(1, side // k) for side in image.size)) else 1
+  x1, y1, x2, y2 = (v / k for v in box)
+  part = (max(0, math.floor(x1 - reach[0])), max(0, math.floor(y1 - reach[1])),
+          min(image.width, math.ceil(x2 + reach[0])), min(image.height, math.ceil(y2 + reach[1])))
+  image = to_mode(image, mode).crop(part)
+  return image, (x1 - part[0], y1 - part[1], x2 - part[0], y2 - part[1])
+
+
+def _stored(box: Box, size: tuple[int, int], orientation: int) -> Box:
+  """Where a box of the upright image lies in the image of `size` (width, height) as stored."""
+  if orientation >= 5:
+    box = (box[1], box[0], box[3], box[2])
+  x1, y1, x2, y2 = box
+  if orientation in (2, 3, 7, 8):
+    x1, x2 = size[0] - x2, size[0] - x1
+  if orientation in (3, 4, 6, 7):
+    y1, y2 = size[1] - y2, size[1] - y1
+  return x1, y1, x2, y2
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+  """Pixels (h w c) as stored -> upright ones."""
+  if orientation >= 5:
+    pixels = pixels.transpose(1, 0, 2)
+  if orientation in (2, 3, 6, 7):
+    pixels = pixels[:, ::-1]
+  return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
+
+
 def _orientation(image: Image.Image) -> int:
   """The EXIF orientation, 1 to 8: 1 is upright, from 5 on height and width are swapped."""
   try:
     tag = image.getexif().get(_ORIENTATION)
   except Exception:  # damaged EXIF data raises almost anything, and the pixels may be sound
     return 1
-  return tag if tag in _UPRIGHT else 1
+  return tag if tag in range(1, 9) else 1
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+  """Width and height once the EXIF orientation is applied."""
+  return image.size[::-1] if _orientation(image) >= 5 else image.size

@@ -18,8 +18,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, bind, check_choice, resolve
 from visionlab.data import SOURCES, open_split
+from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
-from visionlab.data.source import Arrays, Source
+from visionlab.data.source import Source
 
 RESIDENT_BYTES = 2**30         # 'auto' keeps a set on the device up to this size
 Sources = Source | Mapping[str, Source]
@@ -49,9 +50,11 @@ def examples(sources: Sources) -> int:
   return max(len(source) for source, _ in parts(sources).values())
 
 
-def load(source: Source, indices: np.ndarray) -> dict[str, np.ndarray]:
-  """The examples, with `valid` (n,) added where the source has nothing to say of it."""
-  return {'valid': np.ones(len(indices), bool), **source[indices]}
+def load(source: Source, indices: np.ndarray, *cut) -> dict[str, np.ndarray]:
+  """The examples, with `valid` (n,) added where the source has nothing to say of it; with `cut`,
+  which are a `RandomCrop` and its draws, random parts of them."""
+  loaded = source.crops(indices, *cut) if cut else source[indices]
+  return {'valid': np.ones(len(indices), bool), **loaded}
 
 
 def _join(named: Mapping[str, Any]):
@@ -65,12 +68,16 @@ class Loader:
   batch: int
   seed: int
   rows: slice
+  crop: RandomCrop | None = None
 
   def __call__(self, step: int):
     named = parts(self.sources, self.seed)
-    return _join({name: load(source, batch_indices(int(step), self.batch // len(named),
-                                                   len(source), seed)[self.rows])
-                  for name, (source, seed) in named.items()})
+    size = self.batch // len(named)
+
+    def rows_of(source, seed):
+      cut = (self.crop, self.crop.draws(seed, int(step), size)[self.rows]) if self.crop else ()
+      return load(source, batch_indices(int(step), size, len(source), seed)[self.rows], *cut)
+    return _join({name: rows_of(source, seed) for name, (source, seed) in named.items()})
 
 
 class Batches:
@@ -83,14 +90,16 @@ class Batches:
     resident: 'always', 'never', or 'auto': if it is in memory and below `RESIDENT_BYTES`.
     workers: processes that load batches; 0: threads of this one.
     prefetch: batches loaded, and moved to the devices, ahead of their use.
+    crop: options of `visionlab.data.crop.RandomCrop`: of each image a random part is loaded.
 
   Raises:
-    ConfigError: a batch that does not divide over devices, processes, sources and microbatches.
+    ConfigError: a batch that does not divide over devices, processes, sources and microbatches;
+      a crop of a source that has no image files.
   """
 
   def __init__(self, sources: Sources, *, batch: int, seed: int, mesh: Mesh, mode: str, total: int,
                accumulate: int = 1, resident: str = 'auto', workers: int = 0,
-               prefetch: int = 2):
+               prefetch: int = 2, crop: Mapping | None = None):
     self.sources, self.mesh, self.mode = sources, mesh, mode
     self.workers, self.prefetch = workers, prefetch
     named, n = parts(sources, seed), jax.process_count()
@@ -100,7 +109,8 @@ class Batches:
                         f'devices x {accumulate} microbatches x {len(named)} sources)')
     size = batch // len(named) // n
     self.loader = Loader(sources, batch, seed, slice(jax.process_index() * size,
-                                                     (jax.process_index() + 1) * size))
+                                                     (jax.process_index() + 1) * size),
+                         _make_crop(named, crop))
     self.resident = _is_resident(named, resident, batch * total)
 
   @property
@@ -118,7 +128,7 @@ class Batches:
         if self.mode == 'pmap':
           local = size // self.mesh.size
           indices = lax.dynamic_slice_in_dim(indices, lax.axis_index('data') * local, local)
-        batch = {k: v[indices] for k, v in arrays[name].items()}
+        batch = source.gather(arrays[name], indices)
         return {'valid': jnp.ones(indices.shape, bool), **batch}
       batch = _join({name: gather(name) for name in named})
       if self.mode == 'pmap' or self.mesh.size == 1:
@@ -195,14 +205,25 @@ def _on_device(iterator: Iterator, to_device, ahead: int) -> Iterator:
   yield from queue
 
 
+def _make_crop(named, options: Mapping | None) -> RandomCrop | None:
+  if not options:
+    return None
+  for name, (source, _) in named.items():
+    if not hasattr(source, 'crops'):
+      raise ConfigError(f'config.pipeline.crop: config.data{"." + name if name else ""} has no '
+                        'image files to cut from; use config.augment.resized_crop')
+  return bind(RandomCrop, options, 'config.pipeline.crop')
+
+
 def _is_resident(named, wanted, places: int) -> bool:
   check_choice(wanted, ('auto', 'always', 'never'), 'config.pipeline.resident')
-  whole = all(isinstance(source, Arrays) for source, _ in named.values())
+  whole = all(hasattr(source, 'gather') for source, _ in named.values())
   if wanted == 'always' and not whole:
     raise ConfigError('config.pipeline.resident: this source is not held in memory; use "auto"')
   if wanted == 'always' and places >= 2**32:
     raise ConfigError('config.pipeline.resident: steps x batch must be below 2^32; use "never"')
-  size = sum(a.nbytes for source, _ in named.values() if whole for a in source.arrays.values())
+  size = sum(a.nbytes for source, _ in named.values() if whole
+             for a in jax.tree.leaves(source.arrays))
   fits = whole and size <= RESIDENT_BYTES and places < 2**32
   return wanted == 'always' or wanted == 'auto' and fits
 
@@ -217,6 +238,6 @@ def eval_batches(source: Source, batch: int, workers: int, ahead: int = 2) -> It
     loaded = load(source, np.where(indices < n, indices, 0))
     return {**loaded, 'valid': loaded['valid'] & (indices < n)}
   count = -(-n // batch)
-  if isinstance(source, Arrays):
+  if hasattr(source, 'gather'):
     return map(load_one, range(count))
   return prefetched(load_one, 0, count, workers, ahead)

@@ -1,7 +1,7 @@
 """What a data source is, and the two that others are made of: whole arrays and subsets."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,9 +12,15 @@ from visionlab.config import ConfigError, nearest
 
 @dataclass(frozen=True)
 class Info:
-  """The static facts a task needs; `classes` is empty when targets are continuous."""
+  """The static facts a task needs.
+
+  Attributes:
+    classes: of images or objects; empty when targets are continuous.
+    map_classes: what the values 0, 1, ... of a `label_map` stand for.
+  """
 
   classes: tuple[str, ...] = ()
+  map_classes: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -36,6 +42,10 @@ class Source(Protocol):
       examples may turn out to be broken adds `valid` (n,) bool: where it is False every other
       entry is zero.
     """
+
+  # A source that reads image files may also have `crops(indices, crop, draws)`, which is
+  # `self[indices]` but for `image` (n h w c): of each the part that `crop`, a
+  # `visionlab.data.crop.RandomCrop`, cuts out for the n rows of `draws`.
 
 
 class Arrays:
@@ -64,7 +74,12 @@ class Arrays:
     return len(next(iter(self.arrays.values())))
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    return {key: value[indices] for key, value in self.arrays.items()}
+    return self.gather(self.arrays, indices)
+
+  def gather(self, arrays, indices):
+    """The examples at indices (n,) of `arrays`, which are `self.arrays` wherever they are kept: a
+    source with this method may live on the device, where it is called inside compiled loops."""
+    return {key: value[indices] for key, value in arrays.items()}
 
 
 class Subset:
@@ -81,6 +96,23 @@ class Subset:
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     return self.source[self.indices[indices]]
 
+  @property
+  def crops(self):
+    """As the source's; an AttributeError, so that hasattr tells, where it has none."""
+    crops = self.source.crops
+    return lambda indices, crop, draws: crops(self.indices[indices], crop, draws)
+
+
+class ResidentSubset(Subset):
+  """`Subset` of a source that may live on the device."""
+
+  @property
+  def arrays(self):
+    return {'whole': self.source.arrays, 'indices': self.indices.astype(np.int32)}
+
+  def gather(self, arrays, indices):
+    return self.source.gather(arrays['whole'], arrays['indices'][indices])
+
 
 class Concat:
   """The examples of several sources, one source after the other."""
@@ -96,31 +128,79 @@ class Concat:
     return int(self.ends[-1])
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+    return self._join(indices, lambda i, own, _: self.sources[i][own])
+
+  @property
+  def crops(self):
+    """As the sources'; an AttributeError, so that hasattr tells, where one has none."""
+    crops = [source.crops for source in self.sources]
+    return lambda indices, crop, draws: self._join(
+        indices, lambda i, own, rows: crops[i](own, crop, draws[rows]))
+
+  def _join(self, indices: np.ndarray, read: Callable) -> dict[str, np.ndarray]:
+    """What read(i, indices of source i, the rows they are for) gives, in the order of `indices`."""
     size = len(self)
     indices = np.asarray(indices, np.int64)
     if indices.size and not (-size <= indices.min() and indices.max() < size):
       raise IndexError(f'an index is outside the {size} examples')
     indices = indices % size if size else indices
     owner = np.searchsorted(self.ends, indices, side='right')
-    parts = {i: self.sources[i][indices[owner == i] - (self.ends[i] - len(self.sources[i]))]
-             for i in np.unique(owner).tolist() or [0]}
-    keys = {key for part in parts.values() for key in part}
-    result = {}
-    for key in keys:
-      some = next(part[key] for part in parts.values() if key in part)
-      # Only `valid` may be left out by a source, which then means that all is well.
-      result[key] = np.ones((len(indices), *some.shape[1:]), some.dtype)
-      for i, part in parts.items():
-        if key in part or key != 'valid':
-          result[key][owner == i] = part[key]
-    return result
+    parts = {}
+    for i in np.unique(owner).tolist() or [0]:
+      rows = owner == i
+      parts[i] = read(i, indices[rows] - (self.ends[i] - len(self.sources[i])), rows)
+    return _interleaved(parts, owner)
+
+
+def _interleaved(parts: Mapping[int, Mapping], owner: np.ndarray) -> dict:
+  """Entries, or dicts of them, of several sources: row r is the next one of source owner[r]."""
+  result = {}
+  for key in {key for part in parts.values() for key in part}:
+    some = next(part[key] for part in parts.values() if key in part)
+    if isinstance(some, Mapping):
+      result[key] = _interleaved({i: part[key] for i, part in parts.items()}, owner)
+      continue
+    # Only `valid` may be left out by a source, which then means that all is well.
+    result[key] = np.ones((len(owner), *some.shape[1:]), some.dtype)
+    for i, part in parts.items():
+      if key in part or key != 'valid':
+        result[key][owner == i] = part[key]
+  return result
+
+
+class Relabelled:
+  """`source` with its labels numbered as in `classes`, to measure a network that knows more.
+
+  Args:
+    classes: names; those of the source must be among them.
+    aliases: other names of classes, such as WordNet's ids.
+
+  Raises:
+    ConfigError: a class of the source is not among `classes`.
+  """
+
+  def __init__(self, source: Source, classes: Sequence[str], aliases: Mapping[str, str]):
+    self.source, self.info = source, replace(source.info, classes=tuple(classes))
+    number = {name: i for i, name in enumerate(classes)}
+    named = [aliases.get(name, name) for name in source.info.classes]
+    unknown = [name for name in named if name not in number]
+    if unknown:
+      raise ConfigError(f'this network knows no class "{unknown[0]}"{nearest(unknown[0], classes)}')
+    self.numbers = np.array([number[name] for name in named], np.int32)
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+    examples = self.source[indices]
+    return {**examples, 'label': self.numbers[examples['label']]}
 
 
 def subset(source: Source, indices: np.ndarray) -> Source:
   """`Subset`, except that a subset of `Arrays` is gathered once and is `Arrays` again."""
   if isinstance(source, Arrays):
     return Arrays(source[np.asarray(indices, np.int64)], source.info)
-  return Subset(source, indices)
+  return (ResidentSubset if hasattr(source, 'gather') else Subset)(source, indices)
 
 
 def concat(sources: Sequence[Source]) -> Source:

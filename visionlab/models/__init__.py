@@ -1,8 +1,22 @@
-"""Models by the name a config gives them; a class is imported only when it is asked for."""
+"""Models by the name a config gives them; a class is imported only when it is asked for.
+
+A model maps images (b h w c) to logits (b k). The convolutional ones also have `features`, which
+gives their maps by name, from the image's size to the smallest, and `strides`, the pixels of the
+image between neighbours in each map; a module that only calls the `features` of one it contains
+holds no parameters of its classifier.
+"""
 
 MODELS: dict[str, str] = {
   'mlp': 'visionlab.models.mlp:MLP',
   'cnn': 'visionlab.models.cnn:CNN',
+  'alexnet': 'visionlab.models.alexnet:AlexNet',
+  'zfnet': 'visionlab.models.zfnet:ZFNet',
+  'vgg': 'visionlab.models.vgg:VGG',
+  'googlenet': 'visionlab.models.googlenet:GoogLeNet',
   'cifar_resnet': 'visionlab.models.resnet:CifarResNet',
   'resnet': 'visionlab.models.resnet:ResNet',
+  'unet': 'visionlab.models.unet:UNet',
+  'fcn': 'visionlab.models.fcn:FCN',
+  'segnet': 'visionlab.models.segnet:SegNet',
+  'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

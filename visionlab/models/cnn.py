@@ -1,16 +1,18 @@
 """A small convolutional network."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.models.layers import Conv, Dense, Head, max_pool
+from visionlab.models.layers import Conv, Dense, Head, activation, check_size
+from visionlab.ops.pool import max_pool
 
 
 class CNN(nn.Module):
-  """3x3 convolutions with ReLU, each followed by 2x2 max-pooling; a hidden layer; a classifier.
+  """3x3 convolutions, each followed by 2x2 max-pooling and ReLU; a hidden layer; a classifier.
 
   In the manner of LeNet-5 (LeCun et al. 1998, "Gradient-based learning applied to document
   recognition"). With the default sizes, 28 x 28 x 1 images and 10 classes it has 3,241,354
@@ -18,25 +20,49 @@ class CNN(nn.Module):
 
   Attributes:
     classes: number of classes k.
-    features: output channels of each convolution.
+    widths: output channels of each convolution.
     hidden: width of the hidden layer.
     dropout: share of the hidden layer's units set to zero in training (rng stream 'dropout').
+    act: the activation, a function or a name in `jax.nn`.
     dtype: dtype of the computation; parameters and logits are float32.
+
+  Raises:
+    ConfigError: for an unknown activation, or images smaller than 2 ** len(widths) pixels.
   """
 
   classes: int
-  features: tuple[int, ...] = (32, 64)
+  widths: tuple[int, ...] = (32, 64)
   hidden: int = 1024
   dropout: float = 0.
+  act: Callable | str = 'relu'
   dtype: Any = jnp.float32
 
+  def __post_init__(self):
+    activation(self.act)
+    super().__post_init__()
+
+  @property
+  def strides(self) -> dict[str, int]:
+    """Of the maps of `features`, in pixels."""
+    return {f'pool{i}': 2 ** (i + 1) for i in range(len(self.widths))}
+
+  def setup(self):
+    self.dense = Dense(self.hidden, dtype=self.dtype)
+    self.drop = nn.Dropout(self.dropout)
+    self.head = Head(self.classes)
+
   @nn.compact
+  def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
+    """Images (b h w c) -> maps (b h/stride w/stride width); `train` changes nothing."""
+    check_size('cnn', x, 2 ** len(self.widths))
+    act, maps = activation(self.act), {}
+    for i, width in enumerate(self.widths):
+      x = Conv(width, (3, 3), dtype=self.dtype, name=f'conv{i}')(x)
+      x = maps[f'pool{i}'] = act(max_pool(x, 2))  # the maximum first: a quarter of the ReLUs
+    return maps
+
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Images (b h w c), h and w at least 2 ** len(features) -> logits (b k)."""
-    for i, features in enumerate(self.features):
-      x = Conv(features, (3, 3), dtype=self.dtype, name=f'conv{i}')(x)
-      x = nn.relu(max_pool(x, 2, 2))  # the maximum first: a quarter of the ReLUs
-    x = x.reshape(len(x), -1)
-    x = nn.relu(Dense(self.hidden, dtype=self.dtype, name='dense')(x))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return Head(self.classes)(x)
+    """Images (b h w c) -> logits (b k)."""
+    *_, x = [x, *self.features(x, train=train).values()]
+    x = activation(self.act)(self.dense(x.reshape(x.shape[0], -1)))
+    return self.head(self.drop(x, deterministic=not train))

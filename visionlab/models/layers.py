@@ -1,6 +1,7 @@
 """The layers that models share: linen's, with this library's convolution, constants and noise."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -8,8 +9,31 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from visionlab.ops import pool
+from visionlab.config import ConfigError, nearest
 from visionlab.ops.conv import conv
+from visionlab.ops.pool import max_pool as max_pool
+
+ACTIVATIONS = (
+  'celu', 'elu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'leaky_relu', 'log_sigmoid',
+  'mish', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'soft_sign', 'softplus', 'sparse_plus',
+  'squareplus', 'swish', 'tanh')
+
+
+def activation(act: Callable | str) -> Callable:
+  """The elementwise function of a name in `jax.nn`; a function is given back as it is.
+
+  Raises:
+    ConfigError: for a name that is not in `ACTIVATIONS`.
+
+  >>> activation('relu')(jnp.array([-1., 2.])).tolist()
+  [0.0, 2.0]
+  """
+  if callable(act):
+    return act
+  if act not in ACTIVATIONS:
+    raise ConfigError(f'model.act: no activation {act!r}{nearest(act, ACTIVATIONS)}; '
+                      f'there are {", ".join(ACTIVATIONS)}')
+  return getattr(jax.nn, act)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
@@ -37,6 +61,14 @@ def he_normal(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.
   return noise(key, shape, dtype) * math.sqrt(2 / (math.prod(taps) * features))
 
 
+def he_fan_in(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+  """Standard deviation sqrt(2 / fan-in), for layers that no normalisation follows.
+
+  It keeps the variance of activations (https://arxiv.org/abs/1502.01852, equation 10).
+  """
+  return lecun_normal(key, shape, dtype) * math.sqrt(2)
+
+
 def lecun_normal(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
   """Standard deviation sqrt(1 / fan-in) (LeCun et al. 1998, "Efficient BackProp", equation 16)."""
   return noise(key, shape, dtype) / math.sqrt(math.prod(shape[:-1]))
@@ -60,16 +92,17 @@ BatchNorm = partial(nn.BatchNorm, momentum=.9, epsilon=1e-5)
 """`nn.BatchNorm`; `momentum` is the share of the old average that is kept (torch's is 0.1)."""
 
 
-def max_pool(x: jax.Array, window: int, stride: int, padding: int = 0) -> jax.Array:
-  """The largest value of each square window, (b h w c) -> (b h' w' c)."""
-  if window == stride and not padding:
-    return pool.max_pool(x, window)
-  return nn.max_pool(x, (window, window), (stride, stride), ((padding, padding),) * 2)
-
-
 def global_mean(x: jax.Array) -> jax.Array:
   """The mean over the image, (b h w c) -> (b c), in float32."""
   return jnp.mean(x, (1, 2), dtype=jnp.float32)
+
+
+def check_size(model: str, x: jax.Array, smallest: int) -> None:
+  """Raises ConfigError where images (b h w c) are smaller than `model` can shrink."""
+  h, w = x.shape[1:3]
+  if min(h, w) < smallest:
+    raise ConfigError(f'model: {model} needs images of at least {smallest} x {smallest} pixels, '
+                      f'not {h} x {w}')
 
 
 def _scramble(h):

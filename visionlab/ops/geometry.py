@@ -4,10 +4,10 @@
 they merely draw where to look, as matrices from output to input points and as displacements: a
 chain of them is composed, and `look` resamples once.
 
-An example is a dict of `image` (h w c) and possibly `label_map` (h w) and `objects`: `boxes`
-(n 4), `valid` (n), `masks` (n h w), `keypoints` (n j 3) as x, y, visibility. Objects that leave the
-image become invalid and their boxes zero, keypoints that leave it become (0, 0, 0). Masks and label
-maps take the nearest pixel.
+An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_weight` (h w) and
+`objects`: `boxes` (n 4), `valid` (n), `masks` (n h w), `keypoints` (n j 3) as x, y, visibility.
+Objects that leave the image become invalid and their boxes zero, keypoints that leave it become
+(0, 0, 0). Masks, label maps and weights take the nearest pixel.
 """
 
 import jax
@@ -152,6 +152,8 @@ def _geometry(example, pick, move, size=None, steps=1):
   limit = jnp.array((size or example['image'].shape[:2])[::-1], jnp.float32)
   if 'label_map' in example:
     out['label_map'] = pick(example['label_map'], IGNORE, 0)
+  if 'pixel_weight' in example:
+    out['pixel_weight'] = pick(example['pixel_weight'], 0, 0)
   if 'objects' in example:
     out['objects'] = objects = dict(example['objects'])
     outline = move(_outline(objects['boxes'], steps))

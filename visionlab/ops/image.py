@@ -1,8 +1,12 @@
 """Pixels as networks want them."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from visionlab.config import ConfigError, check_choice
 
 
 def to_float(image: jax.Array) -> jax.Array:
@@ -17,9 +21,32 @@ def to_float(image: jax.Array) -> jax.Array:
   return image * high + image * np.float32(1 / 255 - float(high))
 
 
-def standardise(image: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
-  """(image - mean) / std by channel, of an image (... c) as `to_float` gives it. Empty: as is."""
+def standardise(image: jax.Array, mean: tuple[float, ...], std: tuple[float, ...],
+                channel_order: str = 'RGB') -> jax.Array:
+  """(image - mean) / std by channel, of an RGB or grey image (... c) as `to_float` gives it.
+
+  Empty mean and std leave it as it is. With channel_order='BGR' the result's first channel is blue,
+  and mean and std are in that order too.
+  """
   image = to_float(image)
+  if channel_order == 'BGR':
+    image = image[..., ::-1]
   if mean:
     image = image - jnp.array(mean, jnp.float32)
   return image / jnp.array(std, jnp.float32) if std else image
+
+
+@dataclasses.dataclass(frozen=True)
+class Standardise:
+  """`standardise` with its options, checked: what a task does to images before its network."""
+  mean: tuple[float, ...] = ()
+  std: tuple[float, ...] = ()
+  channel_order: str = 'RGB'
+
+  def __post_init__(self):
+    check_choice(self.channel_order, ('RGB', 'BGR'), 'config.task.channel_order')
+    if min(self.std, default=1) <= 0:
+      raise ConfigError(f'config.task.std: must be above 0, not {self.std}')
+
+  def __call__(self, image: jax.Array) -> jax.Array:
+    return standardise(image, self.mean, self.std, self.channel_order)

@@ -3,4 +3,5 @@
 TASKS: dict[str, str] = {
     'classify': 'visionlab.tasks.classify:classify',
     'regress': 'visionlab.tasks.regress:regress',
+    'segment': 'visionlab.tasks.segment:segment',
 }

@@ -12,7 +12,7 @@ from visionlab import figures
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
-from visionlab.ops.image import standardise
+from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 
 
@@ -26,37 +26,42 @@ class Classify:
   model: Any
   classes: tuple[str, ...]
   head: str
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
+  preprocess: Standardise
 
   def hyperparameters(self):
-    return dict(label_smoothing=0.)
+    auxiliary = getattr(self.model, 'auxiliary', {})
+    return dict(label_smoothing=0., **{f'{k}_weight': w for k, w in auxiliary.items()})
 
   def init(self, key, batch):
-    return self.model.init(key, standardise(batch['image'], self.mean, self.std), train=False)
+    return self.model.init(key, self.preprocess(batch['image']), train=False)
 
-  def logits(self, variables, batch, key=None, *, train=False):
-    """(b k) float32, and the collections after this batch."""
-    x = standardise(batch['image'], self.mean, self.std)
+  def outputs(self, variables, batch, key=None, *, train=False):
+    """{'logits': (b k) float32, in training also those of auxiliary heads}, and the collections
+    after this batch."""
+    x = self.preprocess(batch['image'])
     mutable = [k for k in variables if k != 'params'] if train else False
     rngs = {'dropout': key} if train else None
     out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
-    logits, updated = out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
-    return logits.astype(jnp.float32), updated
+    out, updated = out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+    out = out if isinstance(out, dict) else {'logits': out}
+    return {k: v.astype(jnp.float32) for k, v in out.items()}, updated
 
   def loss(self, variables, batch, key, hp, *, train):
-    logits, collections = self.logits(variables, batch, key, train=train)
+    outputs, collections = self.outputs(variables, batch, key, train=train)
     smoothing = hp['label_smoothing'] if train else 0.
-    losses = self._losses(logits, batch['label'], smoothing)
-    if 'label_mixed' in batch:
-      own = batch['mix_weight']
-      losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
-    correct = self._correct(logits, batch['label'])
-    return ({'cross_entropy': Ratio.of(losses, batch['valid'])},
-            Aux(collections, {'accuracy': Ratio.of(correct, batch['valid'])}))
+
+    def cross_entropy(logits):
+      losses = self._losses(logits, batch['label'], smoothing)
+      if 'label_mixed' in batch:
+        own = batch['mix_weight']
+        losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
+      return Ratio.of(losses, batch['valid'])
+    terms = {'cross_entropy' if k == 'logits' else k: cross_entropy(v) for k, v in outputs.items()}
+    correct = self._correct(outputs['logits'], batch['label'])
+    return terms, Aux(collections, {'accuracy': Ratio.of(correct, batch['valid'])})
 
   def predict(self, variables, batch):
-    logits, _ = self.logits(variables, batch)
+    logits = self.outputs(variables, batch)[0]['logits']
     if self.head == 'sigmoid':
       return dict(logits=logits, probabilities=jax.nn.sigmoid(logits), prediction=logits > 0)
     return dict(logits=logits, probabilities=jax.nn.softmax(logits), prediction=logits.argmax(-1))
@@ -96,7 +101,7 @@ class Classify:
               for view in views(batch['image'])]
       p = jnp.clip(sum(each) / len(each), 1e-12, 1 - 1e-7)
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
-    return Averaged(None, self.classes, self.head, (), (), log_mean)
+    return Averaged(None, self.classes, self.head, Standardise(), log_mean)
 
   def _losses(self, logits, label, smoothing):
     """Cross-entropy (b,) against targets smoothed towards uniform (Szegedy et al. 2016, sec. 7),
@@ -118,7 +123,7 @@ class Classify:
     return topk_correct(logits, _hard(label), 1)
 
   def _class_counts(self, variables, batch, hp):
-    logits, _ = self.logits(variables, batch)
+    logits = self.outputs(variables, batch)[0]['logits']
     label, valid = _hard(batch['label']), batch['valid']
     probabilities = jax.nn.softmax(logits)
     correct = topk_correct(logits, label, 1)
@@ -141,7 +146,7 @@ class Classify:
     return results
 
   def _label_counts(self, variables, batch, hp):
-    logits, _ = self.logits(variables, batch)
+    logits = self.outputs(variables, batch)[0]['logits']
     true = _one_hot(batch['label'], len(self.classes)) > .5
     said, valid = logits > 0, batch['valid'][:, None]
     return dict(both=(valid & true & said).sum(0), true=(valid & true).sum(0),
@@ -160,23 +165,25 @@ class Averaged(Classify):
   """What `Classify.averaged` gives; it is evaluated, not trained."""
   log_mean: Callable
 
-  def logits(self, variables, batch, key=None, *, train=False):
-    return self.log_mean(variables['params'], batch), {}
+  def outputs(self, variables, batch, key=None, *, train=False):
+    return {'logits': self.log_mean(variables['params'], batch)}, {}
 
 
 def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
-             mean: tuple = (), std: tuple = ()) -> Classify:
+             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Classify:
   """The classification task of a config.
 
   Args:
     head: 'softmax', or 'sigmoid' where an image may have any number of labels.
     mean, std: by channel, in units of [0, 1], of what the network is given.
+    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
   """
   check_choice(head, ('softmax', 'sigmoid'), 'config.task.head')
   if not info.classes:
     raise ConfigError('config.task: classify needs classes, but this source has continuous targets;'
                       ' use name="regress"')
-  return Classify(make_model(classes=len(info.classes)), info.classes, head, mean, std)
+  return Classify(make_model(classes=len(info.classes)), info.classes, head,
+                  Standardise(mean, std, channel_order))
 
 
 def _hard(label):

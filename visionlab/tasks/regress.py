@@ -10,7 +10,7 @@ import numpy as np
 from visionlab import figures
 from visionlab.config import ConfigError, check_choice
 from visionlab.metrics import Ratio
-from visionlab.ops.image import standardise
+from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 
 
@@ -25,18 +25,17 @@ class Regress:
   distance: str
   target_mean: float
   target_std: float
-  mean: tuple[float, ...]
-  std: tuple[float, ...]
+  preprocess: Standardise
 
   def hyperparameters(self):
     return dict(huber_delta=1.) if self.distance == 'huber' else {}
 
   def init(self, key, batch):
-    return self.model.init(key, standardise(batch['image'], self.mean, self.std), train=False)
+    return self.model.init(key, self.preprocess(batch['image']), train=False)
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """(b d) in units of target_std from target_mean, and the collections after this batch."""
-    x = standardise(batch['image'], self.mean, self.std)
+    x = self.preprocess(batch['image'])
     mutable = [k for k in variables if k != 'params'] if train else False
     rngs = {'dropout': key} if train else None
     out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
@@ -69,8 +68,8 @@ class Regress:
               for task, member in zip(members, variables, strict=True)
               for view in views(batch['image'])]
       return (sum(each) / len(each) - self.target_mean) / self.target_std
-    return Averaged(None, self.target, self.distance, self.target_mean, self.target_std, (), (),
-                    mean)
+    return Averaged(None, self.target, self.distance, self.target_mean, self.target_std,
+                    Standardise(), mean)
 
   def evaluators(self):
     def update(variables, batch, hp):
@@ -97,7 +96,7 @@ class Averaged(Regress):
 
 def regress(*, make_model: Callable, example: Mapping, target: str = 'target', distance: str = 'l2',
             target_mean: float = 0., target_std: float = 1., mean: tuple = (),
-            std: tuple = ()) -> Regress:
+            std: tuple = (), channel_order: str = 'RGB') -> Regress:
   """The regression task of a config.
 
   Args:
@@ -105,13 +104,15 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
     distance: 'l2', 'l1' or 'huber' (with hp.huber_delta), on standardised targets.
     target_mean, target_std: what targets are standardised by.
     mean, std: of images, by channel, in units of [0, 1].
+    channel_order: 'RGB' or 'BGR', in which the network is given them.
   """
   check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
   check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')
   if target_std <= 0:
     raise ConfigError(f'config.task.target_std: must be above 0, not {target_std}')
   outputs = int(np.prod(example[target].shape[1:]))
-  return Regress(make_model(classes=outputs), target, distance, target_mean, target_std, mean, std)
+  return Regress(make_model(classes=outputs), target, distance, target_mean, target_std,
+                 Standardise(mean, std, channel_order))
 
 
 def _columns(target):

@@ -1,0 +1,44 @@
+"""FCN-32s, -16s or -8s on CamVid's road scenes (Brostow et al. 2009): 11 classes, 367 training
+images, from scratch, on a narrow VGG with BatchNorm.
+
+python -m visionlab.train --config=configs/camvid_fcn.py:8s --workdir=runs/camvid_fcn8 \
+    --config.data.root=<folder with camvid_144x192.npz>
+"""
+
+from visionlab.config import ConfigError, experiment, nearest
+
+VARIANTS = dict(smoke=8, **{f'{n}s': n for n in (32, 16, 8)})
+CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car',
+           'pedestrian', 'cyclist')
+# Square roots of the median frequency over each class's own, in the images that show it.
+WEIGHTS = (.53, .45, 2.19, .39, 1., .65, 1.96, 1.41, .89, 2.53, 2.97)
+
+
+def camvid(model, variant='', **options):
+  """An experiment on CamVid; `smoke` replaces the data by embedded scenes."""
+  smoke = variant == 'smoke'
+  data = (dict(name='scenes', size=32, examples=32) if smoke else
+          dict(name='arrays', root='data/camvid', path='camvid_144x192.npz', ignore=11,
+               classes=CLASSES))
+  weights = {} if smoke else dict(class_weights=WEIGHTS)
+  evals = dict(every='50%' if smoke else '20%', batch=16)
+  return experiment(**{**dict(
+      steps=8 if smoke else '60 epochs',
+      batch=8,
+      data=data,
+      augment=dict(flip=True, resized_crop=dict(scale=(.4, 1.), ratio=(1.2, 1.5)),
+                   colour=dict(brightness=.4, contrast=.4, saturation=.4, hue=.03)),
+      task=dict(name='segment', mean=(.41, .42, .43), std=(.3, .31, .3), model=model, **weights),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=3e-3, weight_decay=.01),
+      evals=dict(val=dict(split='validation' if smoke else 'val', **evals),
+                 test=dict(split='test', **evals))), **options})
+
+
+def get_config(variant='8s'):
+  if variant not in VARIANTS:
+    raise ConfigError(f'configs/camvid_fcn.py: {variant!r} is not one of {", ".join(VARIANTS)}'
+                      f'{nearest(variant, VARIANTS)}')
+  encoder = dict(name='visionlab.models.segnet:Encoder', widths=(12, 24, 48, 96, 128),
+                 convs=(1, 1, 2, 2, 2))
+  return camvid(dict(name='fcn', backbone=encoder, stride=VARIANTS[variant], hidden=0), variant)

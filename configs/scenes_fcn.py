@@ -1,0 +1,22 @@
+"""FCN on the embedded scenes: which digit, if any, is at each pixel of a photograph.
+
+python -m visionlab.train --config=configs/scenes_fcn.py --workdir=runs/scenes_fcn
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant)
+  encoder = dict(name='visionlab.models.segnet:Encoder', widths=(16, 32, 64, 96),
+                 convs=(2, 2, 2, 2))
+  return experiment(
+      steps=8 if smoke else 2000,
+      batch=8 if smoke else 32,
+      data=dict(name='scenes', size=32 if smoke else 64),
+      task=dict(name='segment', mean=(.5,) * 3, std=(.25,) * 3,
+                model=dict(name='fcn', backbone=encoder, stride=1, hidden=0)),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=3e-3, weight_decay=.01),
+      evals={split: dict(split=split, every='50%' if smoke else '20%', batch=50)
+             for split in ('validation', 'test')})

@@ -1,0 +1,21 @@
+"""U-Net on the embedded scenes: which digit, if any, is at each pixel of a photograph.
+
+python -m visionlab.train --config=configs/scenes_unet.py --workdir=runs/scenes_unet
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant)
+  return experiment(
+      steps=8 if smoke else 2000,
+      batch=8 if smoke else 32,
+      data=dict(name='scenes', size=32 if smoke else 64),
+      task=dict(name='segment', mean=(.5,) * 3, std=(.25,) * 3,
+                model=dict(name='unet', width=4 if smoke else 12, depth=2 if smoke else 3,
+                           norm=True)),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=3e-3, weight_decay=.01),
+      evals={split: dict(split=split, every='50%' if smoke else '20%', batch=50)
+             for split in ('validation', 'test')})

@@ -1,0 +1,233 @@
+"""The studies of experiments/: what they share, and the whole path of each on tiny settings."""
+
+import importlib
+import io
+import re
+import statistics
+import tarfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+import visionlab
+from experiments import study
+from experiments.connectivity.__main__ import shifted
+from experiments.ensembles.__main__ import teams
+from experiments.limited_data.cells import crop_cells
+from visionlab import build, figures
+from visionlab.config import ConfigError, experiment
+from visionlab.evals import Evaluations
+
+NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles')
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+  """One device, and nothing that takes longer than these runs themselves."""
+  first = jax.devices()[:1]
+  monkeypatch.setattr(jax, 'devices', lambda: first)
+  monkeypatch.setattr(Evaluations, 'figures', lambda self, state: {})
+  monkeypatch.setattr(figures, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
+  monkeypatch.setattr(build, 'flops', lambda *_: None)
+  jax.config.update('jax_disable_most_optimizations', True)       # half of all time is compiling
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+def quick(name, folder, *more):
+  module = importlib.import_module(f'experiments.{name}.__main__')
+  return module.main(['--quick', '--seeds=1', f'--folder={folder}', *more])
+
+
+def test_connectivity(tmp_path, capsys):
+  dense, conv = quick('connectivity', tmp_path, f'--figure={tmp_path}/figure.png')
+  assert dense['parameters'] == f'{784 * 512 + 512 + 512 * 10 + 10:,}'
+  assert conv['parameters'] == f'{9 * 16 + 16 + 144 * 32 + 32 + 49 * 32 * 128 + 128 + 1290:,}'
+  for row in dense, conv:
+    assert row['runs'] == 1 and float(row['test accuracy, %']) > 60
+    assert float(row['4 px']) < float(row['1 px'])      # the digits fill the picture: parts leave
+  with Image.open(tmp_path / 'figure.png') as figure:
+    assert figure.width >= 400 and len(figure.getcolors(2**16)) > 10
+  assert (tmp_path / 'figure.png').stat().st_size < 60_000
+  assert study.table([dense, conv]) in capsys.readouterr().out
+
+
+def test_depth(tmp_path):
+  (row,) = quick('depth', tmp_path)
+  assert row['layers'] == 20 and row['plain: loss'] != row['residual: loss']
+  plain, residual = (visionlab.load(tmp_path / f'{kind}-20' / '0') for kind in study_depth())
+  sizes = [sum(x.size for x in jax.tree.leaves(run.variables['params']))
+           for run in (plain, residual)]
+  assert sizes == [269_722, 269_722]                     # He et al. 2015: shortcut A costs nothing
+
+
+def study_depth():
+  return importlib.import_module('experiments.depth.__main__').SHORTCUTS
+
+
+def test_limited_data_trains_what_it_says(tmp_path):
+  (row,) = quick('limited_data', tmp_path)
+  assert all(0 <= float(row[f'{kind}, %']) <= 100
+             for kind in ('from scratch', 'frozen features', 'fine-tuned'))
+  scratch, frozen, tuned = (visionlab.load(tmp_path / f'{kind}-2' / '0').variables['params']
+                            for kind in ('from scratch', 'frozen features', 'fine-tuned'))
+  moved = {name: {k: not np.array_equal(new[k]['kernel'], scratch[k]['kernel']) for k in new}
+           for name, new in {'frozen': frozen, 'tuned': tuned}.items()}
+  assert moved['frozen'] == dict(conv0=False, conv1=False, dense=False, head=True)
+  assert all(moved['tuned'].values())
+
+
+def test_augmentation(tmp_path):
+  (row,) = quick('augmentation', tmp_path)
+  assert row['training images'] == 50
+  with_, without = (visionlab.load(tmp_path / f'{k}-50' / '0') for k in ('with', 'without'))
+  assert with_.config.augment and not without.config.augment
+  assert row['with augmentation, %'] != row['without augmentation, %']
+
+
+def test_ensembles_average_probabilities(tmp_path):
+  rows = quick('ensembles', tmp_path)
+  assert [(row['networks'], row['teams']) for row in rows] == [(1, 2), (2, 1)]
+  runs = [visionlab.load(tmp_path / str(seed)) for seed in range(2)]
+  source = visionlab.data.open_split(visionlab.data.digits.digits, 'test')
+  test = source[np.arange(len(source))]
+  p = np.mean([run.predict(test['image'])['probabilities'] for run in runs], 0)
+  assert float(rows[1]['test accuracy, %']) == pytest.approx(
+      100 * (p.argmax(-1) == test['label']).mean(), abs=.006)
+  own = p[np.arange(len(p)), test['label']]
+  assert float(rows[1]['cross-entropy']) == pytest.approx(-np.log(own).mean(), abs=6e-4)
+  # Jensen: the loss of the mean is at most the mean of the losses.
+  assert float(rows[1]['cross-entropy']) < float(rows[0]['cross-entropy'].split()[0]) + 1e-3
+
+
+def test_complete_runs_are_left_alone_and_others_go_on(tmp_path, monkeypatch, capsys):
+  config = study.changed(tiny.config(), steps=4)
+  assert study.run({'a/0': config}, tmp_path) == {'a/0': tmp_path / 'a' / '0'}
+  steps, losses = study.curve(tmp_path / 'a' / '0', 'train/loss')
+  assert steps[-1] == 4 and study.last(tmp_path / 'a' / '0', 'train/loss') == losses[-1]
+  assert 'started from scratch' in (tmp_path / 'log.txt').read_text()
+  assert capsys.readouterr().out == ''
+  calls = []
+  monkeypatch.setattr(study, 'train', lambda config, workdir: calls.append(workdir))
+  study.run({'a/0': config}, tmp_path)
+  assert calls == []
+  with pytest.raises(ConfigError, match='another config'):
+    study.run({'a/0': study.changed(config, hp__lr=.5)}, tmp_path)
+  with pytest.raises(SystemExit, match=r'interrupted in b.*goes on'):      # train came back early
+    study.run({'b': config}, tmp_path)
+  assert calls == [tmp_path / 'b']
+
+
+def test_changed_copies_and_replaces_whole_dicts():
+  config = experiment(steps=9, batch=2, data={}, task={}, hp=dict(lr=.1), optim=dict(
+      name='sgd', schedule=dict(name='steps', at=('50%',))))
+  new = study.changed(config, optim__schedule=dict(name='cosine'), hp__lr=.3)
+  assert new.optim.schedule.to_dict() == dict(name='cosine') and new.hp.lr == .3
+  assert new.checkpoint.keep == 1 and not new.log.tensorboard
+  assert config.optim.schedule.name == 'steps' and config.hp.lr == .1 and config.log.tensorboard
+
+
+def test_spread_has_the_sample_standard_deviation():
+  values = [.90, .95, .97]
+  mean, sd = study.spread(values).split(' ± ')
+  assert (float(mean), float(sd)) == pytest.approx((94, 100 * statistics.stdev(values)), abs=.005)
+  assert study.spread([1.25], 1, 1.) == '1.2'
+
+
+def test_shifted_agrees_with_roll_on_a_blank_border():
+  image = np.zeros((2, 12, 12, 1), np.uint8)
+  image[:, 4:8, 4:8] = np.arange(32).reshape(2, 4, 4, 1)
+  for way in (0, 0), (4, 0), (-4, 0), (0, 3), (0, -3):
+    np.testing.assert_array_equal(shifted(image, *way), np.roll(image, way, (1, 2)))
+  assert not shifted(image, 0, 12).any()
+
+
+def test_teams_are_disjoint():
+  assert [list(t) for t in teams(10, 3)] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+  assert len(teams(10, 5)) == 2 and len(teams(4, 5)) == 0
+
+
+@pytest.fixture
+def smears(tmp_path):
+  """A BCCD of two training photographs and a test one: grey fields with cells, of one colour for
+  each class, the last of which reach over the edge."""
+  colours = dict(WBC=(90, 60, 160), RBC=(210, 150, 140))
+  path = tmp_path / 'bccd.tar.gz'
+  with tarfile.open(path, 'w:gz') as archive:
+    def add(name, content):
+      member = tarfile.TarInfo(f'bccd/BCCD/{name}')
+      member.size = len(content)
+      archive.addfile(member, io.BytesIO(content))
+    for photograph in ('one', 'two', 'three'):
+      pixels, objects = np.full((60, 80, 3), 128, np.uint8), ''
+      for row, (name, colour) in enumerate(colours.items()):
+        for x in (10, 40, 70):
+          y = 5 + 30 * row
+          pixels[y:y + 20, x:x + 20] = colour
+          objects += (f'<object><name>{name}</name><bndbox><xmin>{x}</xmin><ymin>{y}</ymin>'
+                      f'<xmax>{x + 20}</xmax><ymax>{y + 20}</ymax></bndbox></object>')
+      jpeg = io.BytesIO()
+      Image.fromarray(pixels).save(jpeg, 'JPEG', quality=95)
+      add(f'JPEGImages/{photograph}.jpg', jpeg.getvalue())
+      add(f'Annotations/{photograph}.xml', f'<annotation>{objects}</annotation>'.encode())
+    add('ImageSets/Main/trainval.txt', b'one\ntwo\n')
+    add('ImageSets/Main/test.txt', b'three\n')
+  return path, colours
+
+
+def test_cells_are_cut_out_of_their_own_photographs(smears, tmp_path):
+  path, colours = smears
+  counts = crop_cells(path, tmp_path / 'cells', sizes=(2, 5), test=9)
+  assert counts == {'train2': dict(RBC=2, WBC=2), 'train5': dict(RBC=5, WBC=5),
+                    'test': dict(RBC=3, WBC=3)}
+  for name, colour in colours.items():
+    small, large, test = ({p.name for p in (tmp_path / 'cells' / split / name).iterdir()}
+                          for split in ('train2', 'train5', 'test'))
+    assert small < large
+    assert all('three' in file for file in test) and not any('three' in file for file in large)
+    for file in (tmp_path / 'cells' / 'train5' / name).iterdir():
+      with Image.open(file) as image:
+        assert image.size in ((24, 24), (12, 24))          # a tenth on each side, less the edge
+        centre = image.getpixel((min(12, image.width - 1), 12))
+      assert np.abs(np.subtract(centre, colour)).max() < 12
+  with pytest.raises(ConfigError, match='6 cells of RBC in trainval, but 7'):
+    crop_cells(path, tmp_path / 'more', sizes=(7,))
+  assert not (tmp_path / 'more').exists()
+  with pytest.raises(ConfigError, match='no folder Annotations'):
+    crop_cells(tmp_path / 'cells', tmp_path / 'more', sizes=(1,))
+
+
+def test_cells_of_bccd(shared_data, tmp_path):
+  if not (shared_data / 'bccd.tar.gz').exists():
+    pytest.skip('no bccd.tar.gz among the verification data')
+  counts = crop_cells(shared_data / 'bccd.tar.gz', tmp_path / 'cells', sizes=(2,), test=60)
+  assert counts['test'] == dict(Platelets=60, RBC=60, WBC=60)
+  means = {}
+  for name in counts['test']:
+    pixels = [np.asarray(Image.open(p)).reshape(-1, 3).mean(0)
+              for p in (tmp_path / 'cells' / 'test' / name).iterdir()]
+    means[name] = np.mean(pixels, 0)
+  assert means['RBC'][0] > means['RBC'][2]                 # red cells are redder than blue
+  assert means['WBC'][2] > means['WBC'][0] and means['Platelets'][2] > means['Platelets'][0]
+
+
+def test_wrong_options_end_in_one_line(capsys):
+  for name, options, message in (('limited_data', [], '--root and --weights are needed'),
+                                 ('depth', ['--seeds=0'], 'at least 1'),
+                                 ('depth', ['--depths', '21'], 'invalid choice')):
+    with pytest.raises(SystemExit):
+      importlib.import_module(f'experiments.{name}.__main__').main(options)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_readmes_are_whole(name):
+  folder = Path(study.__file__).parent / name
+  text = (folder / 'README.md').read_text()
+  assert f'python -m experiments.{name}' in text and '2 CPU cores' in text
+  for picture in re.findall(r'\]\((\S+\.png)\)', text):
+    assert (folder / picture).stat().st_size <= 60_000

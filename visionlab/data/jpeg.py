@@ -1,0 +1,34 @@
+"""JPEG files that end early: finding out what a file says takes most of the time of decoding it."""
+
+FORMATS = ('JPEG', 'MPO')        # as Pillow calls them; an MPO is a JPEG with others behind it
+
+
+def shorten(data: bytes, rows: int) -> bytes:
+  """The JPEG with a header that knows only of its first `rows` rows, where that is possible.
+
+  A decoder then stops after them, and they are as they were, but for up to two rows at the end
+  (where colour is interpolated). It takes a baseline or extended sequential image in one scan
+  (ITU T.81, B.2) that ends with the end-of-image marker, as it would not be noticed any more that
+  a file is cut off; others are left as they are.
+  """
+  at = 2
+  while data.endswith(b'\xff\xd9') and at + 9 < len(data) and data[at] == 0xff:
+    marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], 'big')
+    if marker in (0xc0, 0xc1):               # the frame: precision, height, width, components
+      height, components = int.from_bytes(data[at + 5:at + 7], 'big'), data[at + 9]
+      if 0 < rows < height and components == _first_scan(data, at + 2 + length):
+        return data[:at + 5] + rows.to_bytes(2, 'big') + data[at + 7:]
+      return data
+    if marker == 0xda or 0xc0 <= marker <= 0xcf and marker not in (0xc4, 0xc8, 0xcc):
+      return data                            # a scan, or a frame of another kind
+    at += 2 + length
+  return data
+
+
+def _first_scan(data: bytes, at: int) -> int:
+  """How many components are in the first scan behind `at`; 0 where there is none."""
+  while at + 4 < len(data) and data[at] == 0xff:
+    if data[at + 1] == 0xda:
+      return data[at + 4]
+    at += 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+  return 0

@@ -1,0 +1,159 @@
+"""U-Net (https://arxiv.org/abs/1505.04597)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.models.layers import BatchNorm, Conv, Head, activation, max_pool
+from visionlab.models.upsample import ConvTranspose, he_transposed
+from visionlab.ops.crop import centre_crop
+from visionlab.ops.upsample import bilinear
+
+he_fan_in = he_transposed(1)      # the paper's (section 3): std sqrt(2 / nodes coming in)
+
+
+class UNet(nn.Module):
+  """A contracting and an expanding path, joined at each of their levels.
+
+  With padding 'valid', 1 input channel and 2 classes it is the paper's network of 23 convolutional
+  layers: 31,030,658 parameters, 572 x 572 pixels in and 388 x 388 out. With 3 channels and 21
+  classes it has 31,033,045, and 31,038,933 with BatchNorm, whose convolutions have no bias.
+
+  Attributes:
+    classes: number of classes k.
+    width: channels of the first level; each level has twice those of the one above.
+    depth: how many times the image is halved.
+    padding: 'valid', as in the paper: logits are `margin(depth)` pixels smaller on each side, and
+      sizes must halve evenly at every level; or 'same': logits of the image's size, whatever it is
+      (up to a multiple of 2 ** depth it is filled with zeros at the bottom and the right).
+    up: 'transposed', the paper's 2 x 2 up-convolution; 'bilinear', interpolation after a 1 x 1
+      convolution (the two commute, and before there is a quarter of the pixels).
+    norm: BatchNorm after each 3 x 3 convolution; the paper has none.
+    dropout: at the end of the contracting path (section 3.1; rng stream 'dropout').
+    act: a function, or the name of one of jax.nn's.
+    epsilon, frozen_norm: of BatchNorm: added to the variance; whether the saved statistics are
+      used, and kept, in training too.
+    dtype: of the computation; parameters and logits are float32.
+    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
+
+  Raises:
+    ConfigError: an unknown option, or with padding 'valid' a size that does not halve evenly.
+  """
+
+  classes: int
+  width: int = 64
+  depth: int = 4
+  padding: str = 'same'
+  up: str = 'transposed'
+  norm: bool = False
+  dropout: float = 0.
+  act: Callable | str = 'relu'
+  epsilon: float = 1e-5
+  frozen_norm: bool = False
+  dtype: Any = jnp.float32
+  axis_name: str | None = None
+
+  def __post_init__(self):
+    check_choice(self.padding, ('same', 'valid'), 'model.padding')
+    check_choice(self.up, ('transposed', 'bilinear'), 'model.up')
+    if self.depth < 1:
+      raise ConfigError(f'model.depth: unet halves the image at least once, not {self.depth} times')
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Images (b h w c) -> logits (b h' w' k); h' = h and w' = w with padding 'same'."""
+    _, height, width, _ = x.shape
+    x = self._fitted(x)
+    block = partial(Block, padding=self.padding, norm=self.norm, act=activation(self.act),
+                    epsilon=self.epsilon, frozen_norm=self.frozen_norm, dtype=self.dtype,
+                    axis_name=self.axis_name)
+    levels = [self.width * 2 ** i for i in range(self.depth + 1)]
+    skipped = []
+    for i, features in enumerate(levels[:-1]):
+      skipped.append(block(features, name=f'down{i}')(x, train=train))
+      x = max_pool(skipped[-1], 2, 2)
+    x = block(levels[-1], name=f'down{self.depth}')(x, train=train)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    for i in reversed(range(self.depth)):
+      x = self._enlarged(x, levels[i], name=f'enlarge{i}')
+      x = jnp.concatenate([centre_crop(skipped[i], x.shape[1:3]), x], -1)
+      x = block(levels[i], name=f'up{i}')(x, train=train)
+    logits = Head(self.classes)(x)
+    return logits[:, :height, :width]
+
+  def _enlarged(self, x, features, name):
+    """(b h w c) -> (b 2h 2w features)."""
+    if self.up == 'transposed':
+      return ConvTranspose(features, factor=2, kernel_size=2, use_bias=True, dtype=self.dtype,
+                           kernel_init=he_transposed(2), name=name)(x)
+    x = Conv(features, (1, 1), dtype=self.dtype, kernel_init=he_fan_in, name=name)(x)
+    return bilinear(x, (2 * x.shape[1], 2 * x.shape[2]))
+
+  def _fitted(self, x):
+    """The image filled up, or found to be of a size that fits."""
+    sides = x.shape[1:3]
+    if self.padding == 'same':
+      return jnp.pad(x, [(0, 0), *((0, -n % 2 ** self.depth) for n in sides), (0, 0)])
+    for n in sides:
+      if not fits(n, self.depth):
+        least = max(n, 2 * margin(self.depth)) - 2 ** self.depth
+        near = [m for m in range(least, least + 2 ** (self.depth + 2)) if fits(m, self.depth)]
+        raise ConfigError(f'unet: with padding "valid" and depth {self.depth} an image of '
+                          f'{sides[0]}x{sides[1]} does not halve evenly; sides such as '
+                          f'{", ".join(map(str, near[:2]))} do')
+    return x
+
+
+class Block(nn.Module):
+  """Two 3 x 3 convolutions, each followed by BatchNorm if `norm` and the activation."""
+
+  features: int
+  padding: str
+  norm: bool
+  act: Callable
+  epsilon: float
+  frozen_norm: bool
+  dtype: Any
+  axis_name: str | None
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """(b h w c) -> (b h w features), or 4 pixels less each way with padding 'valid'."""
+    for i in (1, 2):
+      x = Conv(self.features, (3, 3), padding=self.padding.upper(), use_bias=not self.norm,
+               dtype=self.dtype, kernel_init=he_fan_in, name=f'conv{i}')(x)
+      if self.norm:
+        x = BatchNorm(use_running_average=self.frozen_norm or not train, epsilon=self.epsilon,
+                      dtype=self.dtype, axis_name=self.axis_name, name=f'norm{i}')(x)
+      x = self.act(x)
+    return x
+
+
+def margin(depth: int) -> int:
+  """Pixels that padding 'valid' takes off each side of the image.
+
+  >>> margin(4), 572 - 2 * margin(4)
+  (92, 388)
+  """
+  return 6 * 2 ** depth - 4
+
+
+def fits(side: int, depth: int) -> bool:
+  """Whether a side of the image halves evenly at every level of a 'valid' network.
+
+  >>> [n for n in range(570, 610) if fits(n, 4)]
+  [572, 588, 604]
+  """
+  at = side
+  for _ in range(depth):
+    at -= 4
+    if at % 2:
+      return False
+    at //= 2
+  return side > 2 * margin(depth)

@@ -1,0 +1,84 @@
+"""ZFNet, the network whose features Zeiler and Fergus looked at."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from visionlab.models.layers import Conv, Dense, Head, activation, check_size, he_fan_in
+from visionlab.ops.normalise import local_response
+from visionlab.ops.pool import adaptive_mean, max_pool
+
+
+class ZFNet(nn.Module):
+  """AlexNet with smaller filters and strides, and whole convolutions, for 224 x 224 images.
+
+  Zeiler and Fergus 2013 (https://arxiv.org/abs/1311.2901, figure 3); 62,357,608 parameters with
+  1000 classes. Padding and ceil-mode pooling are those that give the figure's 110, 55, 26, 13
+  and 6 pixels. The paper gives no constants for its contrast normalisation; these are AlexNet's.
+  Kernels start as He et al. proposed: the paper's standard deviation of .01 suits inputs in units
+  of 0 to 255, not standardised ones.
+
+  Attributes:
+    classes: number of classes k.
+    hidden: width of fc6 and fc7.
+    dropout: share of the outputs of fc6 and fc7 set to zero in training (rng stream 'dropout').
+    act: the activation, a function or a name in `jax.nn`.
+    dtype: dtype of the computation; parameters and logits are float32.
+
+  Raises:
+    ConfigError: for an unknown activation, or images smaller than 23 x 23.
+  """
+
+  classes: int
+  hidden: int = 4096
+  dropout: float = .5
+  act: Callable | str = 'relu'
+  dtype: Any = jnp.float32
+
+  strides = dict(conv1=2, pool1=4, conv2=8, pool2=16, conv3=16, conv4=16, conv5=16, pool5=32)
+
+  def __post_init__(self):
+    activation(self.act)
+    super().__post_init__()
+
+  def setup(self):
+    dense = partial(Dense, self.hidden, dtype=self.dtype, kernel_init=he_fan_in)
+    self.fc6, self.fc7, self.head = dense(), dense(), Head(self.classes)
+    self.drop = nn.Dropout(self.dropout)
+
+  @nn.compact
+  def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
+    """Normalised images (b h w c) -> maps by name; `train` changes nothing."""
+    check_size('zfnet', x, 23)
+    act = activation(self.act)
+
+    def conv(name, x, width, size, **geometry):
+      return act(Conv(width, (size, size), dtype=self.dtype, kernel_init=he_fan_in, name=name,
+                      **geometry)(x))
+
+    def pool_and_norm(x):  # in this order, the reverse of AlexNet's
+      return local_response(max_pool(x, 3, 2, ceil=True), 5, alpha=5e-4, beta=.75, k=2.)
+
+    maps = {}
+    maps['conv1'] = conv('conv1', x, 96, 7, strides=2, padding=1)
+    maps['pool1'] = pool_and_norm(maps['conv1'])
+    maps['conv2'] = conv('conv2', maps['pool1'], 256, 5, strides=2, padding=0)
+    maps['pool2'] = pool_and_norm(maps['conv2'])
+    maps['conv3'] = conv('conv3', maps['pool2'], 384, 3, padding=1)
+    maps['conv4'] = conv('conv4', maps['conv3'], 384, 3, padding=1)
+    maps['conv5'] = conv('conv5', maps['conv4'], 256, 3, padding=1)
+    maps['pool5'] = max_pool(maps['conv5'], 3, 2, ceil=True)
+    return maps
+
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised images (b h w c) -> logits (b k); fc6 sees a 6 x 6 mean of the last map."""
+    act = activation(self.act)
+    x = adaptive_mean(self.features(x, train=train)['pool5'], 6)
+    x = x.reshape(x.shape[0], -1)
+    for layer in (self.fc6, self.fc7):
+      x = self.drop(act(layer(x)), deterministic=not train)
+    return self.head(x)
