@@ -6,6 +6,7 @@ from PIL import Image
 
 from visionlab import predict as command
 from visionlab.config import experiment
+from visionlab.evaluate import evaluate
 from visionlab.run import load
 from visionlab.train import train
 
@@ -46,3 +47,9 @@ def test_files_are_read_whole_and_described(workdir, tmp_path):
   lines = command.table(run, paths, run.predict(images), 3)
   shares = [float(word) for word in lines[0].split() if word.replace('.', '').isdigit()]
   assert len(lines) == 1 and 'a.png' in lines[0] and 0 < sum(shares) <= 100.2
+
+
+def test_evaluation_uses_every_device(workdir):
+  run = load(workdir)
+  results, pictures = evaluate([run], 'test[:20]', batch=16, figures=True)
+  assert results['confusion'].sum() == 20 * 32 * 32 and 'samples' in pictures

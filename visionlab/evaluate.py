@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
 from visionlab.config import ConfigError
@@ -60,7 +61,8 @@ def evaluate(runs: Sequence[Run], split: str, *, root: str = '', ten_crop: bool 
   def batches():
     return eval_batches(source, batch, runs[0].config.pipeline.workers)
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
-  results = compile_evaluation(task, mesh)(variables, hp, batches())
+  everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
+  results = compile_evaluation(task, mesh)(*everywhere, batches())
   pictures = {}
   if figures:
     seen = predictions(jax.jit(task.predict), variables, batches(), 2000)

@@ -23,6 +23,7 @@ NETWORKS = {
                                                                  task__model=SMALL)),
     'convolutional, large': (mnist_cnn, dict(augment={})),
 }
+COLOURS = {'fully connected': 'C0', 'convolutional': 'C1', 'convolutional, large': 'C2'}
 
 
 def configs(given):
@@ -75,7 +76,7 @@ def main(argv=None):
       examples = source[np.arange(len(source))]
       moved = np.array([accuracies(run, examples) for run in runs])
       curves[network] = (SHIFTS, 100 * moved, dict(
-          color=f'C{2 if "large" in network else network.startswith("conv")}',
+          color=COLOURS[network.removesuffix(', trained on shifted digits')],
           linestyle='--' if 'shifted' in network else '-'))
       rows.append({
           'network': network,

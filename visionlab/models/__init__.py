@@ -2,8 +2,8 @@
 
 A model maps images (b h w c) to logits (b k). The convolutional ones also have `features`, which
 gives their maps by name, from the image's size to the smallest, and `strides`, the pixels of the
-image between neighbours in each map; a module that only calls the `features` of one it contains
-holds no parameters of its classifier.
+image between neighbours in each map, in the same order (jit sorts the keys of what it returns).
+A module that only calls the `features` of one it contains holds no parameters of its classifier.
 """
 
 MODELS: dict[str, str] = {

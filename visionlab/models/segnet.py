@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import BatchNorm, Conv, Head, activation, max_pool
+from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
 from visionlab.models.upsample import ConvTranspose
 from visionlab.ops.unpool import max_pool_switches, max_unpool
 from visionlab.ops.upsample import bed_of_nails, bilinear, nearest
@@ -136,7 +136,7 @@ class SegNet(nn.Module):
       widths = (self.widths[i],) * (self.convs[i] - 1) + (self.widths[max(i - 1, 0)],)
       for j, features in zip(range(self.convs[i], 0, -1), widths, strict=True):
         x = _convolved(self, x, features, train, f'decode{i + 1}_{j}', f'decode_norm{i + 1}_{j}')
-    return Head(self.classes)(x)[:, :height, :width]
+    return Head(self.classes, kernel_init=he_fan_in)(x)[:, :height, :width]
 
   def _enlarged(self, x, switches, name):
     """(b h w c) -> (b 2h 2w c)."""

@@ -9,12 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import BatchNorm, Conv, Head, activation, max_pool
+from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
 from visionlab.models.upsample import ConvTranspose, he_transposed
 from visionlab.ops.crop import centre_crop
 from visionlab.ops.upsample import bilinear
-
-he_fan_in = he_transposed(1)      # the paper's (section 3): std sqrt(2 / nodes coming in)
 
 
 class UNet(nn.Module):
@@ -84,7 +82,7 @@ class UNet(nn.Module):
       x = self._enlarged(x, levels[i], name=f'enlarge{i}')
       x = jnp.concatenate([centre_crop(skipped[i], x.shape[1:3]), x], -1)
       x = block(levels[i], name=f'up{i}')(x, train=train)
-    logits = Head(self.classes)(x)
+    logits = Head(self.classes, kernel_init=he_fan_in)(x)     # as the paper's other layers
     return logits[:, :height, :width]
 
   def _enlarged(self, x, features, name):

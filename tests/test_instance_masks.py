@@ -1,0 +1,96 @@
+"""ops/masks.py against torchvision's targets and pasted masks, and exact areas."""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from visionlab.ops.masks import mask_targets, paste
+
+GOLDEN = np.load(Path(__file__).parent / 'golden' / 'detection.npz')
+
+
+def disc(cx, cy, r, n=40):
+  y, x = np.mgrid[:n, :n] + .5
+  return (x - cx) ** 2 + (y - cy) ** 2 < r ** 2
+
+
+def test_targets_from_bitmaps_are_torchvisions():
+  targets = jax.jit(partial(mask_targets, size=7, aligned=False))(
+    GOLDEN['masks.bitmaps'], GOLDEN['masks.boxes'])
+  np.testing.assert_allclose(targets, GOLDEN['masks.targets'], atol=2e-5)
+
+
+def test_a_cell_of_whole_pixels_is_their_mean():
+  rng = np.random.default_rng(0)
+  masks = rng.random((2, 16, 16)) < .5
+  boxes = np.array([[2, 0, 14, 12], [4, 4, 16, 16]], np.float32)
+  expected = [m[y1:y2, x1:x2].reshape(4, 3, 4, 3).mean((1, 3))
+              for m, (x1, y1, x2, y2) in zip(masks, boxes.astype(int))]
+  np.testing.assert_allclose(mask_targets(masks, boxes, size=4), expected, atol=1e-6)
+
+
+def test_targets_from_crops_are_about_those_from_bitmaps():
+  bitmaps = np.stack([disc(14, 17, 9), disc(25, 20, 12)])
+  frames = np.array([[5, 8, 23, 26], [13, 8, 37, 32]], np.float32)  # the discs' own boxes
+  boxes = frames + np.array([[-3, 2, 1, 3], [4, -5, 2, 6]], np.float32)  # proposals
+  crops = mask_targets(bitmaps, frames, size=56)
+  targets = jax.jit(partial(mask_targets, size=14))(crops, boxes, frames=frames)
+  expected = mask_targets(bitmaps, boxes, size=14)
+  assert abs(targets - expected).mean() < .01
+  np.testing.assert_array_equal(targets[0, :, :2] == 0, True)  # left of its frame there is nothing
+  np.testing.assert_allclose(targets.mean((1, 2)), expected.mean((1, 2)), atol=.015)
+
+
+def test_a_full_crop_fills_its_frame_up_to_the_edges():
+  frames = np.array([[4, 4, 12, 8]], np.float32)
+  ones = np.ones((1, 8, 8), bool)
+  np.testing.assert_allclose(mask_targets(ones, frames, size=4, frames=frames), 1, atol=1e-6)
+  half = mask_targets(ones, np.array([[0, 4, 16, 8]], np.float32), size=4, frames=frames)
+  np.testing.assert_allclose(half[0], np.tile([0, 1, 1, 0], (4, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize('box', [[5, 5, 5, 5], [9, 9, 3, 3], [-90, -90, -80, -80]])
+def test_of_boxes_without_area(box):
+  box = np.array([box], np.float32)
+  for frames in (None, box):
+    targets = mask_targets(disc(14, 17, 9)[None], box, size=4, frames=frames)
+    assert np.isfinite(targets).all() and targets.min() >= 0 and targets.max() < 1.0001
+  for rounded in (False, True):
+    assert np.isfinite(paste(np.ones((1, 4, 4)), box, size=(6, 6), rounded=rounded)).all()
+
+
+def test_pasting_by_torchvisions_rule():
+  pasted = jax.jit(partial(paste, size=(32, 38), rounded=True))(GOLDEN['paste.masks'],
+                                                                GOLDEN['paste.boxes'])
+  assert (GOLDEN['paste.boxes'] < 0).any()
+  np.testing.assert_allclose(pasted, GOLDEN['paste.pasted'] / 255, atol=.5 / 255 + 2e-5)
+
+
+def test_pasting_is_torchs_grid_sample():
+  torch = pytest.importorskip('torch')
+  masks, boxes = GOLDEN['paste.masks'], GOLDEN['paste.boxes']
+  y, x = np.mgrid[:32, :38] + .5
+  grid = [np.stack([(x - x1) / (x2 - x1), (y - y1) / (y2 - y1)], -1) * 2 - 1
+          for x1, y1, x2, y2 in boxes.astype(float)]
+  expected = torch.nn.functional.grid_sample(
+    torch.tensor(masks[:, None]), torch.tensor(np.array(grid), dtype=torch.float32),
+    align_corners=False, padding_mode='zeros')[:, 0]
+  np.testing.assert_allclose(paste(masks, boxes, size=(32, 38)), expected, atol=2e-5)
+
+
+def test_what_is_cropped_and_pasted_again_is_the_mask():
+  bitmaps = np.stack([disc(14, 17, 9), disc(25, 20, 12)])
+  boxes = np.array([[5, 8, 23, 26], [13, 8, 37, 32]], np.float32)
+  back = paste(mask_targets(bitmaps, boxes, size=28), boxes, size=(40, 40)) >= .5
+  union, both = (back | bitmaps).sum((1, 2)), (back & bitmaps).sum((1, 2))
+  assert (both / union > .97).all()
+
+
+def test_pasting_has_a_gradient():
+  gradient = jax.grad(lambda m: paste(m, GOLDEN['paste.boxes'], size=(32, 38)).sum())(
+    jnp.asarray(GOLDEN['paste.masks']))
+  assert np.isfinite(gradient).all() and (gradient[3] > 0).any()
