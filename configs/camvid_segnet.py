@@ -4,6 +4,7 @@ scratch, on a narrow VGG with BatchNorm.
 python -m visionlab.train --config=configs/camvid_segnet.py:switches \
     --workdir=runs/camvid_segnet --config.data.root=<folder with camvid_144x192.npz>
 The argument is how maps are enlarged: switches, nails, nearest, bilinear or transposed.
+Not run at full length yet.
 """
 
 from configs.camvid_fcn import camvid

@@ -3,6 +3,7 @@ scratch.
 
 python -m visionlab.train --config=configs/camvid_unet.py --workdir=runs/camvid_unet \
     --config.data.root=<folder with camvid_144x192.npz>
+Not run at full length yet.
 """
 
 from configs.camvid_fcn import camvid

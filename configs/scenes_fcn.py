@@ -1,6 +1,8 @@
 """FCN on the embedded scenes: which digit, if any, is at each pixel of a photograph.
 
 python -m visionlab.train --config=configs/scenes_fcn.py --workdir=runs/scenes_fcn
+Not run to the end with these settings yet. Without class weights, 2,000 steps of 32 images (seed 0)
+gave a mean IoU of 69.1 % on the test scenes.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -1,6 +1,7 @@
 """U-Net on the embedded scenes: which digit, if any, is at each pixel of a photograph.
 
 python -m visionlab.train --config=configs/scenes_unet.py --workdir=runs/scenes_unet
+Not run to the end yet.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -45,7 +45,7 @@ def test_train_says_what_it_does(workdir):
     (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'Did you mean "lr"'),
     (('--config=configs/digits_cnn.py', '--config.batch=abc'), 'config.batch=abc'),
     (('--config=configs/digits_cnn.py:smok',), "'smok' is not one of '', 'smoke'"),
-    (('--config=configs/digits_cnn.py', '--config.task.model.name=cn'), 'did you mean "cnn"'),
+    (('--config=configs/digits_cnn.py', '--config.task.model.name=cnnn'), 'did you mean "cnn"'),
     (('--config=configs/digits_cnn.py', '--config.data.name=digit'), 'did you mean "digits"'),
     (('--config=configs/digits_cnn.py', '--config.optim.name=adamm'), 'did you mean "adam"'),
     (('--config=configs/digits_cnn.py', '--config.split=trian'), 'train'),
