@@ -1,4 +1,4 @@
-"""Fully convolutional networks for segmentation (Long et al. 2015, https://arxiv.org/abs/1411.4038).
+"""Fully convolutional networks for segmentation (FCN, https://arxiv.org/abs/1411.4038).
 
 Any classifier that has `features` and `strides` becomes one: its coarsest map is scored by a 1 x 1
 convolution, enlarged, and on the way up joined by the scores of finer maps.

@@ -18,7 +18,8 @@ from visionlab.tasks import TASKS
 from visionlab.weights.files import Weights, read_weights
 from visionlab.weights.translate import norm_of
 
-HEADS = re.compile(r'(^|/)head/')        # layers whose size follows the number of classes
+# Layers whose size follows the number of classes: a classifier's, and FCN's scores.
+HEADS = re.compile(r'(^|/)((head|score\d*)/|up\d+/kernel$)')
 
 
 class Report(NamedTuple):
