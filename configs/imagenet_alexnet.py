@@ -24,7 +24,7 @@ def get_config(variant=''):
       augment=dict(flip=True, colour=dict(brightness=.2, contrast=.2, saturation=.2, hue=0.)),
       task=dict(name='classify', mean=(.485, .456, .406), std=(.229, .224, .225),
                 model=dict(name='alexnet', towers=1)),
-      precision='bfloat16',
+      precision='float32' if smoke else 'bfloat16',
       optim=dict(name='sgd', schedule=dict(name='steps', at=('33.3%', '66.7%', '88.9%'))),
       hp=dict(lr=.01, momentum=.9, weight_decay=5e-4),
       evals=dict(val=dict(split='test' if smoke else 'validation' if tfds else 'val',

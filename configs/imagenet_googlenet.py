@@ -25,7 +25,7 @@ def get_config(variant=''):
       augment=dict(flip=True),
       task=dict(name='classify', mean=(.485, .456, .406), std=(.229, .224, .225),
                 model=dict(name='googlenet', norm='batch')),
-      precision='bfloat16',
+      precision='float32' if smoke else 'bfloat16',
       optim=dict(name='sgd', nesterov=True, schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=.1, momentum=.9, weight_decay=1e-4),
       evals=dict(val=dict(split='test' if smoke else 'validation' if tfds else 'val',
