@@ -188,6 +188,12 @@ def _spec(x, sharding=None):
   return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding or x.sharding)
 
 
+def weights_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """The variables to use, of an item `model` that was read: averaged where there is an average."""
+  params = fields['params'] if fields['ema'] is None else fields['ema']
+  return {'params': params, **fields['collections']}
+
+
 def steps_of(folder: Path) -> list[int]:
   """The steps of the complete checkpoints in a folder, oldest first."""
   if not folder.is_dir():

@@ -21,6 +21,17 @@ def config_flag():
   flags.mark_flag_as_required('config')
 
 
+def step_flag():
+  """--step, which checkpoint of a run."""
+  flags.DEFINE_string('step', None, 'A checkpoint\'s step, or best; default: the newest.')
+
+
+def chosen_step() -> int | str | None:
+  """What --step says, as `visionlab.load` takes it."""
+  step = flags.FLAGS.step
+  return int(step) if step and step.isdigit() else step
+
+
 def run(main: Callable):
   """Runs a command; a user's mistake ends it with one clear message and no traceback."""
   logging.set_verbosity(logging.WARNING)

@@ -87,7 +87,7 @@ def ten_crops(image: jax.Array, fraction: float = .875) -> list[jax.Array]:
 
 def main(_):
   options = flags.FLAGS
-  step = int(options.step) if options.step and options.step.isdigit() else options.step
+  step = commandline.chosen_step()
   runs = [load(w, step=step) for w in options.workdir]
   results, pictures = evaluate(runs, options.split, root=options.root, ten_crop=options.ten_crop,
                                figures=options.figures is not None)
@@ -109,7 +109,7 @@ if __name__ == '__main__':
   flags.DEFINE_list('workdir', None, 'A run, or several to average: a,b,c.', required=True)
   flags.DEFINE_string('split', 'test', 'What to measure on, e.g. test or train[90%:].')
   flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
-  flags.DEFINE_string('step', None, 'A checkpoint\'s step, or best; default: the newest.')
+  commandline.step_flag()
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('figures', None, 'Write pictures to figures/ in this folder.')

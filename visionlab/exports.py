@@ -61,8 +61,7 @@ def stablehlo(run: Run, platforms: Sequence[str] = PLATFORMS) -> bytes:
 
 def main(_):
   options = flags.FLAGS
-  step = int(options.step) if options.step and options.step.isdigit() else options.step
-  folder = export(options.workdir, options.output, step=step)
+  folder = export(options.workdir, options.output, step=commandline.chosen_step())
   for path in sorted(folder.iterdir()):
     print(f'{path}  {path.stat().st_size / 1e6:,.1f} MB')
 
@@ -70,5 +69,5 @@ def main(_):
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run, or weights.', required=True)
   flags.DEFINE_string('output', None, 'The folder to write.', required=True)
-  flags.DEFINE_string('step', None, 'A checkpoint\'s step, or best; default: the newest.')
+  commandline.step_flag()
   commandline.run(main)

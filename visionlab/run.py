@@ -147,9 +147,7 @@ def load(workdir: str | Path, *, step: int | str | None = None) -> Run:
       raise ConfigError(f'{workdir} is an export: it holds one checkpoint, and no {step}')
     return Run(workdir, config, task, nested(read_arrays(workdir / EXPORT)), {}, 0, facts)
   at, fields = _checkpoint(workdir, step)
-  params = fields['params'] if fields['ema'] is None else fields['ema']
-  return Run(workdir, config, task, {'params': params, **fields['collections']}, fields['hp'], at,
-             facts)
+  return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
 
 
 def _checkpoint(workdir: Path, step: int | str | None):

@@ -8,8 +8,8 @@ from PIL import Image
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.images import Canvas, Cut
+from visionlab.ops.geometry import IGNORE as IGNORED
 
-IGNORED = 255  # the value of a label map's pixels that count nowhere
 _NUMBERS = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
 

@@ -9,9 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.models.layers import Conv, Dense, Head, activation, check_size, he_fan_in
+from visionlab.models.layers import (
+  Conv,
+  Dense,
+  Head,
+  activation,
+  check_size,
+  fully_connected,
+  he_fan_in,
+)
 from visionlab.ops.normalise import local_response
-from visionlab.ops.pool import adaptive_mean, max_pool
+from visionlab.ops.pool import max_pool
 
 WIDTHS = {  # towers: output channels of conv1 to conv5
   1: (64, 192, 384, 256, 256),
@@ -89,9 +97,4 @@ class AlexNet(nn.Module):
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> logits (b k); fc6 sees a 6 x 6 mean of the last map."""
-    act = activation(self.act)
-    x = adaptive_mean(self.features(x, train=train)['pool5'], 6)
-    x = x.reshape(x.shape[0], -1)
-    for layer in (self.fc6, self.fc7):
-      x = self.drop(act(layer(x)), deterministic=not train)
-    return self.head(x)
+    return fully_connected(self, self.features(x, train=train)['pool5'], 6, train)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from visionlab.config import ConfigError, check_choice
 from visionlab.models.layers import Conv, activation
 from visionlab.models.upsample import ConvTranspose
-from visionlab.ops.crop import centre_crop
+from visionlab.ops.crop import centre_crop, filled_up
 
 
 class FCN(nn.Module):
@@ -78,7 +78,7 @@ class FCN(nn.Module):
     """Normalised images (b h w c) -> logits (b h w k)."""
     height, width = x.shape[1:3]
     (coarsest, top), *finer = endpoints(self.backbone.strides, self.stride).items()
-    x = jnp.pad(x, [(0, 0), (0, -height % coarsest), (0, -width % coarsest), (0, 0)])
+    x = filled_up(x, coarsest)
     maps = self.backbone.features(x, train=train)
     score = partial(Conv, self.classes, (1, 1), dtype=jnp.float32,
                     kernel_init=nn.initializers.zeros)

@@ -11,7 +11,7 @@ from jax import lax
 
 from visionlab.config import ConfigError, nearest
 from visionlab.ops.conv import conv
-from visionlab.ops.pool import max_pool as max_pool
+from visionlab.ops.pool import adaptive_mean, max_pool as max_pool
 
 ACTIVATIONS = (
   'celu', 'elu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'leaky_relu', 'log_sigmoid',
@@ -95,6 +95,20 @@ BatchNorm = partial(nn.BatchNorm, momentum=.9, epsilon=1e-5)
 def global_mean(x: jax.Array) -> jax.Array:
   """The mean over the image, (b h w c) -> (b c), in float32."""
   return jnp.mean(x, (1, 2), dtype=jnp.float32)
+
+
+def fully_connected(model: nn.Module, x: jax.Array, size: int, train: bool) -> jax.Array:
+  """What follows the maps of AlexNet, ZFNet and VGG: (b h w c) -> logits (b k).
+
+  The model's layers fc6 and fc7, on the mean over size x size cells, each with its activation and
+  dropout (`model.act`, `model.drop`), then its `head`.
+  """
+  act = activation(model.act)
+  x = adaptive_mean(x, size)
+  x = x.reshape(x.shape[0], -1)
+  for layer in (model.fc6, model.fc7):
+    x = model.drop(act(layer(x)), deterministic=not train)
+  return model.head(x)
 
 
 def check_size(model: str, x: jax.Array, smallest: int) -> None:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from visionlab.config import ConfigError, check_choice
 from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
 from visionlab.models.upsample import ConvTranspose
+from visionlab.ops.crop import filled_up
 from visionlab.ops.unpool import max_pool_switches, max_unpool
 from visionlab.ops.upsample import bed_of_nails, bilinear, nearest
 
@@ -125,7 +126,7 @@ class SegNet(nn.Module):
     """Normalised images (b h w c) -> logits (b h w k)."""
     height, width = x.shape[1:3]
     stages = len(self.widths)
-    x = jnp.pad(x, [(0, 0), (0, -height % 2 ** stages), (0, -width % 2 ** stages), (0, 0)])
+    x = filled_up(x, 2 ** stages)
     # Named as a backbone is, so that a classifier's weights find their places.
     encoder = Encoder(self.widths, self.convs, self.kernel, self.norm, self.act, self.epsilon,
                       self.frozen_norm, self.dtype, self.axis_name, name='backbone')

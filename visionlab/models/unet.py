@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from visionlab.config import ConfigError, check_choice
 from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
 from visionlab.models.upsample import ConvTranspose, he_transposed
-from visionlab.ops.crop import centre_crop
+from visionlab.ops.crop import centre_crop, filled_up
 from visionlab.ops.upsample import bilinear
 
 
@@ -97,7 +97,7 @@ class UNet(nn.Module):
     """The image filled up, or found to be of a size that fits."""
     sides = x.shape[1:3]
     if self.padding == 'same':
-      return jnp.pad(x, [(0, 0), *((0, -n % 2 ** self.depth) for n in sides), (0, 0)])
+      return filled_up(x, 2 ** self.depth)
     for n in sides:
       if not fits(n, self.depth):
         least = max(n, 2 * margin(self.depth)) - 2 ** self.depth

@@ -16,9 +16,10 @@ from visionlab.models.layers import (
   Head,
   activation,
   check_size,
+  fully_connected,
   he_fan_in,
 )
-from visionlab.ops.pool import adaptive_mean, max_pool
+from visionlab.ops.pool import max_pool
 
 WIDTHS = (64, 128, 256, 512, 512)
 STAGES = {  # depth: convolutions of each stage; the paper's table 1, columns A, B, D and E
@@ -97,9 +98,4 @@ class VGG(nn.Module):
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> logits (b k); fc6 sees a 7 x 7 mean of the last map."""
-    act = activation(self.act)
-    x = adaptive_mean(self.features(x, train=train)['pool5'], 7)
-    x = x.reshape(x.shape[0], -1)
-    for layer in (self.fc6, self.fc7):
-      x = self.drop(act(layer(x)), deterministic=not train)
-    return self.head(x)
+    return fully_connected(self, self.features(x, train=train)['pool5'], 7, train)

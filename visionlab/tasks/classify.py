@@ -14,6 +14,7 @@ from visionlab.data.source import Info
 from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +39,8 @@ class Classify:
   def outputs(self, variables, batch, key=None, *, train=False):
     """{'logits': (b k) float32, in training also those of auxiliary heads}, and the collections
     after this batch."""
-    x = self.preprocess(batch['image'])
-    mutable = [k for k in variables if k != 'params'] if train else False
-    rngs = {'dropout': key} if train else None
-    out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
-    out, updated = out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+    out, updated = forward(self.model, variables, self.preprocess(batch['image']), key,
+                           train=train)
     out = out if isinstance(out, dict) else {'logits': out}
     return {k: v.astype(jnp.float32) for k, v in out.items()}, updated
 

@@ -12,6 +12,7 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +36,8 @@ class Regress:
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """(b d) in units of target_std from target_mean, and the collections after this batch."""
-    x = self.preprocess(batch['image'])
-    mutable = [k for k in variables if k != 'params'] if train else False
-    rngs = {'dropout': key} if train else None
-    out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
-    return out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+    return forward(self.model, variables, self.preprocess(batch['image']), key,
+                   train=train)
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)

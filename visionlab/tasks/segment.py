@@ -15,6 +15,7 @@ from visionlab.metrics import Ratio, boundary_f1, confusion, region_scores
 from visionlab.ops.crop import centre_crop
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
 from visionlab.tiling import segment_images
 
 LOSSES = dict(cross_entropy=('cross_entropy',), dice=('dice',), both=('cross_entropy', 'dice'))
@@ -44,11 +45,8 @@ class Segment:
 
   def logits(self, variables, batch, key=None, *, train=False):
     """(b h' w' k) float32, and the collections after this batch."""
-    x = self.preprocess(batch['image'])
-    mutable = [k for k in variables if k != 'params'] if train else False
-    rngs = {'dropout': key} if train else None
-    out = self.model.apply(variables, x, train=train, mutable=mutable, rngs=rngs)
-    logits, updated = out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+    logits, updated = forward(self.model, variables, self.preprocess(batch['image']), key,
+                              train=train)
     return logits.astype(jnp.float32), updated
 
   def probabilities(self, variables, batch):

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from visionlab.models import resnet, vgg
+
 Table = tuple[tuple, ...]
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -18,9 +20,7 @@ HALVES = dict(mean=(.5, .5, .5), std=(.5, .5, .5), channel_order='RGB')
 # Keras' "caffe" mode: 0..255, blue first, only centred.
 CAFFE = dict(mean=(103.939 / 255, 116.779 / 255, 123.68 / 255), std=(1 / 255,) * 3,
              channel_order='BGR')
-RESNET_DEPTHS = {(2, 2, 2, 2, 1): 18, (3, 4, 6, 3, 1): 34, (3, 4, 6, 3, 4): 50,
-                 (3, 4, 23, 3, 4): 101, (3, 8, 36, 3, 4): 152}
-VGG_CONVS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+RESNET_DEPTHS = {stages: depth for depth, stages in resnet.STAGES.items()}
 
 
 class Family(NamedTuple):
@@ -51,7 +51,7 @@ def _blocks(shapes: Shapes, pattern: str) -> tuple[int, ...]:
 def _torch_resnet(shapes):
   if shapes.get('conv1.weight', ())[1:] != (3, 7, 7) or 'layer4.0.conv1.weight' not in shapes:
     return None
-  shape = (*_blocks(shapes, r'layer(\d)\.(\d+)\.'), 4 if 'layer1.0.conv3.weight' in shapes else 1)
+  shape = _blocks(shapes, r'layer(\d)\.(\d+)\.'), 'layer1.0.conv3.weight' in shapes
   # Groups and wide bottlenecks (ResNeXt, Wide ResNet) have these names too, and other widths.
   plain = shapes['layer1.0.conv2.weight'] == (64, 64, 3, 3)
   return dict(depth=RESNET_DEPTHS[shape]) if plain and shape in RESNET_DEPTHS else None
@@ -77,7 +77,9 @@ RESIDUAL = (
 def _keras_resnet(shapes):
   if 'bn_conv1/gamma' not in shapes or 'res2a_branch1/kernel' not in shapes:
     return None
-  shape = (*_blocks(shapes, r'res(\d)([a-z]\d*)_'), 4)
+  shape = _blocks(shapes, r'res(\d)([a-z]\d*)_'), True
+  if shape not in RESNET_DEPTHS:
+    return None
   return dict(depth=RESNET_DEPTHS[shape], stride_in='1x1', epsilon=1e-3)
 
 
@@ -100,7 +102,7 @@ def _torch_vgg(shapes):
   if shapes.get('features.0.weight', ())[1:] != (3, 3, 3):
     return None
   convs = sum(len(s) == 4 for n, s in shapes.items() if n.startswith('features.'))
-  depths = {sum(v): depth for depth, v in VGG_CONVS.items()}
+  depths = {sum(v): depth for depth, v in vgg.STAGES.items()}
   if convs not in depths:
     return None
   return dict(depth=depths[convs], norm=any(n.endswith('running_mean') for n in shapes))
@@ -108,7 +110,7 @@ def _torch_vgg(shapes):
 
 def _vgg_table(fields):
   rows, i = [], 0
-  for stage, convs in enumerate(VGG_CONVS[fields['depth']], 1):
+  for stage, convs in enumerate(vgg.STAGES[fields['depth']], 1):
     for j in range(1, convs + 1):
       rows.append((rf'features\.{i}', f'conv{stage}_{j}'))
       if fields['norm']:

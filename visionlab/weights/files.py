@@ -23,6 +23,7 @@ FORMATS = ('.npz', '.safetensors', *TORCH)
 HUB = 'hf://'
 EXPORT = 'model.safetensors'
 HUB_FILES = (EXPORT, 'pytorch_model.bin', 'config.json', 'data.json')
+PREPROCESSING = ('mean', 'std', 'channel_order')     # options of a task that belong to weights
 WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'state_dict_ema')
 
 
@@ -90,9 +91,8 @@ def _ours(path: Path, where: str) -> Weights:
       raise ConfigError(f'{where}: no checkpoint yet')
     step, fields = found
     where = f'{where}, step {step}'
-    params = fields['params'] if fields['ema'] is None else fields['ema']
-    arrays = flat({'params': params, **fields['collections']})
-  task = {k: v for k, v in config.task.items() if k in ('mean', 'std', 'channel_order')}
+    arrays = flat(checkpoint.weights_of(fields))
+  task = {k: v for k, v in config.task.items() if k in PREPROCESSING}
   return Weights(where, arrays, [], config.task.model.to_dict(), task, {})
 
 

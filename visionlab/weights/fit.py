@@ -15,7 +15,7 @@ from visionlab import config as configs
 from visionlab.config import ConfigError, resolve
 from visionlab.optim import paths
 from visionlab.tasks import TASKS
-from visionlab.weights.files import Weights, read_weights
+from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
 # Layers whose size follows the number of classes: a classifier's, and FCN's scores.
@@ -148,7 +148,7 @@ def adopt(config, workdir: Path):
   task, model = given
   network = _network(config.task.get('model', {}))
   known = inspect.signature(resolve(config.task.name, TASKS, 'config.task.name')).parameters
-  for key in ('mean', 'std', 'channel_order'):
+  for key in PREPROCESSING:
     if key in known and key in task:
       _fill(config.task, key, task[key], 'config.task')
   if network and network.get('name') == model.get('name'):
@@ -165,6 +165,6 @@ def _network(model):
 def _fill(options, key, value, where):
   if key not in options:
     options[key] = value
-  elif options[key] != value and key in ('mean', 'std', 'channel_order'):
+  elif options[key] != value and key in PREPROCESSING:
     logging.warning('%s.%s is %s, but the weights of config.init_from were trained with %s',
                     where, key, options[key], value)
