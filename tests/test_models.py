@@ -30,7 +30,7 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
   'cifar_resnet': (dict(depth=20), (8, 8, 3)),
   'resnet': (dict(depth=18), (32, 32, 3)),
 }
-OF_PIXELS = {'unet', 'fcn', 'segnet', 'patch_classifier'}  # each has a test of its own
+OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector'}  # each has a test of its own
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),
@@ -88,7 +88,7 @@ def variables_of(model, image):
 
 
 def test_every_classifier_is_tried_here():
-  assert set(SMALL) == set(MODELS) - OF_PIXELS
+  assert set(SMALL) == set(MODELS) - OTHERS
 
 
 @pytest.mark.parametrize('name, fields, classes, image, count', COUNTS)

@@ -1,4 +1,4 @@
-"""ops/roi.py against torchvision's numbers, the loops that define the operators, and torch."""
+"""RoIAlign, RoIPool and crops against torchvision, torch, and the loops that define them."""
 
 from functools import partial
 from pathlib import Path
@@ -10,14 +10,16 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from visionlab.config import ConfigError
-from visionlab.ops import roi
+from visionlab.ops.crop import crop_and_resize
+from visionlab.ops.roi_align import pyramid_level, roi_align, roi_align_levels
+from visionlab.ops.roi_pool import roi_pool, spatial_pyramid_pool
 from visionlab.step import data_mesh
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'detection.npz')
 ALIGN = dict(aligned=dict(samples=2, aligned=True), legacy=dict(samples=2, aligned=False),
              three=dict(samples=3, aligned=True))
-ALIGN_ANY = jax.jit(roi.roi_align, static_argnames=('size', 'stride', 'samples', 'aligned'))
-CROP = jax.jit(roi.crop_and_resize, static_argnames=('size', 'context', 'square', 'fill'))
+ALIGN_ANY = jax.jit(roi_align, static_argnames=('size', 'stride', 'samples', 'aligned'))
+CROP = jax.jit(crop_and_resize, static_argnames=('size', 'context', 'square', 'fill'))
 WILD = np.array([[-40, -9, 30, 20], [10, 10, 10, 10], [20, 20, 4, 4], [50, 30, 90, 80],
                  [-30, -30, -20, -20], [100, 3, 120, 9], [0, 0, 64, 48], [7.3, 1.1, 8.2, 40]],
                 np.float32)  # half outside, empty, inverted, outside, all of it, thin
@@ -40,7 +42,7 @@ def test_align_and_its_gradient_are_torchvisions(name):
   features, boxes, cotangent = (GOLDEN[f'align.{k}'] for k in ('features', 'boxes', 'cotangent'))
   @jax.jit
   def run(features, boxes):
-    pooled, pull = jax.vjp(lambda f: roi.roi_align(f, boxes, size=(3, 4), stride=4, **ALIGN[name]),
+    pooled, pull = jax.vjp(lambda f: roi_align(f, boxes, size=(3, 4), stride=4, **ALIGN[name]),
                            features)
     return pooled, pull(cotangent)[0]
   pooled, gradient = run(features[0], boxes)
@@ -77,9 +79,9 @@ def test_align_of_boxes_that_leave_the_image(aligned):
 def test_align_on_a_pyramid_is_torchvisions():
   features = [jnp.asarray(GOLDEN[f'pyramid.level{i}']) for i in range(3)]
   boxes = GOLDEN['pyramid.boxes']
-  levels = roi.pyramid_level(boxes, lowest=2, highest=4, canonical_side=16, canonical_level=3)
+  levels = pyramid_level(boxes, lowest=2, highest=4, canonical_side=16, canonical_level=3)
   assert set(levels.tolist()) == {0, 1, 2}
-  align = partial(roi.roi_align_levels, size=3, strides=(4, 8, 16))
+  align = partial(roi_align_levels, size=3, strides=(4, 8, 16))
   batched = jax.jit(jax.vmap(align))  # of one
   np.testing.assert_allclose(batched(features, boxes[None], levels[None])[0],
                              GOLDEN['pyramid.pooled'], atol=2e-5)
@@ -92,7 +94,7 @@ def test_bfloat16_is_pooled_in_float32():
   @jax.jit
   def run(features):
     pooled, pull = jax.vjp(
-      lambda f: roi.roi_align(f, GOLDEN['align.boxes'], size=3, stride=4), features)
+      lambda f: roi_align(f, GOLDEN['align.boxes'], size=3, stride=4), features)
     return pooled, pull(jnp.ones_like(pooled))[0]
   for value, exact in zip(run(features), run(features.astype(jnp.float32))):
     assert value.dtype == jnp.bfloat16
@@ -101,18 +103,18 @@ def test_bfloat16_is_pooled_in_float32():
 
 
 def test_no_gradient_reaches_boxes():
-  gradient = jax.jit(jax.grad(lambda b: roi.roi_align(
+  gradient = jax.jit(jax.grad(lambda b: roi_align(
     GOLDEN['align.features'][0], b, size=2, stride=4).sum()))(WILD)
   np.testing.assert_array_equal(gradient, np.zeros_like(WILD))
 
 
 def test_levels_are_torchvisions():
-  levels = roi.pyramid_level(GOLDEN['levels.boxes'], lowest=2, highest=5)
+  levels = pyramid_level(GOLDEN['levels.boxes'], lowest=2, highest=5)
   np.testing.assert_array_equal(levels, GOLDEN['levels.index'])
   assert len(set(levels.tolist())) == 4
-  assert roi.pyramid_level(WILD[1:3], lowest=2, highest=5).tolist() == [0, 0]
+  assert pyramid_level(WILD[1:3], lowest=2, highest=5).tolist() == [0, 0]
   almost = np.array([[0, 0, 111.99997, 111.99997]])  # is forgiven, as there
-  assert roi.pyramid_level(almost, lowest=2, highest=5).tolist() == [1]
+  assert pyramid_level(almost, lowest=2, highest=5).tolist() == [1]
 
 
 def pool_by_hand(features, box, size, stride):
@@ -146,7 +148,7 @@ def test_pool_is_exact_and_so_is_its_gradient(size, stride):
   boxes = np.concatenate([boxes * stride, WILD]).astype(np.float32)
   @jax.jit
   def run(features, boxes):
-    pooled, pull = jax.vjp(lambda f: roi.roi_pool(f, boxes, size=size, stride=stride), features)
+    pooled, pull = jax.vjp(lambda f: roi_pool(f, boxes, size=size, stride=stride), features)
     return pooled, pull(jnp.ones_like(pooled))[0]
   pooled, gradient = run(features, boxes)
   expected, expected_gradient = zip(*(pool_by_hand(features, b, size, stride) for b in boxes))
@@ -160,7 +162,7 @@ def test_pool_in_a_batch_in_bfloat16():
   boxes = np.array([[[0, 0, 6, 5], [2, 1, 3, 3]], [[1, 1, 2, 2], [4, 0, 4, 5]]], np.float32)
   @jax.jit
   def run(features):
-    pool = jax.vmap(partial(roi.roi_pool, size=2, stride=1))
+    pool = jax.vmap(partial(roi_pool, size=2, stride=1))
     pooled, pull = jax.vjp(lambda f: pool(f, boxes), features)
     return pooled, pull(jnp.ones_like(pooled))[0]
   pooled, gradient = run(features)
@@ -176,12 +178,12 @@ def test_pool_follows_torchvisions_rounding_errors(size):
   """7 * (57 / 7) is 57.000004 in single precision: the last bin has a row more than the box."""
   rows = np.arange(130, dtype=np.float32).reshape(130, 1, 1)
   boxes = np.array([[0, 0, 0, n - 1] for n in range(1, 128)], np.float32)
-  pooled = np.asarray(jax.jit(partial(roi.roi_pool, size=size, stride=1))(rows, boxes))
+  pooled = np.asarray(jax.jit(partial(roi_pool, size=size, stride=1))(rows, boxes))
   np.testing.assert_array_equal(pooled, [pool_by_hand(rows, b, size, 1)[0] for b in boxes])
   assert pooled[56, -1, 0, 0] == (57 if size == 7 else 56)
 
 
-@pytest.mark.parametrize('pool', [roi.roi_align, roi.roi_pool])
+@pytest.mark.parametrize('pool', [roi_align, roi_pool])
 def test_in_a_shard_map(pool):
   rng = np.random.default_rng(2)
   features = rng.standard_normal((2, 6, 7, 2)).astype(np.float32)
@@ -196,7 +198,7 @@ def test_in_a_shard_map(pool):
 def test_spatial_pyramid_of_the_whole_image_is_torchs():
   torch = pytest.importorskip('torch')
   features = np.random.default_rng(0).standard_normal((9, 13, 3)).astype(np.float32)
-  pyramid = jax.jit(partial(roi.spatial_pyramid_pool, sizes=(1, 2, 6), stride=16))
+  pyramid = jax.jit(partial(spatial_pyramid_pool, sizes=(1, 2, 6), stride=16))
   boxes = np.array([[0, 0, 13 * 16, 9 * 16], [16, 32, 100, 100], [500, 500, 600, 600]], np.float32)
   pooled = pyramid(features, boxes)
   assert pooled.shape == (3, 41, 3)
@@ -216,7 +218,7 @@ def test_a_crop_with_context():
   np.testing.assert_allclose(crops[1, 2:, 2:], image[:8, :8, 0], atol=1e-4)
   assert (crops[1, :2] == -1).all() and (crops[1, :, :2] == -1).all()
   with pytest.raises(ConfigError, match='less than half of 10x10 pixels, got 5'):
-    roi.crop_and_resize(image, boxes, size=10, context=5)
+    crop_and_resize(image, boxes, size=10, context=5)
 
 
 def test_a_square_crop_keeps_the_aspect():
@@ -225,3 +227,16 @@ def test_a_square_crop_keeps_the_aspect():
   np.testing.assert_allclose(crop[0], image[5:13, 10:18], atol=1e-4)
   wide = CROP(image, np.tile([10., 8, 18, 10], (3, 1)), size=(4, 10), context=1)
   np.testing.assert_allclose(wide[2], image[7:11, 9:19], atol=1e-4)
+
+
+def test_gradient_of_a_map_too_large_for_matrix_products():
+  boxes = jnp.array([[5., 5, 30, 21], [8, 3, 11, 30]])
+  pull = jnp.asarray(np.random.default_rng(0).standard_normal((2, 7, 7, 3)), jnp.float32)
+
+  def gradient(cells):
+    def total(features):
+      return (pull * roi_align(features, boxes, size=7, stride=1, aligned=True)).sum()
+    return jax.grad(total)(jnp.zeros((cells, cells, 3)))
+  small, large = gradient(40), gradient(400)
+  np.testing.assert_allclose(large[:40, :40], small, atol=1e-5)
+  assert not large[40:].any() and not large[:, 40:].any() and small.any()

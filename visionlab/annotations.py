@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from visionlab.figures import palette
+from visionlab.host_masks import paste_bitmaps
 
 SIDES = dict(right=(255, 145, 40), left=(60, 170, 255), middle=(255, 235, 90))
 
@@ -32,37 +33,45 @@ def as_picture(image: np.ndarray, zoom: int = 1) -> np.ndarray:
 
 
 def annotated(image: np.ndarray, objects: Mapping[str, np.ndarray], classes: Sequence[str], *,
-              zoom: int = 1, limbs: Sequence = (), sides: Sequence[str] = ()) -> np.ndarray:
-  """The picture with all that `objects` hold drawn on it, each object in a colour of its own.
+              zoom: int = 1, limbs: Sequence = (), sides: Sequence[str] = (),
+              colours: np.ndarray | None = None) -> np.ndarray:
+  """The picture with all that `objects` hold drawn on it.
 
   Args:
     image: as `as_picture` takes it.
     objects: `boxes` (n 4), and if there are any `classes` (n,), `valid` (n,), `scores` (n,),
-      `masks` (n h w), `keypoints` (n j 3).
+      `masks` (n h w), or (n s s) with the `frames` (n 4) that they depict, `keypoints` (n j 3).
     classes: their names.
     limbs, sides: see `draw_keypoints`.
+    colours: (n 3) uint8; by default each object has its own.
   """
   objects = {k: np.asarray(v) for k, v in objects.items()}
   boxes = objects['boxes']
   valid = np.asarray(objects.get('valid', np.ones(len(boxes))), bool)
   objects = {k: v[valid] for k, v in objects.items()}
-  colours = palette(range(len(boxes)))[valid]
+  colours = (palette(range(len(boxes))) if colours is None else np.asarray(colours))[valid]
   picture = as_picture(image, zoom)
-  if 'masks' in objects:
+  if 'frames' in objects:
+    masks = paste_bitmaps(objects['masks'], objects['frames'] * zoom, picture.shape[:2])
+    picture = draw_masks(picture, masks, colours)
+  elif 'masks' in objects:
     picture = draw_masks(picture, objects['masks'], colours, zoom=zoom)
   names = [classes[k] for k in objects['classes']] if 'classes' in objects else [''] * valid.sum()
   if 'scores' in objects:
     names = [f'{name} {score:.2f}'.strip() for name, score in zip(names, objects['scores'],
                                                                   strict=True)]
-  picture = draw_boxes(picture, objects['boxes'], colours, names, zoom=zoom)
   if 'keypoints' in objects:
     picture = draw_keypoints(picture, objects['keypoints'], limbs, sides, zoom=zoom)
-  return picture
+  return draw_boxes(picture, objects['boxes'], colours, names, zoom=zoom)
 
 
 def draw_boxes(picture: np.ndarray, boxes: np.ndarray, colours: np.ndarray, names: Sequence[str],
-               *, zoom: int = 1) -> np.ndarray:
-  """Outlines of boxes (n 4) in colours (n 3), each with its name in a tag at its top left."""
+               *, zoom: int = 1, width: int = 0) -> np.ndarray:
+  """Outlines of boxes (n 4) in colours (n 3), each with its name in a tag at its top left.
+
+  width: of the lines; 0: two pixels, or one on a small picture.
+  """
+  width = width or (2 if zoom > 1 or max(picture.shape) > 200 else 1)
   canvas = Image.fromarray(picture)
   draw = ImageDraw.Draw(canvas)
   font = _font(11)
@@ -70,13 +79,12 @@ def draw_boxes(picture: np.ndarray, boxes: np.ndarray, colours: np.ndarray, name
     x1, y1, x2, y2 = np.round(box).astype(int).tolist()
     colour = tuple(colour.tolist())
     # The outline lies inside: a box that ends at the image's edge is seen all round.
-    draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour,
-                   width=2 if zoom > 1 else 1)
+    draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour, width=width)
     if name:
-      width, height = int(font.getlength(name)) + 4, 13
-      left = min(max(x1, 0), max(canvas.width - width, 0))
-      top = y1 - height if y1 >= height else y1
-      draw.rectangle((left, top, left + width, top + height), fill=colour)
+      wide, high = int(font.getlength(name)) + 4, 13
+      left = min(max(x1, 0), max(canvas.width - wide, 0))
+      top = y1 - high if y1 >= high else max(y1, 0)
+      draw.rectangle((left, top, left + wide, top + high), fill=colour)
       draw.text((left + 2, top), name, font=font, fill=_readable(colour))
   return np.asarray(canvas)
 

@@ -4,7 +4,7 @@ A config names what it wants, `augment = dict(flip=True, pad_crop=4, colour=dict
 and `make_augment` turns that into `augment(key, batch, offset) -> batch`. Whatever the order in
 the config, augmentations happen in this one:
 
-  geometry  flip, pad_crop, rotate, affine, resized_crop, elastic (see ops/geometry.py)
+  geometry  flip, pad_crop, rotate, affine, scale_jitter, resized_crop, elastic (ops/geometry.py)
   colour    colour, grey
   noise     noise
   erasing   cutout
@@ -30,6 +30,7 @@ from visionlab.ops.geometry import (
   pad_crop,
   resized_crop,
   rotate,
+  scale_jitter,
   sides,
 )
 from visionlab.ops.image import to_float
@@ -106,10 +107,16 @@ def _own_share(key, alpha, p):
   return jnp.where(chance < p, share, 1.)
 
 
-EXACT, DRAWN = (flip, pad_crop), (rotate, affine, resized_crop, elastic)
+EXACT, DRAWN = (flip, pad_crop), (rotate, affine, scale_jitter, resized_crop, elastic)
 PIXELS, MIXED = (colour, grey, noise, cutout), (mixup, cutmix)
-RANGES = dict(p=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf), sigma=(.1, math.inf))  # else >= 0
+RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
+              sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
+TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)}
+MOVED = ('label_map', 'pixel_weight', 'extent', 'objects')
+# A function draws by its place here, so that what the others draw stays as it is: new ones go last.
+DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,
+         cutmix, 'mixup or cutmix', scale_jitter)
 
 
 def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
@@ -119,8 +126,9 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
   their first keyword, to True for their defaults, or to False, None or 0 to leave them out.
 
   The batch has `image` (b h w c), uint8 or float in [0, 1], which becomes float32 in [0, 1], and
-  may have `label` (b ...), `label_map` and `objects` as ops/geometry.py describes them, each with a
-  leading b. All else passes. A batch without `image` is a dict of batches, such as
+  may have `label` (b ...), and `label_map`, `extent` and `objects` as ops/geometry.py describes
+  them, each with a leading b. All else passes (`original` too, which is then no longer what
+  `extent` was scaled from). A batch without `image` is a dict of batches, such as
   {'source': ..., 'target': ...}, each augmented with randomness of its own.
 
   What happens to an image depends on the key and on offset + its index alone. With `offset` the
@@ -144,7 +152,7 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
       return {name: augment(jax.random.fold_in(key, i), batch[name], offset)
               for i, name in enumerate(sorted(batch))}  # sorted, as jit does with dicts
     _check(batch, chosen)
-    example = {k: batch[k] for k in ('image', 'label_map', 'pixel_weight', 'objects') if k in batch}
+    example = {k: batch[k] for k in (*MOVED, 'image') if k in batch}
     index = offset + jnp.arange(len(batch['image']))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     example = jax.vmap(lambda key, one: _augment_one(key, one, chosen))(keys, example)
@@ -155,7 +163,7 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
 
 def _key_of(key, function):
   """So that switching one augmentation on leaves what the others draw as it was."""
-  return jax.random.fold_in(key, list(ORDER.values()).index(function))
+  return jax.random.fold_in(key, DRAWS.index(function))
 
 
 def _augment_one(key, example, chosen):
@@ -168,13 +176,19 @@ def _augment_one(key, example, chosen):
     matrix, field = jnp.eye(3), None
     for f in (f for f in DRAWN if f in chosen):
       size = sides(chosen[f].get('size'), size)
-      drawn = f(_key_of(key, f), size if f is elastic else shape, **chosen[f])
+      places = {elastic: (size,), scale_jitter: (shape, example.get('extent', shape))}
+      drawn = f(_key_of(key, f), *places.get(f, (shape,)), **chosen[f])
       matrix, field = (matrix, drawn) if f is elastic else (warp.compose(matrix, drawn), field)
-    example = look(example, matrix, size, field)
+    visible = _option(chosen, scale_jitter, 'visible') if scale_jitter in chosen else 0.
+    example = look(example, matrix, size, field, visible)
   for f in PIXELS:
     if f in chosen:
       example = f(_key_of(key, f), example, **chosen[f])
   return example
+
+
+def _option(chosen, function, name):
+  return chosen[function].get(name, inspect.signature(function).parameters[name].default)
 
 
 def _mix(keys, batch, mixes):
@@ -186,7 +200,7 @@ def _mix(keys, batch, mixes):
   results = [jax.vmap(lambda k, a, b, f=f: f(_key_of(k, f), a, b, **mixes[f]))(
       keys, image, image[partner]) for f in mixes]
   if len(results) == 2:
-    coin = jax.vmap(lambda k: jax.random.uniform(jax.random.fold_in(k, len(ORDER))) < .5)(keys)
+    coin = jax.vmap(lambda k: jax.random.uniform(_key_of(k, 'mixup or cutmix')) < .5)(keys)
     results[0] = tuple(jnp.where(coin.reshape(-1, *[1] * (a.ndim - 1)), a, b)
                        for a, b in zip(*results, strict=True))
   out = {**batch, 'image': results[0][0], 'mix_weight': results[0][1]}
@@ -203,6 +217,13 @@ def _check(batch, chosen):
       if f in chosen and name in batch:
         raise ConfigError(f'config.augment.{f.__name__}: mixes labels of whole images, '
                           f'but this batch has "{name}"')
+  if 'frames' in batch.get('objects', {}):
+    for f, names in TURNS.items():
+      turned = [name for name in names if f in chosen and _option(chosen, f, name)]
+      if turned:
+        raise ConfigError(f'config.augment.{f.__name__}.{turned[0]}: masks that are crops cannot '
+                          f'be turned, leaned or bent; leave {f.__name__} out, or use a source '
+                          'whose masks are bitmaps')
 
 
 def _parse(options):

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from visionlab.config import (
   experiment,
   parse_steps,
   resolve,
+  with_tuples,
 )
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Info
@@ -65,19 +66,18 @@ class Facts:
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
-    return json.dumps(dict(classes=self.info.classes, map_classes=self.info.map_classes,
-                           example=example, examples=self.examples), indent=2)
+    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
-    saved = json.loads(text)
+    saved = with_tuples(json.loads(text))
 
     def spec(text):
       dtype, *shape = text.split()
       return jax.ShapeDtypeStruct(tuple(map(int, shape)), dtype)
-    # Runs of before label maps have no map_classes.
-    info = Info(tuple(saved['classes']), tuple(saved.get('map_classes', ())))
-    return cls(info, jax.tree.map(spec, saved['example']), saved['examples'])
+    # Older runs lack the newer fields.
+    info = {k: saved[k] for k in Info.__dataclass_fields__ if k in saved}
+    return cls(Info(**info), jax.tree.map(spec, saved['example']), saved['examples'])
 
 
 def _spec(tree):

@@ -221,11 +221,14 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str) -> ConfigDict:
   """The inverse of `to_json`: lists come back as the tuples they were."""
-  def tuples(x):
-    if isinstance(x, dict):
-      return {k: tuples(v) for k, v in x.items()}
-    return tuple(map(tuples, x)) if isinstance(x, list) else x
-  return ConfigDict(tuples(json.loads(text)), convert_dict=True)
+  return ConfigDict(with_tuples(json.loads(text)), convert_dict=True)
+
+
+def with_tuples(x):
+  """What JSON gave back, its lists as the tuples they were."""
+  if isinstance(x, dict):
+    return {k: with_tuples(v) for k, v in x.items()}
+  return tuple(map(with_tuples, x)) if isinstance(x, list) else x
 
 
 def difference(old: ConfigDict, new: ConfigDict) -> list[str]:

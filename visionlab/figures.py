@@ -12,7 +12,7 @@ CRIMSON = (220, 20, 60)
 
 def preload():
   """Starts importing Matplotlib in the background: a second that a run then does not wait for."""
-  threading.Thread(target=_axes, args=(1, 1, (1, 1)), daemon=True).start()
+  threading.Thread(target=new_axes, args=(1, 1, (1, 1)), daemon=True).start()
 
 
 def image_grid(images: np.ndarray, captions: Sequence[str], right: np.ndarray | None,
@@ -23,7 +23,7 @@ def image_grid(images: np.ndarray, captions: Sequence[str], right: np.ndarray | 
   rows = max(-(-n // columns), 1)
   # One mosaic in one pair of axes: Matplotlib takes ten times as long over an axes for each.
   gap, head = w / 12, h * .36
-  figure, axis = _axes(1, 1, (1.5 * columns, (1.5 * (h + head) / (w + gap)) * rows + .4), None)
+  figure, axis = new_axes(1, 1, (1.5 * columns, (1.5 * (h + head) / (w + gap)) * rows + .4), None)
   axis = axis[0, 0]
   axis.set_position((0, 0, 1, 1 - .4 / figure.get_figheight()))
   axis.set(xlim=(0, columns * (w + gap)), ylim=(rows * (h + head), 0), aspect='auto')
@@ -35,7 +35,7 @@ def image_grid(images: np.ndarray, captions: Sequence[str], right: np.ndarray | 
                 vmax=255 if image.dtype == np.uint8 else 1, extent=(left, left + w, top + h, top))
     axis.text(left + w / 2, top - head * .06, captions[i], ha='center', va='bottom', fontsize=8,
               color='black' if right is None or right[i] else 'crimson')
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def label_maps(images: np.ndarray, true: np.ndarray, predicted: np.ndarray,
@@ -86,7 +86,7 @@ def _sheet(rows, headings, captions, legend, title, wide: float = 2.2) -> np.nda
   foot = .22 * -(-len(legend) // across) + .1
   size = (len(headings) * (wide + gap) + gap,
           top + sum(high + head for high, _ in sizes) + foot)
-  figure, axis = _axes(1, 1, size, None)
+  figure, axis = new_axes(1, 1, size, None)
   axis = axis[0, 0]
   axis.set_position((0, 0, 1, 1))
   axis.set(xlim=(0, size[0]), ylim=(size[1], 0), aspect='auto')
@@ -105,7 +105,7 @@ def _sheet(rows, headings, captions, legend, title, wide: float = 2.2) -> np.nda
     axis.fill([left, left, left + .16, left + .16], [y, y + .14, y + .14, y],
               facecolor=np.array(colour) / 255, edgecolor='grey', linewidth=.5)
     axis.text(left + .21, y + .07, name, va='center', fontsize=8)
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def _legend(classes, colours, maps):
@@ -118,7 +118,7 @@ def _legend(classes, colours, maps):
 def bars(values: np.ndarray, classes: Sequence[str], title: str) -> np.ndarray:
   """A bar from 0 to 1 for each class, the best on top; nan is said to be absent."""
   order = np.argsort(np.where(np.isnan(values), -1, values), kind='stable')[-60:]
-  figure, axes = _axes(1, 1, (6, max(2., .24 * len(order) + .8)))
+  figure, axes = new_axes(1, 1, (6, max(2., .24 * len(order) + .8)))
   axis = axes[0, 0]
   colours = palette(classes)[order] / 255
   axis.barh(range(len(order)), np.nan_to_num(values[order]), color=colours, edgecolor='grey',
@@ -128,7 +128,7 @@ def bars(values: np.ndarray, classes: Sequence[str], title: str) -> np.ndarray:
     axis.text(np.nan_to_num(value) + .01, place, 'absent' if np.isnan(value) else f'{value:.1%}',
               va='center', fontsize=8)
   axis.set(xlim=(0, 1.12), title=title)
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
@@ -138,7 +138,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
   shares: whether cells name that share in per cent, instead of the count.
   """
   k = len(classes)
-  figure, axes = _axes(1, 1, (max(4.5, min(.42 * k + 2, 16)),) * 2)
+  figure, axes = new_axes(1, 1, (max(4.5, min(.42 * k + 2, 16)),) * 2)
   axis = axes[0, 0]
   share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
   axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
@@ -151,7 +151,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
       cell = f'{100 * share[i, j]:.0f}' if shares else int(counts[i, j])
       axis.text(j, i, cell, ha='center', va='center', fontsize=7,
                 color='white' if share[i, j] > .5 else 'black')
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def curves(lines: Sequence[Mapping]) -> np.ndarray:
@@ -168,7 +168,7 @@ def curves(lines: Sequence[Mapping]) -> np.ndarray:
   panels = [m for m in panels if m == 'loss' or series[m] != series.get('loss')]
   columns = min(3, max(len(panels), 1))
   rows = -(-max(len(panels), 1) // columns)
-  figure, axes = _axes(rows, columns, (4 * columns, 2.8 * rows), None)
+  figure, axes = new_axes(rows, columns, (4 * columns, 2.8 * rows), None)
   figure.subplots_adjust(left=.2 / columns, right=1 - .04 / columns, top=1 - .1 / rows,
                          bottom=.16 / rows, wspace=.25, hspace=.45)
   for axis in axes.flat[len(panels):]:
@@ -183,12 +183,12 @@ def curves(lines: Sequence[Mapping]) -> np.ndarray:
     axis.set(title=metric.replace('_', ' '), xlabel='step')
     axis.grid(alpha=.3)
     axis.legend(fontsize=8)
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def scatter(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
   """Predicted against true values (n d), with the line on which they are equal."""
-  figure, axes = _axes(1, 1, (4.5, 4.5))
+  figure, axes = new_axes(1, 1, (4.5, 4.5))
   axis = axes[0, 0]
   for i in range(true.shape[1]):
     axis.plot(true[:, i], predicted[:, i], '.', markersize=3, alpha=.6)
@@ -196,7 +196,7 @@ def scatter(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
   axis.plot(ends, ends, color='black', linewidth=.8)
   axis.set(xlabel='true', ylabel='predicted')
   axis.grid(alpha=.3)
-  return _rendered(figure)
+  return rendered(figure)
 
 
 def palette(classes: Sequence[str]) -> np.ndarray:
@@ -226,7 +226,8 @@ def save(picture: np.ndarray, path) -> None:
   Image.fromarray(picture).save(path, compress_level=1)
 
 
-def _axes(rows: int, columns: int, size, layout: str | None = 'constrained'):
+def new_axes(rows: int, columns: int, size, layout: str | None = 'constrained'):
+  """A figure of `size` in inches, and its axes (rows columns)."""
   # Not pyplot: it keeps global state, and asks for a display.
   from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
   from matplotlib.figure import Figure  # noqa: PLC0415
@@ -235,7 +236,8 @@ def _axes(rows: int, columns: int, size, layout: str | None = 'constrained'):
   return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _rendered(figure) -> np.ndarray:
+def rendered(figure) -> np.ndarray:
+  """The picture of a figure, (h w 3) uint8."""
   buffer = io.BytesIO()
   figure.savefig(buffer, format='rgba')
   width, height = figure.canvas.get_width_height()

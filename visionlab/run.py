@@ -168,19 +168,21 @@ def _checkpoint(workdir: Path, step: int | str | None):
 def _pretrained(place: Path) -> Run:
   """A run that was never one of ours: its config says what the weights need to be used."""
   weights = read_weights(place)
-  k = len(weights.arrays['params/head/bias'])
-  classes = tuple(synsets().values()) if k == 1000 else tuple(map(str, range(k)))
+  size = weights.data['size']
+  example = dict(image=jax.ShapeDtypeStruct((1, size, size, 3), np.uint8))
+  classes = weights.classes
+  if weights.kind == 'classify':
+    k = len(weights.arrays['params/head/bias'])
+    classes = tuple(synsets().values()) if k == 1000 else tuple(map(str, range(k)))
+    example['label'] = jax.ShapeDtypeStruct((1,), np.int32)
   config = configs.experiment(
       steps=0, batch=1, data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
-      task=dict(name='classify', model=weights.model, **weights.task))
-  size = weights.data['size']
-  example = dict(image=jax.ShapeDtypeStruct((1, size, size, 3), np.uint8),
-                 label=jax.ShapeDtypeStruct((1,), np.int32))
+      task=dict(name=weights.kind, model=weights.model, **weights.task))
   facts = Facts(Info(classes), example, 0)
   task = build_task(config, facts)
   shapes = jax.eval_shape(task.init, jax.random.key(0), example)
   variables, report = fit(weights, shapes)
-  if report.missing:
+  if report.missing or report.fresh:
     raise ConfigError(f'{place}: these weights are not complete\n{report}')
   return Run(place, config, task, variables, {}, 0, facts)
 

@@ -19,6 +19,10 @@ SOURCES = {
     'folder': 'visionlab.data.folder:folder',
     'pairs': 'visionlab.data.pairs:pairs',
     'voc': 'visionlab.data.voc:voc',
+    'voc_objects': 'visionlab.data.voc:voc_objects',
+    'coco': 'visionlab.data.coco:coco',
+    'yolo': 'visionlab.data.yolo:yolo',
+    'pennfudan': 'visionlab.data.pennfudan:pennfudan',
     'tfds': 'visionlab.data.tfds:tfds',
 }
 

@@ -105,8 +105,9 @@ class Scenes:
 
   def __init__(self, recipe: Recipe, arrays: Mapping[str, np.ndarray], examples: int):
     self.recipe, self.arrays, self.examples = recipe, dict(arrays), examples
-    classes = KINDS[recipe.kind].CLASSES
-    self.info = Info(classes=classes, map_classes=('background', *classes))
+    kind = KINDS[recipe.kind]
+    self.info = Info(classes=kind.CLASSES, map_classes=('background', *kind.CLASSES),
+                     joints=kind.JOINTS, limbs=kind.LIMBS)
 
   def __len__(self) -> int:
     return self.examples

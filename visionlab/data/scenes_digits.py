@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from visionlab.data.scenes_assets import INK
 
 CLASSES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
+JOINTS = LIMBS = ()
 
 
 def cast(u, recipe, arrays) -> dict:

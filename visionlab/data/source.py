@@ -17,10 +17,14 @@ class Info:
   Attributes:
     classes: of images or objects; empty when targets are continuous.
     map_classes: what the values 0, 1, ... of a `label_map` stand for.
+    joints: names of the keypoints of objects.
+    limbs: pairs of joints, as indices, that pictures join by a line.
   """
 
   classes: tuple[str, ...] = ()
   map_classes: tuple[str, ...] = ()
+  joints: tuple[str, ...] = ()
+  limbs: tuple[tuple[int, int], ...] = ()
 
 
 class Source(Protocol):
@@ -160,6 +164,10 @@ def _interleaved(parts: Mapping[int, Mapping], owner: np.ndarray) -> dict:
     if isinstance(some, Mapping):
       result[key] = _interleaved({i: part[key] for i, part in parts.items()}, owner)
       continue
+    shapes = {part[key].shape[1:] for part in parts.values() if key in part}
+    if len(shapes) > 1:
+      raise ConfigError(f'splits that are added have "{key}" of different shapes, {shapes}; where '
+                        'it is padded, the option `most` makes them alike')
     # Only `valid` may be left out by a source, which then means that all is well.
     result[key] = np.ones((len(owner), *some.shape[1:]), some.dtype)
     for i, part in parts.items():

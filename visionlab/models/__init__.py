@@ -18,5 +18,6 @@ MODELS: dict[str, str] = {
   'unet': 'visionlab.models.unet:UNet',
   'fcn': 'visionlab.models.fcn:FCN',
   'segnet': 'visionlab.models.segnet:SegNet',
+  'detector': 'visionlab.models.detector:Detector',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

@@ -1,11 +1,16 @@
-"""Images cut to their middle, and filled up to a size that can be halved."""
+"""Images cut to their middle or to boxes, and filled up to a size that can be halved."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from visionlab.config import ConfigError
+from visionlab.ops import boxes as box_ops
+from visionlab.ops.roi_align import Size, pair
+from visionlab.ops.warp import sample
 
 
 def centre_crop(x, size: Sequence[int]):
@@ -33,3 +38,44 @@ def filled_up(x: jax.Array, multiple: int) -> jax.Array:
   """
   h, w = x.shape[1:3]
   return jnp.pad(x, [(0, 0), (0, -h % multiple), (0, -w % multiple), (0, 0)])
+
+
+def crop_and_resize(image: jax.Array, boxes: jax.Array, *, size: Size, context: int = 0,
+                    square: bool = False, fill: float = 0.) -> jax.Array:
+  """What is in each box, at one size (R-CNN's warp, Girshick et al. 2014, appendix A).
+
+  Bilinear, without smoothing: what is shrunk to less than half aliases.
+
+  Args:
+    image: (h w c).
+    boxes: (n 4).
+    size: of the crops, one number or (rows, columns).
+    context: pixels of the *crop*, on each side, that show what surrounds the box (R-CNN: 16 of
+      227). The box is enlarged accordingly.
+    square: first widen the box to a square, which keeps the aspect of what is in it.
+    fill: the value of what lies outside the image; after subtraction of the mean, 0.
+
+  Returns:
+    (n rows columns c) float32.
+
+  Raises:
+    ConfigError: the context leaves no room for the box.
+
+  >>> image = jnp.arange(16.).reshape(4, 4, 1)
+  >>> crop_and_resize(image, jnp.array([[1., 1, 3, 3]]), size=2)[0, :, :, 0].tolist()
+  [[5.0, 6.0], [9.0, 10.0]]
+  """
+  rows, columns = pair(size)
+  if 2 * context >= min(rows, columns):
+    raise ConfigError(f'crop_and_resize.context: expected less than half of {rows}x{columns} '
+                      f'pixels, got {context}')
+  boxes = lax.stop_gradient(jnp.asarray(boxes, jnp.float32))
+  grown = jnp.array([columns / (columns - 2 * context), rows / (rows - 2 * context)])
+  if square:
+    side = jnp.stack(box_ops.sides(boxes), axis=-1)
+    grown = grown * side.max(-1, keepdims=True) / jnp.maximum(side, box_ops.LEAST_SIDE)
+  boxes = box_ops.scale(boxes, grown)
+  x, y = (boxes[:, i, None] + (boxes[:, i + 2] - boxes[:, i])[:, None] * (np.arange(n) + .5) / n
+          for i, n in ((0, columns), (1, rows)))
+  coords = jnp.stack(jnp.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=-1)
+  return sample(image, coords, fill=fill)

@@ -4,10 +4,15 @@
 they merely draw where to look, as matrices from output to input points and as displacements: a
 chain of them is composed, and `look` resamples once.
 
-An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_weight` (h w) and
-`objects`: `boxes` (n 4), `valid` (n), `masks` (n h w), `keypoints` (n j 3) as x, y, visibility.
-Objects that leave the image become invalid and their boxes zero, keypoints that leave it become
-(0, 0, 0). Masks, label maps and weights take the nearest pixel.
+An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_weight` (h w),
+`extent` (2) and `objects`: `boxes` (n 4), `valid` (n), `masks` (n h w), `keypoints` (n j 3), which
+are x, y, visibility. Objects that leave the image become invalid and their boxes zero, keypoints
+that leave it become (0, 0, 0). Masks, label maps and weights take the nearest pixel.
+
+`extent` is the height and width of the picture where it is smaller than the image, at whose top
+left it lies; the rest is black. With `frames` (n 4) among the objects, `masks` (n s s) are crops of
+these, outside of which there is nothing of their objects (see ops/masks.py). Frames may reach out
+of the image. Crops can be moved, stretched and mirrored, but not turned, leaned or bent.
 """
 
 import jax
@@ -25,24 +30,35 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
   """Mirrors left-right with chance p and, if `vertical`, up-down with chance p as well.
 
   A mirror turns a left hand into a right one: `keypoint_pairs`, such as ((5, 6), (7, 8)), lists
-  the keypoints (j) that then change places.
+  the keypoints (j) that then change places. A picture smaller than the image stays at its top left.
   """
-  h, w = example['image'].shape[:2]
+  reach = example.get('extent', jnp.array(example['image'].shape[:2]))
   across, down = (jax.random.uniform(key, (2,)) < p) & jnp.array([True, vertical])
   def pick(array, *_):
-    array = jnp.where(across, array[:, ::-1], array)
-    return jnp.where(down, array[::-1], array) if vertical else array
+    array = jnp.where(across, _mirrored(array, example, 1), array)
+    return jnp.where(down, _mirrored(array, example, 0), array) if vertical else array
   def move(points):
-    return jnp.where(jnp.stack([across, down]), jnp.array([w, h]) - points, points)
+    return jnp.where(jnp.stack([across, down]), reach[::-1] - points, points)
   example = _geometry(example, pick, move)
-  if keypoint_pairs and 'keypoints' in example.get('objects', {}):
-    points = example['objects']['keypoints']
+  objects = dict(example.get('objects', {}))
+  if 'frames' in objects:
+    masks = jnp.where(across, objects['masks'][..., ::-1], objects['masks'])
+    objects['masks'] = jnp.where(down, masks[..., ::-1, :], masks)
+  if keypoint_pairs and 'keypoints' in objects:
+    points = objects['keypoints']
     swapped = np.arange(points.shape[-2])
     for left, right in keypoint_pairs:
       swapped[[left, right]] = right, left
-    points = jnp.where(across ^ down, points[..., swapped, :], points)
-    example = {**example, 'objects': {**example['objects'], 'keypoints': points}}
-  return example
+    objects['keypoints'] = jnp.where(across ^ down, points[..., swapped, :], points)
+  return {**example, 'objects': objects} if objects else example
+
+
+def _mirrored(array, example, axis):
+  """An array (h w ...) with its part inside the extent, if there is one, reversed along an axis."""
+  if 'extent' not in example:
+    return jnp.flip(array, axis)
+  i, side = jnp.arange(array.shape[axis]), jnp.round(example['extent'][axis]).astype(jnp.int32)
+  return array.take(jnp.where(i < side, side - 1 - i, i), axis, mode='clip')
 
 
 def pad_crop(key, example, pad: int = 4, mode: str = 'zero'):
@@ -112,6 +128,34 @@ def resized_crop(key, shape, scale: tuple = (.08, 1.), ratio: tuple = (3 / 4, 4 
                       warp.scaling(wide / new_w, high / new_h))
 
 
+def scale_jitter(key, shape, extent, scale: tuple = (.5, 1.5), visible: float = .3, p: float = 1.):
+  """Zooms by a factor uniform in `scale`, then sees a random part of what is larger than the image.
+
+  A picture that becomes smaller lies at the top left, and the rest is black; along a side that is
+  longer than the image's all places are equally likely. This is torchvision's ScaleJitter followed
+  by its FixedSizeCrop, and detectron2's large-scale jitter (Ghiasi et al. 2021, with (.1, 2)),
+  where the picture fills the image to begin with. Below .5, shrinking aliases.
+
+  Args:
+    key: PRNG key.
+    shape: (h, w) of the image.
+    extent: (h, w) of the picture in it.
+    scale: bounds of the factor.
+    visible: objects of whose box a smaller share remains become invalid (`look` sees to that).
+    p: the chance of it.
+
+  Returns:
+    The matrix (3 3) from output to input points.
+  """
+  del visible
+  chance, zoom, *place = jax.random.uniform(key, (4,))
+  zoom = scale[0] + (scale[1] - scale[0]) * zoom
+  room = jnp.maximum(zoom * jnp.asarray(extent) - jnp.array(shape), 0)
+  offset = jnp.stack(place) * room[::-1]
+  matrix = warp.compose(warp.scaling(1 / zoom, 1 / zoom), warp.translation(*offset))
+  return jnp.where(chance < p, matrix, jnp.eye(3))
+
+
 def elastic(key, shape, alpha: float = 34., sigma: float = 4., p: float = 1.):
   """Bends the image by smooth random displacements (Simard et al. 2003); sigma in pixels.
 
@@ -122,11 +166,13 @@ def elastic(key, shape, alpha: float = 34., sigma: float = 4., p: float = 1.):
   return jnp.where(jax.random.uniform(chance) < p, field, 0.)
 
 
-def look(example, matrix, size, displacement=None):
+def look(example, matrix, size, displacement=None, visible=0.):
   """The example as seen through a matrix (3 3) from output (of `size`) to input points.
 
   A displacement (h w 2) bends the result of the matrix. Boxes become the bounding boxes of what
-  they turned into, clipped to the image. What comes from outside is black and unlabelled.
+  they turned into, clipped to the image; objects with a smaller share than `visible` of that area
+  in the image become invalid. What comes from outside is black and unlabelled. If there are frames,
+  the matrix must neither turn nor mirror.
   """
   coords, back = warp.centres(*size), warp.invert(matrix)
   if displacement is not None:
@@ -143,24 +189,34 @@ def look(example, matrix, size, displacement=None):
       for _ in range(10):  # points go where the field at their goal comes from: a fixed point
         points = goal - warp.sample(displacement, points, mode='edge')
     return points
-  return _geometry(example, pick, move, size, steps=1 if displacement is None else 8)
+  return _geometry(example, pick, move, size, 1 if displacement is None else 8, visible)
 
 
-def _geometry(example, pick, move, size=None, steps=1):
+def _geometry(example, pick, move, size=None, steps=1, visible=0.):
   """Applies pick(array (h w ...), fill, order) to pictures and move(points (... 2)) to the rest."""
+  def boxed(boxes):
+    outline = move(_outline(boxes, steps))
+    return outline.min(-2), outline.max(-2)
   out = {**example, 'image': pick(example['image'], 0, 1)}
   limit = jnp.array((size or example['image'].shape[:2])[::-1], jnp.float32)
   if 'label_map' in example:
     out['label_map'] = pick(example['label_map'], IGNORE, 0)
   if 'pixel_weight' in example:
     out['pixel_weight'] = pick(example['pixel_weight'], 0, 0)
+  if 'extent' in example:  # of a picture that moved away from the corner, where it ends
+    whole = jnp.concatenate([jnp.zeros(2), example['extent'][::-1]])[None]
+    out['extent'] = jnp.clip(boxed(whole)[1][0], 0, limit)[::-1]
   if 'objects' in example:
     out['objects'] = objects = dict(example['objects'])
-    outline = move(_outline(objects['boxes'], steps))
-    low, high = (jnp.clip(m(outline, axis=-2), 0, limit) for m in (jnp.min, jnp.max))
+    whole = boxed(objects['boxes'])
+    low, high = (jnp.clip(corner, 0, limit) for corner in whole)
     objects['valid'] &= jnp.all(high - low > SLIVER, axis=-1)
+    objects['valid'] &= jnp.prod(high - low, -1) >= visible * jnp.prod(whole[1] - whole[0], -1)
     objects['boxes'] = jnp.where(objects['valid'][:, None], jnp.concatenate([low, high], -1), 0)
-    if 'masks' in objects:  # the objects travel as channels: all are gathered at once
+    if 'frames' in objects:
+      frames = jnp.concatenate(boxed(objects['frames']), -1)
+      objects['frames'] = jnp.where(objects['valid'][:, None], frames, 0)
+    elif 'masks' in objects:  # the objects travel as channels: all are gathered at once
       masks = pick(jnp.moveaxis(objects['masks'], 0, -1), 0, 0)
       objects['masks'] = jnp.moveaxis(masks, -1, 0)
     if 'keypoints' in objects:

@@ -4,4 +4,5 @@ TASKS: dict[str, str] = {
     'classify': 'visionlab.tasks.classify:classify',
     'regress': 'visionlab.tasks.regress:regress',
     'segment': 'visionlab.tasks.segment:segment',
+    'detect': 'visionlab.tasks.detect:detect',
 }

@@ -1,6 +1,6 @@
 """A model's forward pass as tasks make it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,12 +9,14 @@ from visionlab.task import Variables
 
 
 def forward(model: Any, variables: Variables, x: jax.Array, key: jax.Array | None, *,
-            train: bool) -> tuple[Any, Mapping[str, Any]]:
+            train: bool, method: Callable | None = None) -> tuple[Any, Mapping[str, Any]]:
   """What the model says of preprocessed images, and the collections other than params after it.
 
   In training collections are updated and `key` feeds the rng stream 'dropout'; else they stay.
+
+  method: (model, x, train=) in place of the model's own `__call__`.
   """
   mutable = [k for k in variables if k != 'params'] if train else False
-  out = model.apply(variables, x, train=train, mutable=mutable,
+  out = model.apply(variables, x, train=train, mutable=mutable, method=method,
                     rngs={'dropout': key} if train else None)
   return out if train else (out, {k: v for k, v in variables.items() if k != 'params'})

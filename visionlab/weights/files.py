@@ -37,6 +37,8 @@ class Weights(NamedTuple):
     model: options of config.task.model: name and fields.
     task: other options of config.task that say how images were prepared: mean, std, channel_order.
     data: options of a canvas: size, crop_fraction.
+    kind: the task, by its name in `visionlab.tasks.TASKS`.
+    classes: of a detector, their names, or numbers for want of names; not the background.
   """
   where: str
   arrays: Mapping[str, np.ndarray]
@@ -44,6 +46,8 @@ class Weights(NamedTuple):
   model: Mapping[str, Any]
   task: Mapping[str, Any]
   data: Mapping[str, Any]
+  kind: str = 'classify'
+  classes: tuple[str, ...] = ()
 
 
 def read_weights(place: str | Path) -> Weights:
@@ -75,10 +79,12 @@ def read_weights(place: str | Path) -> Weights:
                       + ', '.join(f.name for f in FAMILIES))
   family, fields = known
   found = translate(foreign, family.table(fields))
+  data = dict(size=family.size)
+  if family.kind == 'classify':
+    data['crop_fraction'] = .875 if family.size > 32 else 1.
   return Weights(text, found.arrays, found.skipped, dict(name=family.model, **fields),
-                 {**family.task, **extra.get('task', {})},
-                 {**dict(size=family.size, crop_fraction=.875 if family.size > 32 else 1.),
-                  **extra.get('data', {})})
+                 {**family.task, **extra.get('task', {})}, {**data, **extra.get('data', {})},
+                 family.kind, family.classes(found.arrays))
 
 
 def _ours(path: Path, where: str) -> Weights:

@@ -18,8 +18,9 @@ from visionlab.tasks import TASKS
 from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
-# Layers whose size follows the number of classes: a classifier's, and FCN's scores.
-HEADS = re.compile(r'(^|/)((head|score\d*)/|up\d+/kernel$)')
+# Layers whose size follows the number of classes, or of anchors: a classifier's, FCN's scores, and
+# what the heads of a detector predict.
+HEADS = re.compile(r'(^|/)((head|score\d*|logits|deltas|objectness)/|up\d+/kernel$)')
 
 
 class Report(NamedTuple):
@@ -48,8 +49,9 @@ class Report(NamedTuple):
 def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
   """`variables` with the weights put in wherever they belong, and the report.
 
-  A network that is another's `backbone` takes that network's weights. A fully connected layer that
-  became a convolution over the same map, or the reverse, is reshaped (Long et al. 2015, sec. 3.1).
+  A network that is another's `backbone` takes that network's weights, and a detector's box head the
+  fully connected layers of a classifier (Girshick 2015, section 2.2). One that became a convolution
+  over the same map, or the reverse, is reshaped (Long et al. 2015, section 3.1).
 
   Args:
     variables: {'params': ..., other collections}; where they are on devices, the weights go there.
@@ -63,7 +65,7 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
   report = Report(weights.where, [], [], folded, [], [], [])
   taken, used, wrong = {}, set(), []
   for path, leaf in want.items():
-    source = next((s for s in (path, path.replace('/backbone/', '/', 1)) if s in arrays), None)
+    source = next((s for s in _sources(path) if s in arrays), None)
     if source is None:
       report.missing.append(path)
       continue
@@ -96,6 +98,11 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
   return jax.tree.unflatten(jax.tree.structure(variables), placed), report
 
 
+def _sources(path: str) -> tuple[str, ...]:
+  """Where weights for our `path` may be found, the best first."""
+  return (path, path.replace('/backbone/', '/', 1), path.replace('/box/', '/', 1))
+
+
 def _same_layer(there: tuple[int, ...], here: tuple[int, ...]) -> bool:
   """Whether one is a kernel (h w i o), and the other the (h*w*i o) of the flattened map."""
   return (sorted((len(there), len(here))) == [2, 4] and there[-1] == here[-1]
@@ -126,7 +133,7 @@ def _some(names) -> str:
 
 def adopt(config, workdir: Path):
   """`config` with what config.init_from's weights say of themselves, where it says nothing: the
-  model's fields, and how images are prepared.
+  model's fields (the backbone's, of one that has a backbone), and how images are prepared.
 
   It becomes part of the run, so that nobody has to know it later. A run that has begun keeps what
   it adopted, also when the weights are gone.
@@ -143,7 +150,7 @@ def adopt(config, workdir: Path):
       weights = read_weights(config.init_from)
     except ConfigError as e:
       raise ConfigError(f'config.init_from: {e}') from e
-    given = dict(weights.task), dict(weights.model)
+    given = dict(weights.task), _network(dict(weights.model))
   config = configs.from_json(config.to_json())
   task, model = given
   network = _network(config.task.get('model', {}))
@@ -158,7 +165,7 @@ def adopt(config, workdir: Path):
 
 
 def _network(model):
-  """The part of a model's options that a classifier's weights are of: its backbone, if any."""
+  """The part of a model's options that the weights of another are for: its backbone, if any."""
   return model.get('backbone') or model
 
 

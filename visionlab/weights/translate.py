@@ -47,22 +47,18 @@ def translate(foreign: Mapping[str, np.ndarray], table: Table) -> Translated:
     if place is None or known is None:
       skipped.append(name)
       continue
-    path, flattened = place
+    path, rule = place
     collection, ours, axes = known
-    if flattened and array.ndim == 2:
-      array = array.reshape(len(array), *flattened).transpose(2, 3, 1, 0).reshape(-1, len(array))
-    else:
-      array = array.transpose(axes)
-    arrays[f'{collection}/{path}/{ours}'] = array
+    arrays[f'{collection}/{path}/{ours}'] = (rule(array) if rule else array).transpose(axes)
   return Translated(arrays, skipped)
 
 
 def _place(layer: str, table: Table):
-  """(our path, the flattened map or None) of a foreign layer."""
-  for pattern, ours, *flattened in table:
+  """(our path, what must be done to its arrays or None) of a foreign layer."""
+  for pattern, ours, *rule in table:
     match = re.fullmatch(pattern, layer)
     if match:
-      return ours(match) if callable(ours) else match.expand(ours), *(flattened or [None])
+      return ours(match) if callable(ours) else match.expand(ours), *(rule or [None])
   return None
 
 

@@ -1,0 +1,26 @@
+"""Faster R-CNN with a feature pyramid on blood cells (BCCD: 292 images to learn from, 72 to test).
+
+python -m visionlab.train --config=configs/bccd_faster_rcnn.py --workdir=runs/bccd \
+    --config.data.root=<BCCD> --config.init_from=<weights of a ResNet>
+"""
+
+from configs.coco_faster_rcnn import FROZEN, detection
+
+
+def get_config(variant=''):
+  return detection(
+      variant,
+      steps='8 epochs',
+      batch=4,
+      split='trainval',
+      data=dict(name='voc_objects', root='data/BCCD', classes=('RBC', 'WBC', 'Platelets'),
+                size=(240, 320)),
+      augment=dict(flip=dict(vertical=True)),
+      model=dict(levels=('stage2', 'stage3', 'stage4'), pyramid=128, extra=0, hidden=(512,),
+                 anchor_sizes=((12, 20), (32, 48), (72, 112)), canonical_side=112.),
+      rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=200),
+      box=dict(sample=128),
+      optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
+          dict(match=FROZEN, frozen=True), dict(match='^backbone/', lr=.1), dict(match='.'))),
+      hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
+      evals=dict(test=dict(split='test', every='50%', batch=8)))

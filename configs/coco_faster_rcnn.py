@@ -1,0 +1,50 @@
+"""Faster R-CNN with a ResNet-50 and a feature pyramid on COCO, 12 epochs (Lin et al. 2017, table 3;
+detectron2 and torchvision report 37 to 38 box AP for this schedule and 3 times as long).
+
+python -m visionlab.train --config=configs/coco_faster_rcnn.py --workdir=runs/coco_faster_rcnn \
+    --config.data.root=<folder with annotations/, train2017/, val2017/> --config.init_from=<weights>
+Not run at full length: no copy of the images was at hand.
+"""
+
+from visionlab.config import experiment, is_smoke
+
+# As published: the first layers, whose BatchNorms are frozen everywhere, stay as they are.
+FROZEN = '^backbone/(stem|stem_norm|stage1)/'
+SMALL = dict(backbone=dict(name='cnn', widths=(8, 8, 8)), levels=('pool1', 'pool2'), pyramid=8,
+             extra=0, anchor_sizes=((12,), (20,)), hidden=(16,), mask_convs=(8,), mask_hidden=8)
+
+
+def detection(variant='', *, model, split='train', rpn=None, box=None, **options):
+  """An experiment with a detector on a ResNet-50; `smoke` takes small networks and the scenes."""
+  resnet = dict(backbone=dict(name='resnet', depth=50, frozen_norm=True))
+  task = dict(name='detect', mean=(.485, .456, .406), std=(.229, .224, .225))
+  if not is_smoke(variant):
+    return experiment(split=split, init_from='hf://timm/resnet50.a1_in1k', pipeline=dict(workers=0),
+                      task=dict(**task, model=dict(name='detector', **resnet | model),
+                                rpn=rpn or {}, box=box or {}), **options)
+  masks = model.get('masks', False)
+  return experiment(**options | dict(
+      steps=2, batch=2, data=dict(name='scenes', size=48, examples=8, masks=masks),
+      task=dict(**task, model=dict(name='detector', masks=masks, **SMALL),
+                rpn=dict(sample=32, train_pre_nms=32, pre_nms=32, train_post_nms=16, post_nms=16),
+                box=dict(sample=8, score_threshold=0., most=5)),
+      precision='float32', optim=dict(name='sgd'), hp=dict(lr=.01),
+      evals=dict(test=dict(split='test', every='100%', batch=4))))
+
+
+def get_config(variant='', **model):
+  """The model's options are added to the published ones."""
+  return detection(
+      variant,
+      steps='12 epochs',
+      batch=16,
+      split='train2017',
+      data=dict(name='coco', root='data/coco', size=(800, 1088), masks=model.get('masks', False)),
+      augment=dict(flip=True),
+      model=model,
+      precision='bfloat16',
+      optim=dict(name='sgd', groups=(dict(match=FROZEN, frozen=True), dict(match='.')),
+                 schedule=dict(name='steps', at=('67%', '89%'), factor=.1, warmup='1000 steps')),
+      hp=dict(lr=.02, momentum=.9, weight_decay=1e-4),
+      evals=dict(val=dict(split='val2017', every='25%', batch=16)),
+      checkpoint=dict(best='val/box_ap'))

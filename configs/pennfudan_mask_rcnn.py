@@ -1,0 +1,28 @@
+"""Mask R-CNN with a feature pyramid on Penn-Fudan's pedestrians: 120 images to learn from, 50 to
+test.
+
+python -m visionlab.train --config=configs/pennfudan_mask_rcnn.py --workdir=runs/pennfudan \
+    --config.data.root=<PennFudanPed> --config.init_from=<weights of a ResNet>
+"""
+
+from configs.coco_faster_rcnn import FROZEN, detection
+
+
+def get_config(variant=''):
+  return detection(
+      variant,
+      steps='12 epochs',
+      batch=4,
+      split='all[:120]',
+      data=dict(name='pennfudan', root='data/PennFudanPed', size=(256, 320)),
+      augment=dict(flip=True, scale_jitter=dict(scale=(.8, 1.4))),
+      model=dict(levels=('stage2', 'stage3', 'stage4'), pyramid=128, extra=0, hidden=(512,),
+                 anchor_sizes=((24, 40), (64, 96), (128, 192)), anchor_ratios=(1.5, 2.5, 4.),
+                 canonical_side=112., aligned=True, masks=True, mask_convs=(128, 128),
+                 mask_hidden=128),
+      rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=100),
+      box=dict(sample=64),
+      optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
+          dict(match=FROZEN, frozen=True), dict(match='^backbone/', lr=.1), dict(match='.'))),
+      hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
+      evals=dict(test=dict(split='all[120:]', every='50%', batch=5)))

@@ -1,0 +1,71 @@
+"""Masks on the host: pasted as the device pastes them, encoded as COCO's own code does it."""
+
+import numpy as np
+import pytest
+from faster_coco_eval import mask as coco
+
+from visionlab.host_masks import compressed, encode, paste_bitmap, paste_bitmaps, run_lengths
+from visionlab.ops.masks import paste
+
+
+def test_pasted_as_on_the_device():
+  rng = np.random.default_rng(0)
+  masks = rng.random((200, 5, 7)).astype(np.float32)
+  low = rng.uniform(-15, 35, (200, 2))
+  boxes = np.concatenate([low, low + rng.uniform(.5, 40, (200, 2))], 1).astype(np.float32)
+  there = np.asarray(paste(masks, boxes, size=(24, 30)))
+  clear = abs(there - .5) > 1e-4                   # rounding may tip the others
+  here = paste_bitmaps(masks, boxes, (24, 30))
+  assert here.any((1, 2)).sum() > 100 and not here.any((1, 2)).all()
+  np.testing.assert_array_equal(here[clear], there[clear] >= .5)
+  bytes_ = np.round(masks * 255).astype(np.uint8)
+  clear = abs(there - .5) > 3e-3
+  np.testing.assert_array_equal(paste_bitmaps(bytes_, boxes, (24, 30))[clear], here[clear])
+
+
+def test_bitmaps_of_the_image_stay_as_they_are():
+  bitmap = np.random.default_rng(1).random((6, 9)) < .5
+  part, corner = paste_bitmap(bitmap, np.array([0, 0, 9, 6]), (6, 9))
+  np.testing.assert_array_equal(part, bitmap)
+  assert corner == (0, 0)
+  double = paste_bitmaps(np.stack([np.ones((6, 9))] * 2), np.array([[0, 0, 18, 12]] * 2), (12, 18))
+  assert double.shape == (2, 12, 18) and double.mean() > .95     # corners of the edge fade
+
+
+@pytest.mark.parametrize('frame', [(40, 3, 50, 9), (-9, 3, -1, 9), (3, 40, 9, 50), (5, 5, 5, 5),
+                                   (9, 9, 2, 2), (3.2, 3.2, 3.4, 3.4)])
+def test_frames_without_a_pixel(frame):
+  assert not paste_bitmaps(np.ones((1, 4, 4)), np.array([frame]), (20, 20)).any()
+  texts, areas = encode(np.ones((1, 4, 4)), np.array([frame], float), (20, 20))
+  assert areas.tolist() == [0] and coco.area(dict(size=[20, 20], counts=texts[0])) == 0
+
+
+def test_codes_are_those_of_coco():
+  rng = np.random.default_rng(2)
+  runs, wholes = [], []
+  for n in range(300):
+    h, w = rng.integers(1, 40, 2).tolist()
+    part = rng.random((h, w)) < rng.random()
+    if n % 3 == 0:
+      part = np.kron(part, np.ones((7, 90), bool))               # long runs take several letters
+    size = tuple(side + int(rng.integers(0, 4)) for side in part.shape)
+    top, left = (int(rng.integers(0, a - b + 1)) for a, b in zip(size, part.shape, strict=True))
+    whole = np.zeros(size, np.uint8)
+    whole[top:top + part.shape[0], left:left + part.shape[1]] = part
+    runs.append(run_lengths(part, (top, left), size))
+    wholes.append(whole)
+  texts = compressed(runs)
+  for text, whole in zip(texts, wholes, strict=True):
+    theirs = coco.encode(np.asfortranarray(whole))['counts']
+    assert text == (theirs if isinstance(theirs, bytes) else theirs.encode())
+  assert compressed([]) == []
+
+
+def test_areas_are_pixels():
+  masks = np.random.default_rng(3).random((20, 6, 6))
+  boxes = np.tile([2.5, 1, 17, 12.5], (20, 1))
+  texts, areas = encode(masks, boxes, (15, 20))
+  bitmaps = paste_bitmaps(masks, boxes, (15, 20))
+  np.testing.assert_array_equal(areas, bitmaps.sum((1, 2)))
+  for text, bitmap in zip(texts, bitmaps, strict=True):
+    np.testing.assert_array_equal(coco.decode(dict(size=[15, 20], counts=text)), bitmap)

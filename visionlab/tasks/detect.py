@@ -1,0 +1,209 @@
+"""Object detection with region proposals: boxes, and where a network has the heads for them, masks
+and keypoints."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from visionlab import detection_figures
+from visionlab.average_precision import proposal_recall, voc_scores
+from visionlab.coco_evaluation import coco_scores
+from visionlab.config import ConfigError, bind
+from visionlab.data.images import Canvas
+from visionlab.data.objects import fitted
+from visionlab.data.source import Info
+from visionlab.host_masks import paste_bitmaps
+from visionlab.ops.image import Standardise
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
+from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
+
+
+@dataclasses.dataclass(frozen=True)
+class Detect:
+  """batch: `image` (b h w c), a picture at the top left of a canvas; `extent` (b 2), its height and
+  width there, if it does not fill it; `valid` (b,); and `objects`, padded to n: `boxes` (b n 4),
+  `classes` (b n) in 0..k-1, `valid` (b n), and `crowd` (b n), of what is no single object to be
+  learnt or missed, `masks` (b n h w) or crops (b n s s) of `frames` (b n 4), and `keypoints`
+  (b n j 3) where the source has them.
+
+  predict, in pixels of the canvas: `boxes` (b d 4), `scores` (b d), best first, `classes` (b d),
+  `valid` (b d); with such heads `masks` (b d s s), probabilities in each box, and `keypoints`
+  (b d j 3) as x, y and their logit. And `proposals`, of which those were chosen: `boxes` (b p 4),
+  `scores` (b p), best first, `valid` (b p).
+  """
+  model: Any
+  classes: tuple[str, ...]
+  rpn: Proposing
+  box: Detecting
+  canvas: tuple[int, int]
+  sigmas: tuple[float, ...]
+  limbs: tuple[tuple[int, int], ...]
+  preprocess: Standardise
+
+  def hyperparameters(self):
+    return {f'{term}_weight': 1. for term in self.terms}
+
+  @property
+  def terms(self) -> tuple[str, ...]:
+    """Names of the losses."""
+    optional = dict(mask=self.model.masks, keypoint=self.model.keypoints)
+    return ('objectness', 'rpn_box', 'class', 'box', *(k for k, there in optional.items() if there))
+
+  def init(self, key, batch):
+    return self.model.init(key, self.preprocess(batch['image']), train=False)
+
+  def loss(self, variables, batch, key, hp, *, train):
+    dropout, sampling = jax.random.split(key)
+
+    def ask(model, x, train):
+      return all_losses(model, x, learnt(batch), extents(batch), sampling, self.rpn, self.box,
+                        train=train)
+    terms, collections = forward(self.model, variables, self.pixels(batch), dropout, train=train,
+                                 method=ask)
+    return terms, Aux(collections, {})
+
+  def predict(self, variables, batch):
+    def ask(model, x, train):
+      return detected(model, x, extents(batch), self.rpn, self.box, train=train)
+    return forward(self.model, variables, self.pixels(batch), None, train=False, method=ask)[0]
+
+  def pixels(self, batch):
+    """What the network sees: around a picture that does not fill its canvas, zeros."""
+    x = self.preprocess(batch['image'])
+    if 'extent' not in batch:
+      return x
+    h, w = (np.arange(n) < batch['extent'][:, i, None] for i, n in enumerate(x.shape[1:3]))
+    return jnp.where((h[:, :, None] & w[:, None])[..., None], x, 0)
+
+  def evaluators(self):
+    return {'detections': Evaluator(self._collected, self._finish, kind='collect')}
+
+  def _collected(self, variables, batch, hp):
+    said = self.predict(variables, batch)
+    if 'masks' in said:
+      said['masks'] = jnp.round(255 * said['masks']).astype(jnp.uint8)
+    truth = {k: v for k, v in batch['objects'].items() if k != 'masks' or 'masks' in said}
+    return dict(truth=truth, said=said, **{k: batch[k] for k in ('extent', 'original')
+                                           if k in batch})
+
+  def _finish(self, stats):
+    truth, said = stats['truth'], dict(stats['said'])
+    proposals = said.pop('proposals')
+    results = coco_scores(truth, said, self.classes, self.canvas, extent=stats.get('extent'),
+                          original=stats.get('original'), sigmas=self.sigmas)
+    return (results | voc_scores(truth, said, self.classes)
+            | proposal_recall(truth, proposals['boxes'], proposals['valid']))
+
+  def predict_images(self, variables, images: Sequence[np.ndarray], size: tuple[int, int],
+                     **options) -> dict[str, list[np.ndarray]]:
+    """`predict` for images (h w c) of any size, as lists with an entry for each image.
+
+    Images are scaled to fit the canvas of `size`, and what is found is in their own pixels: `boxes`
+    (d 4), `scores` (d), `classes` (d), with such heads `masks` (d h w) bool and `keypoints`
+    (d j 3); d is what was found in that image.
+    """
+    said = {}
+    for image in images:
+      picture, extent = on_canvas(image, size)
+      batch = dict(image=picture[None], extent=np.array([extent], np.float32))
+      found = jax.tree.map(lambda x: np.asarray(x[0]), _predict(self, variables, batch))
+      for name, value in _in_pixels_of(image, found, extent).items():
+        said.setdefault(name, []).append(value)
+    return said
+
+  def describe(self, said, top: int) -> list[str]:
+    """What `predict_images` said, a line for each image."""
+    return ['  '.join(f'{self.classes[k]} {score:.0%}' for k, score in
+                      zip(classes[:top], scores, strict=False)) or 'nothing'
+            for classes, scores in zip(said['classes'], said['scores'], strict=True)]
+
+  def picture(self, images, said, captions, title) -> np.ndarray:
+    """What `predict_images` said, drawn over the images."""
+    found = [{k: v[i] for k, v in said.items()} for i in range(len(images))]
+    return detection_figures.detected(images, found, self.classes, captions, title, self.limbs)
+
+  def figures(self, batch, predictions, results):
+    return detection_figures.pictures(batch, predictions, results, self.classes, self.limbs)
+
+
+_predict = jax.jit(Detect.predict, static_argnums=0)
+
+
+def detect(*, make_model: Callable, info: Info, example: Mapping, rpn: Mapping | None = None,
+           box: Mapping | None = None, sigmas: tuple = (), mean: tuple = (), std: tuple = (),
+           channel_order: str = 'RGB') -> Detect:
+  """The detection task of a config.
+
+  Args:
+    rpn, box: options of `Proposing` and of `Detecting`.
+    sigmas: of each keypoint, see `visionlab.coco_evaluation.coco_scores`.
+    mean, std: by channel, in units of [0, 1], of what the network is given.
+    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+
+  Raises:
+    ConfigError: a source without objects, or without the masks or keypoints that the model is to
+      learn; a model that is no detector.
+  """
+  rules = bind(Proposing, rpn or {}, 'config.task.rpn'), bind(Detecting, box or {},
+                                                              'config.task.box')
+  if not info.classes:
+    raise ConfigError('config.task: detect needs a source that names the classes of objects')
+  model = make_model(classes=len(info.classes))
+  _check(model, example)
+  return Detect(model, info.classes, *rules, tuple(example['image'].shape[1:3]), sigmas,
+                info.limbs, Standardise(mean, std, channel_order))
+
+
+def _check(model, example):
+  if not hasattr(model, 'box_head'):
+    raise ConfigError('config.task.model.name: detect needs "detector", not '
+                      f'{type(model).__name__}')
+  if 'label_map' not in example and 'objects' not in example and len(example) > 2:
+    raise ConfigError('config.task: detect needs objects with boxes for each image, but this '
+                      f'source gives {", ".join(sorted(example))}')
+  objects = example.get('objects', {})
+  if model.masks and objects and 'masks' not in objects:
+    raise ConfigError('config.task.model.masks: this source has no masks')
+  there = objects['keypoints'].shape[2] if 'keypoints' in objects else 0
+  if model.keypoints and objects and there != model.keypoints:
+    raise ConfigError(f'config.task.model.keypoints: {model.keypoints}, but the source has {there}')
+
+
+def learnt(batch: Mapping) -> dict[str, jax.Array]:
+  """The objects of a batch, of which those in crowds, or of no valid image, are not `valid`."""
+  objects = dict(batch['objects'])
+  valid = objects['valid'] & batch['valid'][:, None]
+  crowd = objects.pop('crowd', None)
+  return objects | dict(valid=valid if crowd is None else valid & ~crowd)
+
+
+def extents(batch: Mapping) -> jax.Array:
+  """Height and width (b 2) of each picture on its canvas."""
+  b, *canvas = batch['image'].shape[:3]
+  return batch.get('extent', jnp.tile(jnp.array(canvas, jnp.float32), (b, 1)))
+
+
+def on_canvas(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
+  """An image (h w c) scaled to fit, at the top left of a black canvas, and its extent there."""
+  h, w = fitted(np.array(image.shape[:2]), size).tolist()
+  canvas = np.zeros((*size, image.shape[2]), np.uint8)
+  canvas[:h, :w] = Canvas((h, w), 'stretch', channels=image.shape[2])(Image.fromarray(image))
+  return canvas, (h, w)
+
+
+def _in_pixels_of(image, found, extent):
+  """What was found in one image, in its own pixels, without padding."""
+  found = {k: v[found['valid']] for k, v in found.items() if k not in ('valid', 'proposals')}
+  zoom = np.divide(image.shape[:2], extent)[::-1].astype(np.float32)
+  found['boxes'] = found['boxes'] * np.tile(zoom, 2)
+  if 'keypoints' in found:
+    found['keypoints'] = found['keypoints'] * np.array([*zoom, 1], np.float32)
+  if 'masks' in found:
+    found['masks'] = paste_bitmaps(found['masks'], found['boxes'], image.shape[:2])
+  return found

@@ -1,0 +1,179 @@
+"""The two stages of a region-based detector: from images to proposals, and from those to losses or
+detections.
+
+Functions of a bound `visionlab.models.detector.Detector`, traced, over a batch; the rules by which
+boxes are chosen are data classes that a config fills in.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from visionlab.metrics import Ratio
+from visionlab.ops.detections import detections
+from visionlab.ops.heatmaps import decode_keypoints
+from visionlab.ops.proposals import propose, with_objects
+from visionlab.tasks import detection_losses as losses
+
+Objects = Mapping[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposing:
+  """How proposals are learnt and made (Ren et al. 2015, section 3).
+
+  Attributes:
+    low, high: an anchor is negative below `low`, positive from `high` on, by its IoU with objects.
+    sample: anchors that an image's loss is taken over.
+    positive_share: of them at most.
+    pre_nms, post_nms: candidates of each level, and proposals of an image.
+    train_pre_nms, train_post_nms: the same in training.
+    iou_threshold: of suppression.
+    min_size: of a proposal, in pixels.
+  """
+  low: float = .3
+  high: float = .7
+  sample: int = 256
+  positive_share: float = .5
+  pre_nms: int = 1000
+  post_nms: int = 1000
+  train_pre_nms: int = 2000
+  train_post_nms: int = 2000
+  iou_threshold: float = .7
+  min_size: float = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Detecting:
+  """How a proposal's class and box are learnt, and what becomes a detection (Girshick 2015).
+
+  Attributes:
+    low, high: a proposal is background below `low`, an object from `high` on, by its IoU.
+    sample: proposals that an image's losses are taken over.
+    positive_share: of them at most; masks and keypoints are learnt on so many.
+    weights: of a box's x, y, w, h in its regression.
+    score_threshold: a detection's score is above this.
+    iou_threshold: of suppression, for each class.
+    most: detections of an image.
+  """
+  low: float = .5
+  high: float = .5
+  sample: int = 512
+  positive_share: float = .25
+  weights: tuple[float, float, float, float] = (10., 10., 5., 5.)
+  score_threshold: float = .05
+  iou_threshold: float = .5
+  most: int = 100
+
+
+def proposed(model: Any, maps: list[jax.Array], extent: jax.Array, rules: Proposing, *,
+             train: bool) -> tuple[dict[str, jax.Array], tuple[jax.Array, ...]]:
+  """The proposals on a batch's maps, and what they were chosen from.
+
+  Args:
+    extent: (b 2), height and width of each picture.
+
+  Returns:
+    `boxes` (b p 4), `scores` (b p), best first, and `valid` (b p); and objectness (b n), deltas
+    (b n 4), anchors (n 4) of all levels in a row.
+  """
+  objectness, deltas = model.rpn(maps, train=train)
+  anchors = model.anchors(maps)
+  pre, post = ((rules.train_pre_nms, rules.train_post_nms) if train else
+               (rules.pre_nms, rules.post_nms))
+  choose = partial(propose, pre_nms=pre, post_nms=post, iou_threshold=rules.iou_threshold,
+                   min_size=rules.min_size)
+  boxes, scores, valid = jax.vmap(choose, (0, 0, None, 0))(objectness, deltas, anchors, extent)
+  return (dict(boxes=boxes, scores=scores, valid=valid),
+          (jnp.concatenate(objectness, 1), jnp.concatenate(deltas, 1), jnp.concatenate(anchors)))
+
+
+def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, key: jax.Array,
+               rpn: Proposing, box: Detecting, *, train: bool) -> dict[str, Ratio]:
+  """`objectness`, `rpn_box`, `class`, `box`, and `mask` and `keypoint` where the model has them.
+
+  Args:
+    x: (b h w c), normalised.
+    objects: padded to n, see `visionlab.tasks.detect.Detect`; only those `valid` are to be found.
+  """
+  anchor_keys, box_keys = jax.random.split(key, (2, len(x)))
+  maps = model.maps(x, train=train)
+  proposals, outputs = proposed(model, maps, extent, rpn, train=train)
+  terms = _rpn_losses(*outputs, objects, anchor_keys, rpn)
+  boxes, valid = jax.vmap(with_objects)(proposals['boxes'], proposals['valid'], objects['boxes'],
+                                        objects['valid'])
+  draw = partial(losses.draw, low=box.low, high=box.high, size=box.sample,
+                 positive_share=box.positive_share)
+  some = jax.vmap(draw)(box_keys, boxes, valid, objects)
+  boxes = _take(boxes, some.index)
+  own = {name: _take(values, some.object) for name, values in objects.items()}
+  terms |= _box_losses(model, maps, boxes, own, some, box, train)
+  # Masks and joints are those of the positive boxes alone, which come first.
+  most = int(box.sample * box.positive_share)
+  terms |= _part_losses(model, maps, *jax.tree.map(lambda a: a[:, :most], (boxes, own, some)),
+                        train)
+  return jax.tree.map(lambda term: term.sum(0), terms)
+
+
+def _rpn_losses(objectness, deltas, anchors, objects, keys, rules):
+  def one(objectness, deltas, objects, key):
+    some = losses.draw(key, anchors, jnp.ones(len(anchors), bool), objects, low=rules.low,
+                       high=rules.high, size=rules.sample, positive_share=rules.positive_share,
+                       low_quality=True)
+    targets = objects['boxes'][some.object]
+    return dict(objectness=losses.objectness_loss(objectness, some),
+                rpn_box=losses.box_loss(deltas[some.index], anchors[some.index], targets, some))
+  return jax.vmap(one)(objectness, deltas, objects, keys)
+
+
+def _box_losses(model, maps, boxes, own, some, rules, train):
+  pooled = model.pool(maps, boxes, model.pool_size)
+  logits, deltas = model.box_head(pooled, train=train)
+  deltas = losses.of_class(deltas, own['classes'], axis=2)
+  return {'class': jax.vmap(losses.class_loss)(logits, own['classes'], some),
+          'box': jax.vmap(partial(losses.box_loss, weights=rules.weights))(
+              deltas, boxes, own['boxes'], some)}
+
+
+def _part_losses(model, maps, boxes, own, some, train):
+  terms = {}
+  if model.masks:
+    logits = model.mask_head(model.pool(maps, boxes, model.mask_size), train=train)
+    masks = {name: own[name] for name in ('masks', 'frames') if name in own}
+    terms['mask'] = jax.vmap(partial(losses.mask_loss, aligned=model.aligned))(
+        losses.of_class(logits, own['classes'], axis=4), boxes, masks, some)
+  if model.keypoints:
+    logits = model.keypoint_head(model.pool(maps, boxes, model.keypoint_size), train=train)
+    terms['keypoint'] = jax.vmap(losses.keypoint_loss)(logits, boxes, own['keypoints'], some)
+  return terms
+
+
+def detected(model: Any, x: jax.Array, extent: jax.Array, rpn: Proposing, box: Detecting, *,
+             train: bool = False) -> dict[str, Any]:
+  """What `visionlab.tasks.detect.Detect.predict` gives, of normalised images x (b h w c)."""
+  maps = model.maps(x, train=train)
+  proposals, _ = proposed(model, maps, extent, rpn, train=train)
+  pooled = model.pool(maps, proposals['boxes'], model.pool_size)
+  logits, deltas = model.box_head(pooled, train=train)
+  choose = partial(detections, weights=box.weights, most=box.most, iou_threshold=box.iou_threshold,
+                   score_threshold=box.score_threshold)
+  found = jax.vmap(choose)(logits, deltas, proposals['boxes'], proposals['valid'], extent)
+  found.pop('source')
+  boxes = found['boxes']
+  if model.masks:
+    logits = model.mask_head(model.pool(maps, boxes, model.mask_size), train=train)
+    found['masks'] = jax.nn.sigmoid(losses.of_class(logits, found['classes'], axis=4))
+  if model.keypoints:
+    logits = model.keypoint_head(model.pool(maps, boxes, model.keypoint_size), train=train)
+    points, heat = jax.vmap(decode_keypoints)(logits, boxes)
+    found['keypoints'] = jnp.concatenate([points, heat[..., None]], axis=-1)
+  return found | dict(proposals=proposals)
+
+
+def _take(values, index):
+  """Rows of each image: values (b n ...), index (b s) -> (b s ...)."""
+  return jax.vmap(lambda v, i: v[i])(values, index)
