@@ -1,0 +1,50 @@
+"""How well a matrix of scores finds what belongs together: images by captions, and the reverse."""
+
+import numpy as np
+
+from visionlab.config import ConfigError
+
+
+def ranks(scores, relevant=None) -> np.ndarray:
+  """The rank of the best-scoring relevant item of each query: (n,) int, 1 the first.
+
+  An item that is not relevant and scores as much counts as before it, and so does one that cannot
+  be compared (NaN): a model that says nothing finds nothing.
+
+  Args:
+    scores: (n m), queries by items, greater is more alike.
+    relevant: (n m) bool, which items answer a query; None: item i answers query i, n = m.
+
+  Raises:
+    ConfigError: the shapes do not fit, or a query has no answer.
+
+  >>> ranks([[.9, .1, .3], [.8, .5, .6], [.1, .2, .4]]).tolist()
+  [1, 3, 1]
+  """
+  scores = np.asarray(scores, np.float64)
+  if scores.ndim != 2 or relevant is None and scores.shape[0] != scores.shape[1]:
+    raise ConfigError(f'retrieval: expected a square matrix of scores, got shape {scores.shape}; '
+                      'where items are not one to a query, say which are relevant')
+  relevant = np.eye(len(scores), dtype=bool) if relevant is None else np.asarray(relevant, bool)
+  if relevant.shape != scores.shape:
+    raise ConfigError(f'retrieval: scores have shape {scores.shape}, relevant {relevant.shape}')
+  if not relevant.any(1).all():
+    raise ConfigError(f'retrieval: query {int(relevant.any(1).argmin())} has no relevant item')
+  best = np.where(relevant & ~np.isnan(scores), scores, -np.inf).max(1, keepdims=True)
+  return 1 + (~relevant & ~(scores < best)).sum(1)
+
+
+def recall(scores, relevant=None, at: tuple[int, ...] = (1, 5, 10)) -> dict[str, float]:
+  """`recall_at_k`, the share of queries with a relevant item among the first k, and `median_rank`
+  (Hodosh et al. 2013).
+
+  Args:
+    scores, relevant: as in `ranks`.
+    at: which k.
+
+  >>> recall([[.9, .1, .3], [.8, .5, .6], [.1, .2, .4]], at=(1, 3))
+  {'recall_at_1': 0.66..., 'recall_at_3': 1.0, 'median_rank': 1.0}
+  """
+  rank = ranks(scores, relevant)
+  return dict({f'recall_at_{k}': float((rank <= k).mean()) for k in at},
+              median_rank=float(np.median(rank)))
