@@ -4,13 +4,13 @@ python -m visionlab.train --config=configs/bccd_faster_rcnn.py --workdir=runs/bc
     --config.data.root=<BCCD> --config.init_from=<weights of a ResNet>
 """
 
-from configs.coco_faster_rcnn import FROZEN, detection
+from configs.coco_faster_rcnn import detection
 
 
 def get_config(variant=''):
   return detection(
       variant,
-      steps='8 epochs',
+      steps='5 epochs',
       batch=4,
       split='trainval',
       data=dict(name='voc_objects', root='data/BCCD', classes=('RBC', 'WBC', 'Platelets'),
@@ -21,6 +21,7 @@ def get_config(variant=''):
       rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=200),
       box=dict(sample=128),
       optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
-          dict(match=FROZEN, frozen=True), dict(match='^backbone/', lr=.1), dict(match='.'))),
+          dict(match='^backbone/(stem|stage1|stage2)', frozen=True),
+          dict(match='^backbone/', lr=.1), dict(match='.'))),
       hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
       evals=dict(test=dict(split='test', every='50%', batch=8)))

@@ -17,19 +17,21 @@ SMALL = dict(backbone=dict(name='cnn', widths=(8, 8, 8)), levels=('pool1', 'pool
 def detection(variant='', *, model, split='train', rpn=None, box=None, **options):
   """An experiment with a detector on a ResNet-50; `smoke` takes small networks and the scenes."""
   resnet = dict(backbone=dict(name='resnet', depth=50, frozen_norm=True))
-  task = dict(name='detect', mean=(.485, .456, .406), std=(.229, .224, .225))
   if not is_smoke(variant):
-    return experiment(split=split, init_from='hf://timm/resnet50.a1_in1k', pipeline=dict(workers=0),
-                      task=dict(**task, model=dict(name='detector', **resnet | model),
-                                rpn=rpn or {}, box=box or {}), **options)
+    # The mean and deviation of images are those of the weights.
+    return experiment(**dict(init_from='hf://timm/resnet50.a1_in1k') | options | dict(
+        split=split, task=dict(name='detect', rpn=rpn or {}, box=box or {},
+                               model=dict(name='detector', **resnet | model))))
   masks = model.get('masks', False)
+  small = SMALL | {k: model[k] for k in ('pooling', 'dropout') if k in model}
   return experiment(**options | dict(
       steps=2, batch=2, data=dict(name='scenes', size=48, examples=8, masks=masks),
-      task=dict(**task, model=dict(name='detector', masks=masks, **SMALL),
+      task=dict(name='detect', model=dict(name='detector', masks=masks, **small),
                 rpn=dict(sample=32, train_pre_nms=32, pre_nms=32, train_post_nms=16, post_nms=16),
                 box=dict(sample=8, score_threshold=0., most=5)),
       precision='float32', optim=dict(name='sgd'), hp=dict(lr=.01),
-      evals=dict(test=dict(split='test', every='100%', batch=4))))
+      evals=dict(test=dict(split='test', every='100%', batch=4)),
+      init_from='', pipeline=dict(workers=0)))
 
 
 def get_config(variant='', **model):
@@ -40,6 +42,7 @@ def get_config(variant='', **model):
       batch=16,
       split='train2017',
       data=dict(name='coco', root='data/coco', size=(800, 1088), masks=model.get('masks', False)),
+      pipeline=dict(workers=8),
       augment=dict(flip=True),
       model=model,
       precision='bfloat16',

@@ -5,13 +5,13 @@ python -m visionlab.train --config=configs/pennfudan_mask_rcnn.py --workdir=runs
     --config.data.root=<PennFudanPed> --config.init_from=<weights of a ResNet>
 """
 
-from configs.coco_faster_rcnn import FROZEN, detection
+from configs.coco_faster_rcnn import detection
 
 
 def get_config(variant=''):
   return detection(
       variant,
-      steps='12 epochs',
+      steps='8 epochs',
       batch=4,
       split='all[:120]',
       data=dict(name='pennfudan', root='data/PennFudanPed', size=(256, 320)),
@@ -23,6 +23,7 @@ def get_config(variant=''):
       rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=100),
       box=dict(sample=64),
       optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
-          dict(match=FROZEN, frozen=True), dict(match='^backbone/', lr=.1), dict(match='.'))),
+          dict(match='^backbone/(stem|stage1|stage2)', frozen=True),
+          dict(match='^backbone/', lr=.1), dict(match='.'))),
       hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
       evals=dict(test=dict(split='all[120:]', every='50%', batch=5)))

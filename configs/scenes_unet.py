@@ -10,10 +10,10 @@ from visionlab.config import experiment, is_smoke
 def get_config(variant=''):
   smoke = is_smoke(variant)
   return experiment(
-      steps=8 if smoke else 3000,
+      steps=8 if smoke else 3800,
       batch=8 if smoke else 16,
-      data=dict(name='scenes', size=32 if smoke else 64, objects=(1, 3), visible=.8,
-                scale=(.4, .55)),
+      data=dict(name='scenes', examples=40 if smoke else 0, size=32 if smoke else 64,
+                objects=(1, 3), visible=.8, scale=(.4, .55)),
       # Dice, because digits are few of the pixels.
       task=dict(name='segment', mean=(.5,) * 3, std=(.25,) * 3, loss='both',
                 model=dict(name='unet', width=4 if smoke else 8, depth=2 if smoke else 3,

@@ -8,11 +8,10 @@ Not run at full length: no copy of the images was at hand.
 
 from configs.coco_faster_rcnn import detection
 
-CONFIG = dict(backbone=dict(name='vgg', depth=16), levels=('conv5',), pyramid=0, rpn_width=512,
-              anchor_sizes=((128, 256, 512),), pooling='pool', hidden=(4096, 4096), dropout=.5)
-
 
 def get_config(variant=''):
+  model = dict(backbone=dict(name='vgg', depth=16), levels=('conv5',), pyramid=0, rpn_width=512,
+               anchor_sizes=((128, 256, 512),), pooling='pool', hidden=(4096, 4096), dropout=.5)
   return detection(
       variant,
       steps='14 epochs',
@@ -20,8 +19,10 @@ def get_config(variant=''):
       split='trainval',
       # The paper scales the shorter side to 600 pixels; on one canvas that is most images' size.
       data=dict(name='voc_objects', root='data/VOCdevkit/VOC2007', size=(608, 800)),
+      pipeline=dict(workers=8),
       augment=dict(flip=True),
-      model=CONFIG,
+      model=model,
+      init_from='hf://timm/vgg16.tv_in1k',
       rpn=dict(train_pre_nms=12000, pre_nms=6000, post_nms=300, min_size=16.),
       box=dict(sample=128),
       precision='bfloat16',

@@ -144,5 +144,6 @@ def test_every_config_runs_in_its_smoke_form(path, tmp_path):
   done = command('train', f'--config={path}:smoke', f'--workdir={tmp_path / "run"}')
   assert done.returncode == 0, done.stdout + done.stderr
   run = visionlab.load(tmp_path / 'run')
-  shape = run.facts.example['image'].shape[1:]
-  assert len(run.predict(np.zeros((2, *shape), np.uint8))['prediction']) == 2
+  shape = run.facts.image.shape[1:]
+  said = run.predict(np.zeros((2, *shape), np.uint8))
+  assert said and all(len(answers) == 2 for answers in said.values())

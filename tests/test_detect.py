@@ -173,7 +173,7 @@ def test_perfect_answers_are_scored_perfect(masked):
   stats['said']['proposals'] = dict(boxes=truth['boxes'], valid=truth['valid'])
   results = task._finish(stats)
   assert results['box_ap'] == results['box_ap50'] == results['voc_ap'] == 1
-  assert 0 < results['mask_ap'] < 1 and results['recall_at_10'] == 1
+  assert 0 < results['mask_ap'] < 1 and results['recall_at_100'] == 1
 
 
 def test_mistakes_are_named():

@@ -22,7 +22,7 @@ from visionlab import build, figures
 from visionlab.config import ConfigError, experiment
 from visionlab.evals import Evaluations
 
-NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles')
+NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn')
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +222,24 @@ def test_wrong_options_end_in_one_line(capsys):
     with pytest.raises(SystemExit):
       importlib.import_module(f'experiments.{name}.__main__').main(options)
     assert message in capsys.readouterr().err
+
+
+def test_fcn_shares_without_changing_anything(tmp_path):
+  found = quick('fcn', tmp_path, 'sharing')
+  (row,) = found['sharing']
+  assert row['patch'] == 33 and float(row['largest difference']) < 1e-4 and int(row['ratio']) > 1
+
+
+def test_fcn_strides(tmp_path):
+  found = quick('fcn', tmp_path, 'strides')
+  (row,) = found['strides']
+  assert row['network'] == 'FCN-32s' and 0 <= float(row['mean IoU, %']) <= 100
+
+
+def test_mask_rcnn(tmp_path):
+  (row,) = quick('mask_rcnn', tmp_path, 'scenes')['scenes']
+  assert row['detector'] == 'RoIAlign, masks'
+  assert all(0 <= float(row[f'{part} AP, %']) <= 100 for part in ('box', 'mask'))
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -48,12 +48,21 @@ class Facts:
 
   Attributes:
     info: of the source, or of the first where there are several.
-    example: one example's arrays, as shapes with a leading axis of 1.
+    example: one example's arrays, as shapes with a leading axis of 1; by source, where there are
+      several.
     examples: in an epoch.
+    infos: of every source by name, where there are several.
   """
   info: Info
   example: Any
   examples: int
+  infos: Mapping[str, Info] = field(default_factory=dict)
+
+  @property
+  def image(self) -> jax.ShapeDtypeStruct:
+    """Of one image, or one of the first source, (1 h w c)."""
+    example = self.example
+    return (example if 'image' in example else next(iter(example.values())))['image']
 
   @classmethod
   def of(cls, sources: Sources) -> 'Facts':
@@ -62,11 +71,14 @@ class Facts:
       if not len(source):
         raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
     first = {name: _spec(load(source, np.zeros(1, np.int64))) for name, source in named.items()}
-    return cls(next(iter(named.values())).info, first.get('', first), examples(sources))
+    infos = {} if '' in named else {name: source.info for name, source in named.items()}
+    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos)
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
-    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples), indent=2)
+    infos = {name: asdict(info) for name, info in self.infos.items()}
+    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos),
+                      indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -76,8 +88,10 @@ class Facts:
       dtype, *shape = text.split()
       return jax.ShapeDtypeStruct(tuple(map(int, shape)), dtype)
     # Older runs lack the newer fields.
-    info = {k: saved[k] for k in Info.__dataclass_fields__ if k in saved}
-    return cls(Info(**info), jax.tree.map(spec, saved['example']), saved['examples'])
+    def info(saved):
+      return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
+    infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
+    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos)
 
 
 def _spec(tree):
@@ -97,7 +111,7 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
     return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
                        axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
-              make_model=make_model, info=facts.info, example=facts.example)
+              make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example)
 
 
 def build_model(options: Mapping, where: str, **given):

@@ -87,6 +87,9 @@ class Evaluations:
       check_names(options, ('split', 'every', 'batch', 'data'), where)
       if 'split' not in options:
         raise ConfigError(f'{where}.split: missing, e.g. "test"')
+      if 'data' not in options and 'name' not in config['data']:
+        raise ConfigError(f'{where}.data: missing; there are several sources, and one is measured '
+                          'at a time')
       self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
                             if 'data' in options else
                             open_sources(config['data'], options['split']))

@@ -17,7 +17,8 @@ from absl import flags
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
-from visionlab.config import ConfigError
+from visionlab.class_table import class_table
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.imagenet import synsets
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.source import Relabelled
@@ -28,12 +29,14 @@ from visionlab.task import Results
 from visionlab.workdir import save_figures
 
 
-def evaluate(runs: Sequence[Run], split: str, *, root: str = '', ten_crop: bool = False,
-             batch: int = 256, figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
+def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '',
+             ten_crop: bool = False, batch: int = 0,
+             figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
   """(results, pictures) of the runs' average on a split of the first one's data.
 
   Args:
     split: as in a config, e.g. 'test' or 'train[90%:]'.
+    domain: which of the data's sources, where there are several.
     root: instead of the data's own root; its classes may be some of those the network knows, by
       their names or, for ImageNet's, their WordNet ids.
     ten_crop: averages over corners, centre and their mirror images (Krizhevsky et al. 2012).
@@ -52,8 +55,11 @@ def evaluate(runs: Sequence[Run], split: str, *, root: str = '', ten_crop: bool 
     task = task.averaged([r.task for r in runs], views)
     variables = {'params': [r.variables for r in runs]}
   mesh = data_mesh(jax.devices())
-  batch = -(-batch // mesh.size) * mesh.size
+  batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
   data = runs[0].config.data.to_dict()
+  if 'name' not in data:
+    check_choice(domain, tuple(data), '--domain')
+    data = data[domain]
   source = open_sources({**data, 'root': root} if root else data, split)
   if root and getattr(source, 'info', runs[0].facts.info) != runs[0].facts.info:
     source = Relabelled(source, runs[0].classes, synsets())
@@ -89,8 +95,8 @@ def main(_):
   options = flags.FLAGS
   step = commandline.chosen_step()
   runs = [load(w, step=step) for w in options.workdir]
-  results, pictures = evaluate(runs, options.split, root=options.root, ten_crop=options.ten_crop,
-                               figures=options.figures is not None)
+  results, pictures = evaluate(runs, options.split, domain=options.domain, root=options.root,
+                               ten_crop=options.ten_crop, figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
   print(f'{", ".join(options.workdir)} on {options.split}, step '
@@ -98,6 +104,8 @@ def main(_):
         f'{", ten crops" if options.ten_crop else ""}')
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
+  if any(name.startswith('class_') for name in results):
+    print(f'\n{class_table(results, runs[0].task.classes)}')
   if options.json:
     Path(options.json).write_text(json.dumps(
         {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in results.items()}, indent=2))
@@ -108,6 +116,7 @@ def main(_):
 if __name__ == '__main__':
   flags.DEFINE_list('workdir', None, 'A run, or several to average: a,b,c.', required=True)
   flags.DEFINE_string('split', 'test', 'What to measure on, e.g. test or train[90%:].')
+  flags.DEFINE_string('domain', '', 'Which source, where a run has several, e.g. target.')
   flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
   commandline.step_flag()
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')

@@ -48,7 +48,7 @@ def export(workdir: str | Path, folder: str | Path, *, step: int | str | None = 
 
 def stablehlo(run: Run, platforms: Sequence[str] = PLATFORMS) -> bytes:
   """`predict` as a serialised program: images (b h w c) of the run's size, any b -> its dict."""
-  image = run.facts.example['image']
+  image = run.facts.image
   b, = jax_export.symbolic_shape('b')
   program = jax.jit(lambda image: run.task.predict(run.variables, {'image': image}))
   spec = jax.ShapeDtypeStruct((b, *image.shape[1:]), image.dtype)

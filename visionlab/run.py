@@ -61,7 +61,7 @@ class Run:
   @cached_property
   def canvas(self) -> Canvas:
     """How an image of any size is made one of the size and channels this run was trained on."""
-    height, width, channels = self.facts.example['image'].shape[1:]
+    height, width, channels = self.facts.image.shape[1:]
     options = {k: v for k, v in self.config.data.items() if k in ('resize', 'crop_fraction')}
     return Canvas((height, width), channels=channels, **options)
 
@@ -69,13 +69,20 @@ class Run:
   def _predict(self):
     return jax.jit(self.task.predict)
 
-  def predict(self, images, *, batch: int = 256) -> dict[str, np.ndarray]:
+  @property
+  def batch(self) -> int:
+    """Examples at a time that fit, as far as the config tells: its largest batch."""
+    evals = self.config.evals.values() if 'evals' in self.config else ()
+    return max(self.config.batch, *(options.get('batch', 1) for options in evals), 1)
+
+  def predict(self, images, *, batch: int = 0) -> dict[str, np.ndarray]:
     """What the network says of images, as arrays with one row each.
 
     Args:
       images: uint8 (n h w c), (n h w) or one (h w c); or a list of uint8 arrays and PIL images of
         any size and mode, which are brought to the run's own size. Preprocessing is the run's.
-      batch: images at a time; the last batch is filled up, so that one program serves all.
+      batch: images at a time, by default the run's; the last batch is filled up, so that one
+        program serves all.
 
     A task that answers for every pixel does so at each image's own size, and gives lists, unless
     the images are an array of the run's size.
@@ -90,7 +97,7 @@ class Run:
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
                                       scale=scale)
     pixels = self.fit(images)
-    batch = min(batch, 1 << (len(pixels) - 1).bit_length())
+    batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
     for part in eval_batches(Arrays({'image': pixels}), batch, workers=0):
       valid = part.pop('valid')
@@ -176,7 +183,8 @@ def _pretrained(place: Path) -> Run:
     classes = tuple(synsets().values()) if k == 1000 else tuple(map(str, range(k)))
     example['label'] = jax.ShapeDtypeStruct((1,), np.int32)
   config = configs.experiment(
-      steps=0, batch=1, data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
+      steps=0, batch=64 if weights.kind == 'classify' else 4,
+      data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
       task=dict(name=weights.kind, model=weights.model, **weights.task))
   facts = Facts(Info(classes), example, 0)
   task = build_task(config, facts)

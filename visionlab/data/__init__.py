@@ -10,9 +10,14 @@ from visionlab.data.source import Source, concat, subset
 
 SOURCES = {
     'digits': 'visionlab.data.digits:digits',
+    'digits_m': 'visionlab.data.digits_m:digits_m',
     'scenes': 'visionlab.data.scenes:scenes',
     'arrays': 'visionlab.data.arrays:arrays',
     'mnist': 'visionlab.data.mnist:mnist',
+    'mnist_m': 'visionlab.data.mnist_m:mnist_m',
+    'usps': 'visionlab.data.usps:usps',
+    'svhn': 'visionlab.data.svhn:svhn',
+    'synnumbers': 'visionlab.data.synnumbers:synnumbers',
     'fashion_mnist': 'visionlab.data.mnist:fashion_mnist',
     'cifar10': 'visionlab.data.cifar:cifar10',
     'cifar100': 'visionlab.data.cifar:cifar100',

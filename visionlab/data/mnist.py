@@ -10,6 +10,7 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data.arrays import arrays
 from visionlab.data.source import Arrays, Info, check_root, check_split
+from visionlab.data.stretch import stretched
 
 DIGITS = tuple('0123456789')
 FASHION = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker',
@@ -17,7 +18,8 @@ FASHION = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shi
 PREFIXES = {'train': 'train', 'test': 't10k'}
 
 
-def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS) -> Arrays:
+def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS, size: int = 28,
+          channels: int = 1) -> Arrays:
   """MNIST (LeCun et al. 1998), 28x28x1: 60,000 for 'train', 10,000 for 'test'.
 
   Reads the original idx files, gzipped or not, spelt `train-images-idx3-ubyte` or
@@ -28,9 +30,11 @@ def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS) -> A
     split: 'train' or 'test'.
     root: the folder with the files.
     classes: the names of the classes.
+    size, channels: what the images are scaled to (bilinearly) and repeated in, so that they can
+      stand beside another data set.
 
   Returns:
-    `image` (n 28 28 1) uint8 and `label` (n,) int32.
+    `image` (n size size channels) uint8 and `label` (n,) int32.
 
   Raises:
     ConfigError: an unknown split, or a file that is missing, damaged, or something else.
@@ -39,15 +43,17 @@ def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS) -> A
   folder = check_root(root, 'mnist', 'train-images-idx3-ubyte.gz and its like, or mnist.npz')
   archive = folder / 'mnist.npz'
   if archive.is_file() and not _candidates(folder, split, 'images'):
-    return arrays(split, path=str(archive), classes=classes)
+    whole = arrays(split, path=str(archive), classes=classes)
+    image = stretched(whole.arrays['image'], size, channels)
+    return Arrays({**whole.arrays, 'image': image}, whole.info)
   image, label = _read_idx(folder, split, 'images', 3), _read_idx(folder, split, 'labels', 1)
   if len(image) != len(label):
     raise ConfigError(f'{folder}: {len(image)} images but {len(label)} labels in "{split}"')
   if label.size and label.max() >= len(classes):
     raise ConfigError(f'{folder}: labels go up to {label.max()}, but there are names for '
                       f'{len(classes)} classes only')
-  return Arrays({'image': image[..., None], 'label': label.astype(np.int32)},
-                Info(tuple(classes)))
+  return Arrays({'image': stretched(image[..., None], size, channels),
+                 'label': label.astype(np.int32)}, Info(tuple(classes)))
 
 
 def fashion_mnist(split: str, *, root: str = '') -> Arrays:

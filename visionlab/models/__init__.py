@@ -19,5 +19,7 @@ MODELS: dict[str, str] = {
   'fcn': 'visionlab.models.fcn:FCN',
   'segnet': 'visionlab.models.segnet:SegNet',
   'detector': 'visionlab.models.detector:Detector',
+  'dann': 'visionlab.models.dann:DANN',
+  'dann_cnn': 'visionlab.models.dann:dann_cnn',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

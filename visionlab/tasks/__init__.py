@@ -4,5 +4,6 @@ TASKS: dict[str, str] = {
     'classify': 'visionlab.tasks.classify:classify',
     'regress': 'visionlab.tasks.regress:regress',
     'segment': 'visionlab.tasks.segment:segment',
+    'adapt': 'visionlab.tasks.adapt:adapt',
     'detect': 'visionlab.tasks.detect:detect',
 }

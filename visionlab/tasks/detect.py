@@ -98,7 +98,8 @@ class Detect:
     results = coco_scores(truth, said, self.classes, self.canvas, extent=stats.get('extent'),
                           original=stats.get('original'), sigmas=self.sigmas)
     return (results | voc_scores(truth, said, self.classes)
-            | proposal_recall(truth, proposals['boxes'], proposals['valid']))
+            | proposal_recall(truth, proposals['boxes'], proposals['valid'],
+                              counts=(100, 1000)))
 
   def predict_images(self, variables, images: Sequence[np.ndarray], size: tuple[int, int],
                      **options) -> dict[str, list[np.ndarray]]:

@@ -1,0 +1,103 @@
+"""What RoIAlign brings over RoIPool, and masks to boxes; detectors on scenes and on photographs.
+
+python -m experiments.mask_rcnn [scenes] [--folder=runs/mask_rcnn]
+python -m experiments.mask_rcnn cells people --cells=<BCCD> --people=<PennFudanPed> --weights=<file>
+"""
+
+from PIL import Image
+
+from configs import bccd_faster_rcnn, pennfudan_mask_rcnn, scenes_mask_rcnn
+from experiments import study
+
+METRICS = {'box AP': 'box_ap', 'box AP50': 'box_ap50', 'mask AP': 'mask_ap',
+           'mask AP50': 'mask_ap50', 'recall at .7': 'recall70_at_100'}
+SCENES = {'RoIAlign, masks': {}, 'RoIPool, masks': dict(task__model__pooling='pool'),
+          'RoIAlign, boxes only': dict(task__model__masks=False)}
+
+
+def once(config, given, split, batch):
+  """Measured at the end alone."""
+  every = dict(test=dict(split=split, every='100%', batch=batch))
+  return {} if given.quick else dict(evals=every)
+
+
+def scenes(given, folder):
+  """Mask R-CNN on scenes, and what is left of it without RoIAlign or without masks."""
+  made = {}
+  for seed in range(given.seeds):
+    for name, changes in list(SCENES.items())[:1 if given.quick else None]:
+      config = scenes_mask_rcnn.get_config(*['smoke'] * given.quick)
+      made[f'{name}/{seed}'] = study.changed(
+          config, seed=seed, data_seed=seed, **changes, **once(config, given, 'test[:500]', 50),
+          **dict(steps=given.steps) if given.steps else {})
+  return study.run(made, folder)
+
+
+def cells(given, folder):
+  """Faster R-CNN on blood cells, from a ResNet-50 trained on ImageNet."""
+  return photographs('cells', bccd_faster_rcnn, given, folder, given.cells, 'test', 8)
+
+
+def people(given, folder):
+  """Mask R-CNN on pedestrians, from a ResNet-50 trained on ImageNet."""
+  return photographs('people', pennfudan_mask_rcnn, given, folder, given.people, 'all[120:]', 5)
+
+
+def photographs(name, file, given, folder, root, split, batch):
+  made = {}
+  for seed in range(given.seeds):
+    config = file.get_config(*['smoke'] * given.quick)
+    changes = {} if given.quick else dict(data__root=root, init_from=given.weights)
+    made[f'{name}/{seed}'] = study.changed(config, seed=seed, data_seed=seed, **changes,
+                                           **once(config, given, split, batch))
+  return study.run(made, folder)
+
+
+def rows_of(workdirs):
+  """A row for each kind of run, over its seeds."""
+  rows = []
+  for name in dict.fromkeys(key.partition('/')[0] for key in workdirs):
+    own = [path for key, path in workdirs.items() if key.startswith(f'{name}/')]
+    row = {'detector': name, 'runs': len(own)}
+    for title, key in METRICS.items():
+      there = study.curve(own[0], f'test/{key}')[1]
+      row[f'{title}, %'] = study.spread([study.last(p, f'test/{key}') for p in own],
+                                        1) if there else '-'
+    rows.append(row)
+  return rows
+
+
+def picture(workdirs, path):
+  """What the first run found in some of the test images, beside the truth, as it drew it itself."""
+  with Image.open(next(iter(workdirs.values())) / 'figures' / 'test_samples.png') as drawn:
+    drawn.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+PARTS = {f.__name__: f for f in (scenes, cells, people)}
+
+
+def main(argv=None):
+  options = study.parser('mask_rcnn', __doc__, seeds=1)
+  options.add_argument('parts', nargs='*', help=f'any of {", ".join(PARTS)}; default: scenes')
+  options.add_argument('--cells', default='data/BCCD', help="the folder of BCCD's images")
+  options.add_argument('--people', default='data/PennFudanPed', help='the folder of Penn-Fudan')
+  options.add_argument('--weights', default='hf://timm/resnet50.a1_in1k',
+                       help='of a ResNet-50, in any form that config.init_from takes; %(default)s')
+  options.add_argument('--steps', type=int, help='on scenes; by default those of the config')
+  given = study.parse(options, argv, __file__)
+  wrong = [part for part in given.parts if part not in PARTS]
+  if wrong:
+    options.error(f'no part {wrong[0]!r}; there are: {", ".join(PARTS)}')
+  found = {}
+  with study.kept_in(given.folder) as folder:
+    for part in given.parts or ['scenes']:
+      workdirs = PARTS[part](given, folder)
+      found[part] = rows_of(workdirs)
+      print(f'{PARTS[part].__doc__}\n\n{study.table(found[part])}\n', flush=True)
+      if given.figure:
+        picture(workdirs, given.figure.with_name(f'{part}.png'))
+  return found
+
+
+if __name__ == '__main__':
+  study.start(main)

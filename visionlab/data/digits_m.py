@@ -1,0 +1,39 @@
+"""Handwritten digits blended with photographs, all from scikit-learn: no download."""
+
+from visionlab.config import ConfigError
+from visionlab.data.blend import blend
+from visionlab.data.digits import digits
+from visionlab.data.scenes_assets import PATCH, photographs
+from visionlab.data.source import Arrays
+
+
+def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom: float = 1.,
+             test_fraction: float = .2) -> Arrays:
+  """What MNIST-M is to MNIST, for scikit-learn's digits (see `visionlab.data.blend`).
+
+  The digits are those of `digits` with the same size, in the same order, so the two are two domains
+  of one task. Training and test share neither digits nor parts of the photographs.
+
+  Args:
+    split: 'train' or 'test'.
+    root: unused.
+    size: of the images, in pixels.
+    seed: of the crops.
+    zoom: what the photographs, 640 pixels wide, are scaled by before they are cropped.
+    test_fraction: as for `digits`.
+
+  Returns:
+    `image` (n size size 3) uint8, `label` (n,) int32.
+
+  Raises:
+    ConfigError: an unknown split, a zoom at which a crop does not fit, or scikit-learn is not
+      installed.
+  """
+  del root
+  plain = digits(split, test_fraction=test_fraction, size=size)
+  if zoom <= 0:
+    raise ConfigError(f'digits_m: zoom must be above 0, not {zoom}')
+  # Asked for the size at which patches of `PATCH` pixels are scaled by `zoom`.
+  photos = photographs(split, zoom * sum(PATCH) / 2)
+  image = blend(plain.arrays['image'], photos, seed)
+  return Arrays({'image': image, 'label': plain.arrays['label']}, plain.info)

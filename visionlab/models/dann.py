@@ -1,0 +1,179 @@
+"""Networks with a label predictor and a domain classifier on one representation.
+
+Ganin et al. 2016, "Domain-adversarial training of neural networks" (JMLR 17, 59): DANN.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.models.layers import Conv, Dense, Head, activation, global_mean, he_fan_in, max_pool
+
+POOLINGS = ('mean', 'flatten')
+# Figure 4 of the paper. Of each convolution its maps, the side of its kernel, and that of the
+# pooling windows after it (0: none), which are two pixels apart; then the hidden layers of the
+# label predictor and of the domain classifier.
+NETWORKS = {
+  'mnist': (((32, 5, 2), (48, 5, 2)), (100, 100), (100,)),
+  'svhn': (((64, 5, 3), (64, 5, 3), (128, 5, 0)), (3072, 2048), (1024, 1024)),
+  'gtsrb': (((96, 5, 2), (144, 3, 2), (256, 5, 2)), (512,), (1024, 1024)),
+}
+
+
+class DANN(nn.Module):
+  """A backbone's representation of an image, its label, and the domain it seems to come from.
+
+  `__call__` gives the logits of the label alone, so that it is a classifier like any other. Where
+  gradients are reversed is not its business: a task does that between `features` and
+  `domain_logits`.
+
+  Attributes:
+    classes: number of classes k.
+    backbone: a network with `features`; its last map is used, its own last layers are not.
+    pool: 'mean' over the map, or 'flatten' it.
+    bottleneck: width of a linear layer between the map and the representation; 0: none.
+    label_hidden, domain_hidden: widths of the two heads' hidden layers.
+    dropout: share of each hidden layer's units set to zero in training (rng stream 'dropout').
+    act: the heads' activation, a function or a name in `jax.nn`.
+    dtype: of the computation; parameters and logits are float32.
+    axis_name: the mapped axis, under pmap, over which a task gathers representations.
+
+  Raises:
+    ConfigError: a backbone without `features`, another pooling, or an unknown activation.
+  """
+
+  classes: int
+  backbone: Any
+  pool: str = 'mean'
+  bottleneck: int = 0
+  label_hidden: tuple[int, ...] = ()
+  domain_hidden: tuple[int, ...] = (1024, 1024)
+  dropout: float = 0.
+  act: Callable | str = 'relu'
+  dtype: Any = jnp.float32
+  axis_name: str | None = None
+
+  def __post_init__(self):
+    activation(self.act)
+    check_choice(self.pool, POOLINGS, 'model.pool of dann')
+    if not hasattr(self.backbone, 'features'):
+      raise ConfigError('model.backbone: dann needs a network with features, such as '
+                        f'dict(name="cnn"), not {self.backbone!r}')
+    super().__post_init__()
+
+  def setup(self):
+    shared = dict(dropout=self.dropout, act=self.act, dtype=self.dtype)
+    self.label = Predictor(self.classes, self.label_hidden, **shared)
+    self.domain = Predictor(1, self.domain_hidden, **shared)
+    if self.bottleneck:
+      self.narrow = Dense(self.bottleneck, dtype=self.dtype)
+
+  def features(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised images (b h w c) -> the representation (b d)."""
+    *_, x = self.backbone.features(x, train=train).values()
+    x = global_mean(x) if self.pool == 'mean' else x.reshape(x.shape[0], -1)
+    return self.narrow(x) if self.bottleneck else x
+
+  def label_logits(self, features: jax.Array, *, train: bool = False) -> jax.Array:
+    """The representation (b d) -> logits (b k)."""
+    return self.label(features, train=train)
+
+  def domain_logits(self, features: jax.Array, *, train: bool = False) -> jax.Array:
+    """The representation (b d) -> logits (b,) that the image is of the target domain."""
+    return self.domain(features, train=train)[:, 0]
+
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised images (b h w c) -> logits (b k)."""
+    return self.label_logits(self.features(x, train=train), train=train)
+
+
+class Predictor(nn.Module):
+  """Fully connected layers, each but the last with its activation and dropout.
+
+  Attributes:
+    outputs: width of the last layer.
+    hidden: widths of those before it.
+    dropout, act, dtype: as in `DANN`.
+  """
+
+  outputs: int
+  hidden: tuple[int, ...] = ()
+  dropout: float = 0.
+  act: Callable | str = 'relu'
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """(b d) -> (b outputs)."""
+    for i, width in enumerate(self.hidden):
+      x = Dense(width, dtype=self.dtype, kernel_init=he_fan_in, name=f'dense{i}')(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(activation(self.act)(x))
+    return Head(self.outputs)(x)
+
+
+class Convolutions(nn.Module):
+  """The feature extractors of figure 4: convolutions with ReLU, most of them max-pooled.
+
+  The paper leaves open how maps are padded. Here those of 'mnist' and 'gtsrb' are not, as in LeNet
+  and in Ciresan et al. 2012; those of 'svhn' keep their size, and their pooling windows may reach
+  over the border, as in the network of Srivastava et al. 2014 that it follows.
+
+  Attributes:
+    network: 'mnist', 'svhn' or 'gtsrb'.
+    dtype: of the computation; parameters are float32.
+  """
+
+  network: str = 'mnist'
+  dtype: Any = jnp.float32
+
+  @property
+  def strides(self) -> dict[str, int]:
+    """Of the maps of `features`, in pixels."""
+    strides, stride = {}, 1
+    for i, (_, _, window) in enumerate(NETWORKS[self.network][0], 1):
+      stride *= 2 if window else 1
+      strides[f'conv{i}'] = stride
+    return strides
+
+  @nn.compact
+  def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
+    """Normalised images (b h w c) -> what follows each convolution; `train` changes nothing.
+
+    Raises:
+      ConfigError: images so small that nothing is left of them.
+    """
+    size, maps, same = x.shape[1:3], {}, self.network == 'svhn'
+    for i, (width, side, window) in enumerate(NETWORKS[self.network][0], 1):
+      if not same and min(x.shape[1:3]) < side + 1:
+        raise ConfigError(f'model: images of {size[0]} x {size[1]} pixels are too small for the '
+                          f'network of {self.network}')
+      x = Conv(width, (side, side), padding='SAME' if same else 'VALID', dtype=self.dtype,
+               kernel_init=he_fan_in, name=f'conv{i}')(x)
+      x = nn.relu(max_pool(x, window, 2, ceil=same) if window else x)
+      maps[f'conv{i}'] = x
+    return maps
+
+
+def dann_cnn(classes: int, network: str = 'mnist', dropout: float = 0., dtype: Any = jnp.float32,
+             axis_name: str | None = None) -> DANN:
+  """The networks of the paper's figure 4, with their numbers of parameters, domain classifier
+  included:
+
+    mnist  for 28 x 28 x 3 and 10 classes: 205,891
+    svhn   for 32 x 32 x 3 and 10 classes: 41,235,403
+    gtsrb  for 40 x 40 x 3 and 43 classes: 3,700,796
+
+  Their authors train 'svhn' with dropout and a bound on the norms of kernels; the latter is not
+  offered here.
+
+  Raises:
+    ConfigError: another network.
+  """
+  check_choice(network, NETWORKS, 'model.network of dann_cnn')
+  _, label, domain = NETWORKS[network]
+  return DANN(classes, Convolutions(network, dtype), pool='flatten', label_hidden=label,
+              domain_hidden=domain, dropout=dropout, dtype=dtype, axis_name=axis_name)
