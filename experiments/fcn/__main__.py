@@ -114,7 +114,7 @@ def parameters(run):
   return sum(x.size for x in jax.tree.leaves(run.variables['params']))
 
 
-def picture(given, folder, path, count=4):
+def picture(given, folder, path, count=3):
   """Test images, the truth, and what the first run of each kind says."""
   names = [name for name in (*STRIDES, 'SegNet', 'U-Net') if (folder / name / '0').exists()]
   runs = {name: visionlab.load(folder / name / '0') for name in names}
@@ -130,7 +130,8 @@ def picture(given, folder, path, count=4):
     drawn.append(annotations.captioned(annotations.below(pictures), title))
   sheet = annotations.beside(drawn)
   sheet = annotations.below([sheet, annotations.legend(camvid_fcn.CLASSES, sheet.shape[1])])
-  Image.fromarray(sheet).quantize(128).save(path, optimize=True)
+  picture = Image.fromarray(sheet).quantize(64, dither=Image.Dither.NONE)
+  picture.save(path, optimize=True)
 
 
 PARTS = {f.__name__: f for f in (strides, networks, unpooling, sharing)}
