@@ -40,7 +40,7 @@ def test_colour_becomes_grey_by_its_weights():
   assert abs(grey.astype(float) - (.299 * 200 + .587 * 100 + .114 * 50)).max() <= 1
 
 
-@pytest.mark.parametrize('size, channels', [(0, 1), (8, 2)])
+@pytest.mark.parametrize('size, channels', [(-1, 1), (8, 2)])
 def test_stretching_mistakes(size, channels):
   with pytest.raises(ConfigError, match='must be'):
     stretched(np.zeros((1, 4, 4, 1), np.uint8), size, channels)

@@ -18,7 +18,7 @@ FASHION = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shi
 PREFIXES = {'train': 'train', 'test': 't10k'}
 
 
-def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS, size: int = 28,
+def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS, size: int = 0,
           channels: int = 1) -> Arrays:
   """MNIST (LeCun et al. 1998), 28x28x1: 60,000 for 'train', 10,000 for 'test'.
 
@@ -30,11 +30,11 @@ def mnist(split: str, *, root: str = '', classes: tuple[str, ...] = DIGITS, size
     split: 'train' or 'test'.
     root: the folder with the files.
     classes: the names of the classes.
-    size, channels: what the images are scaled to (bilinearly) and repeated in, so that they can
-      stand beside another data set.
+    size, channels: what the images are scaled to (bilinearly; 0: not) and repeated in, so that they
+      can stand beside another data set.
 
   Returns:
-    `image` (n size size channels) uint8 and `label` (n,) int32.
+    `image` (n 28 28 1) uint8, or of that size and channels, and `label` (n,) int32.
 
   Raises:
     ConfigError: an unknown split, or a file that is missing, damaged, or something else.

@@ -12,6 +12,7 @@ def stretched(images: np.ndarray, size: int, channels: int) -> np.ndarray:
 
   Args:
     images: uint8 (n h w 1) or (n h w 3).
+    size: 0: as they are.
     channels: 1 or 3. Grey becomes three equal channels; colour becomes grey by Pillow's weights
       (ITU-R 601).
 
@@ -26,13 +27,14 @@ def stretched(images: np.ndarray, size: int, channels: int) -> np.ndarray:
   """
   if channels not in (1, 3):
     raise ConfigError(f'channels must be 1 or 3, not {channels}')
-  if size < 1:
-    raise ConfigError(f'size must be at least 1, not {size}')
-  if images.shape[1:3] == (size, size) and channels >= images.shape[3]:
+  if size < 0:
+    raise ConfigError(f'size must be at least 1, or 0 for what it is, not {size}')
+  shape = (size, size) if size else images.shape[1:3]
+  if images.shape[1:3] == shape and channels >= images.shape[3]:
     return images if images.shape[3] == channels else np.repeat(images, channels, 3)
-  canvas = Canvas(size, 'stretch', channels=channels)
+  canvas = Canvas(shape, 'stretch', channels=channels)
   flat = images[..., 0] if images.shape[3] == 1 else images
-  result = np.empty((len(images), size, size, channels), np.uint8)
+  result = np.empty((len(images), *shape, channels), np.uint8)
   for i, image in enumerate(flat):
     result[i] = canvas(Image.fromarray(image))
   return result
