@@ -3,8 +3,8 @@
 python -m visionlab.train --config=configs/bccd_faster_rcnn.py --workdir=runs/bccd \
     --config.data.root=<BCCD> --config.init_from=<weights of a ResNet>
 Measured (seed 0, 20 November 2026, Keras' ResNet-50, a single run): on the test split AP50 90.8 %,
-AP 56.9 %; white cells 97.2 %, platelets 88.4 %, red cells 86.8 % AP50. 16 minutes of CPU time, about
-8 on 2 CPU cores that do nothing else.
+AP 56.9 %; AP50 of white cells 97.2 %, platelets 88.4 %, red cells 86.8 %. 16 minutes of CPU time,
+about 8 on 2 CPU cores that do nothing else.
 """
 
 from configs.coco_faster_rcnn import detection

@@ -8,6 +8,7 @@ from drawn import drawn_variables
 from PIL import Image
 from tiny import config
 
+from visionlab.average_precision import box_iou
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
@@ -174,6 +175,18 @@ def test_perfect_answers_are_scored_perfect(masked):
   results = task._finish(stats)
   assert results['box_ap'] == results['box_ap50'] == results['voc_ap'] == 1
   assert 0 < results['mask_ap'] < 1 and results['recall_at_100'] == 1
+
+
+def test_anchors_that_find_an_object_overlap_it_as_much_as_any(masked):
+  task, batch, *_ = masked
+  anchors, index, positive = task.matched_anchors(batch['objects'])
+  assert len(anchors) == 12 * 12 * 6                 # stride 4, two sizes, three ratios
+  for i, (boxes, valid) in enumerate(zip(batch['objects']['boxes'], batch['objects']['valid'],
+                                         strict=True)):
+    overlap = box_iou(anchors, boxes[valid])
+    np.testing.assert_array_equal(index[i][positive[i]], overlap.argmax(1)[positive[i]])
+    assert positive[i][overlap.max(1) >= .7].all() and positive[i].sum() >= valid.sum()
+    assert (overlap.max(1)[positive[i]] > .2).all()
 
 
 def test_mistakes_are_named():

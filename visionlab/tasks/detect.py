@@ -3,6 +3,7 @@ and keypoints."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,9 @@ from visionlab.data.images import Canvas
 from visionlab.data.objects import fitted
 from visionlab.data.source import Info
 from visionlab.host_masks import paste_bitmaps
+from visionlab.ops.boxes import iou_matrix
 from visionlab.ops.image import Standardise
+from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward
 from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
@@ -130,7 +133,24 @@ class Detect:
     return detection_figures.detected(images, found, self.classes, captions, title, self.limbs)
 
   def figures(self, batch, predictions, results):
-    return detection_figures.pictures(batch, predictions, results, self.classes, self.limbs)
+    drawn = detection_figures.pictures(batch, predictions, results, self.classes, self.limbs)
+    some = jax.tree.map(lambda x: x[:4], {k: batch[k] for k in ('image', 'extent', 'objects')
+                                          if k in batch})
+    anchors, index, positive = self.matched_anchors(some['objects'])
+    return drawn | dict(anchors=detection_figures.positive_anchors(
+        some['image'], anchors, positive, index, some['objects'], extent=some.get('extent')))
+
+  def matched_anchors(self, objects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All anchors (n 4) of the canvas, for each image the object (b n) that an anchor is matched
+    with, and whether it is to find that (b n)."""
+    canvas = jax.ShapeDtypeStruct((1, *self.canvas, 3), np.float32)
+    maps, _ = jax.eval_shape(partial(self.model.init_with_output, method='maps'),
+                             jax.random.key(0), canvas)
+    anchors = jnp.concatenate(self.model.anchors(maps))
+    index, label = jax.vmap(lambda boxes, valid: match(
+        iou_matrix(boxes, anchors), valid, low=self.rpn.low, high=self.rpn.high,
+        low_quality=True))(objects['boxes'], objects['valid'])
+    return tuple(map(np.asarray, (anchors, index, label == POSITIVE)))
 
 
 _predict = jax.jit(Detect.predict, static_argnums=0)
