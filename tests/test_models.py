@@ -30,7 +30,8 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
   'cifar_resnet': (dict(depth=20), (8, 8, 3)),
   'resnet': (dict(depth=18), (32, 32, 3)),
 }
-OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector'}  # each has a test of its own
+# Each has a test of its own.
+OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn'}
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),

@@ -17,6 +17,7 @@ def forward(model: Any, variables: Variables, x: jax.Array, key: jax.Array | Non
   method: (model, x, train=) in place of the model's own `__call__`.
   """
   mutable = [k for k in variables if k != 'params'] if train else False
-  out = model.apply(variables, x, train=train, mutable=mutable, method=method,
-                    rngs={'dropout': key} if train else None)
+  out = model.apply(variables, x, train=train, mutable=mutable,
+                    rngs={'dropout': key} if train else None,
+                    **({'method': method} if method else {}))
   return out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
