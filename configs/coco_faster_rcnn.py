@@ -1,5 +1,5 @@
-"""Faster R-CNN with a ResNet-50 and a feature pyramid on COCO, 12 epochs (Lin et al. 2017, table 3;
-detectron2 and torchvision report 37 to 38 box AP for this schedule and 3 times as long).
+"""Faster R-CNN with a ResNet-50 and a feature pyramid on COCO, 12 epochs (Lin et al. 2017;
+torchvision reports 37.0 box AP).
 
 python -m visionlab.train --config=configs/coco_faster_rcnn.py --workdir=runs/coco_faster_rcnn \
     --config.data.root=<folder with annotations/, train2017/, val2017/> --config.init_from=<weights>

@@ -12,7 +12,8 @@ from experiments import study
 METRICS = {'box AP': 'box_ap', 'box AP50': 'box_ap50', 'mask AP': 'mask_ap',
            'mask AP50': 'mask_ap50', 'recall at .7': 'recall70_at_100'}
 SCENES = {'RoIAlign, masks': {}, 'RoIPool, masks': dict(task__model__pooling='pool'),
-          'RoIAlign, boxes only': dict(task__model__masks=False)}
+          'RoIAlign, boxes only': dict(task__model__masks=False,
+                                       hp=dict(lr=2e-3, weight_decay=.01))}
 
 
 def once(config, given, split, batch):
