@@ -8,9 +8,9 @@ right with `:source`, 66.0 % with `:dann` and 87.2 % with `:target`.
 """
 
 from visionlab.config import experiment, is_smoke
+from visionlab.tasks.adapt import METHODS
 
 ZOOM = .25                      # of the photographs: small details make the target harder
-METHODS = ('dann', 'source', 'target', 'confusion', 'mmd', 'coral')
 
 
 def get_config(variant='dann'):

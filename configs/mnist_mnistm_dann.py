@@ -7,8 +7,7 @@ The paper: 52.25 % on MNIST-M's test split with `:source`, 76.66 % with `:dann`,
 """
 
 from visionlab.config import experiment, is_smoke
-
-METHODS = ('dann', 'source', 'target', 'confusion', 'mmd', 'coral')
+from visionlab.tasks.adapt import METHODS
 
 
 def get_config(variant='dann'):

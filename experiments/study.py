@@ -120,6 +120,18 @@ def complete(workdir: Path, config: ConfigDict) -> bool:
   return True
 
 
+def by_kind(workdirs: Mapping[str, Path]) -> dict[str, list[Path]]:
+  """The runs of each kind, over its seeds, of workdirs named 'kind/seed'.
+
+  >>> by_kind({'a/0': Path('x'), 'b/0': Path('y'), 'a/1': Path('z')})['a']
+  [PosixPath('x'), PosixPath('z')]
+  """
+  kinds: dict[str, list[Path]] = {}
+  for name, path in workdirs.items():
+    kinds.setdefault(name.partition('/')[0], []).append(path)
+  return kinds
+
+
 def curve(workdir: Path, metric: str) -> tuple[list[int], list[float]]:
   """The steps at which a metric of metrics.jsonl was written, and its values."""
   lines = [line for line in read_metrics(workdir) if metric in line]

@@ -199,6 +199,7 @@ def test_mistakes_are_named():
   with pytest.raises(ConfigError, match='detect needs "detector", not CNN'):
     build_task(config(task=dict(name='detect', model=dict(name='cnn'))),
                Facts(Info(('a',)), dict(image=jax.ShapeDtypeStruct((1, 8, 8, 3), np.uint8)), 1))
-  with pytest.raises(ConfigError, match='needs objects with boxes'):
-    digits = Facts.of(open_sources(dict(name='digits'), 'train'))
-    build_task(config(task=dict(name='detect', model=MODEL)), digits)
+  for entry in ('label', 'label_map'):
+    example = {name: jax.ShapeDtypeStruct((1, 8, 8, 3), np.uint8) for name in ('image', entry)}
+    with pytest.raises(ConfigError, match='needs objects with boxes'):
+      build_task(config(task=dict(name='detect', model=MODEL)), Facts(Info(('a',)), example, 1))

@@ -100,8 +100,7 @@ def some(names, given):
 def rows_of(workdirs):
   """A row for each kind of run, over its seeds."""
   rows = []
-  for name in dict.fromkeys(key.partition('/')[0] for key in workdirs):
-    own = [path for key, path in workdirs.items() if key.startswith(f'{name}/')]
+  for name, own in study.by_kind(workdirs).items():
     row = {'network': name,
            'parameters': f'{parameters(visionlab.load(own[0])):,}', 'runs': len(own)}
     for title, key in METRICS.items():

@@ -57,8 +57,7 @@ def photographs(name, file, given, folder, root, split, batch):
 def rows_of(workdirs):
   """A row for each kind of run, over its seeds."""
   rows = []
-  for name in dict.fromkeys(key.partition('/')[0] for key in workdirs):
-    own = [path for key, path in workdirs.items() if key.startswith(f'{name}/')]
+  for name, own in study.by_kind(workdirs).items():
     row = {'detector': name, 'runs': len(own)}
     for title, key in METRICS.items():
       there = study.curve(own[0], f'test/{key}')[1]

@@ -58,7 +58,9 @@ class Adapt(Classify):
     source, target = batch['source'], batch['target']
     (features, others), collections = self._features(variables, source, target, key, train)
     logits = head('label_logits', features).astype(jnp.float32)
-    terms, watched = self._label_terms(logits, source, hp['label_smoothing'] if train else 0.)
+    smoothing = hp['label_smoothing'] if train else 0.
+    terms = {'cross_entropy': self.cross_entropy(logits, source, smoothing)}
+    watched = {'accuracy': self.accuracy(logits, source)}
     strength = hp['lambda_max'] * reversal_schedule(hp['progress'], hp['gamma'])
     if self.method in DISTANCES:
       terms |= self._distance(scale_gradient(features, strength), source['valid'],
@@ -82,15 +84,6 @@ class Adapt(Classify):
         return jnp.split(model.features(jnp.concatenate(halves), train=train), 2)
       return [model.features(half, train=train) for half in halves]
     return forward(self.model, variables, halves, key, train=train, method=features)
-
-  def _label_terms(self, logits, batch, smoothing):
-    losses = self._losses(logits, batch['label'], smoothing)
-    if 'label_mixed' in batch:
-      own, other = batch['mix_weight'], self._losses(logits, batch['label_mixed'], smoothing)
-      losses = own * losses + (1 - own) * other
-    correct = self._correct(logits, batch['label'])
-    return ({'cross_entropy': Ratio.of(losses, batch['valid'])},
-            {'accuracy': Ratio.of(correct, batch['valid'])})
 
   def _distance(self, *sides):
     # No sum over examples: under pmap every device needs those of all.

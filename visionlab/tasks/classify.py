@@ -48,15 +48,20 @@ class Classify:
     outputs, collections = self.outputs(variables, batch, key, train=train)
     smoothing = hp['label_smoothing'] if train else 0.
 
-    def cross_entropy(logits):
-      losses = self._losses(logits, batch['label'], smoothing)
-      if 'label_mixed' in batch:
-        own = batch['mix_weight']
-        losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
-      return Ratio.of(losses, batch['valid'])
-    terms = {'cross_entropy' if k == 'logits' else k: cross_entropy(v) for k, v in outputs.items()}
-    correct = self._correct(outputs['logits'], batch['label'])
-    return terms, Aux(collections, {'accuracy': Ratio.of(correct, batch['valid'])})
+    terms = {'cross_entropy' if k == 'logits' else k: self.cross_entropy(v, batch, smoothing)
+             for k, v in outputs.items()}
+    return terms, Aux(collections, {'accuracy': self.accuracy(outputs['logits'], batch)})
+
+  def cross_entropy(self, logits, batch, smoothing) -> Ratio:
+    """Of logits (b k), with the labels of a batch, which may be mixed."""
+    losses = self._losses(logits, batch['label'], smoothing)
+    if 'label_mixed' in batch:
+      own = batch['mix_weight']
+      losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
+    return Ratio.of(losses, batch['valid'])
+
+  def accuracy(self, logits, batch) -> Ratio:
+    return Ratio.of(self._correct(logits, batch['label']), batch['valid'])
 
   def predict(self, variables, batch):
     logits = self.outputs(variables, batch)[0]['logits']

@@ -185,7 +185,8 @@ def _check(model, example):
   if not hasattr(model, 'box_head'):
     raise ConfigError('config.task.model.name: detect needs "detector", not '
                       f'{type(model).__name__}')
-  if 'label_map' not in example and 'objects' not in example and len(example) > 2:
+  # Weights alone, without data, know of images only.
+  if 'objects' not in example and set(example) != {'image'}:
     raise ConfigError('config.task: detect needs objects with boxes for each image, but this '
                       f'source gives {", ".join(sorted(example))}')
   objects = example.get('objects', {})

@@ -110,12 +110,11 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, ke
                  positive_share=box.positive_share)
   some = jax.vmap(draw)(box_keys, boxes, valid, objects)
   boxes = _take(boxes, some.index)
-  own = {name: _take(values, some.object) for name, values in objects.items()}
-  terms |= _box_losses(model, maps, boxes, own, some, box, train)
+  terms |= _box_losses(model, maps, boxes, objects, some, box, train)
   # Masks and joints are those of the positive boxes alone, which come first.
   most = int(box.sample * box.positive_share)
-  terms |= _part_losses(model, maps, *jax.tree.map(lambda a: a[:, :most], (boxes, own, some)),
-                        train)
+  boxes, some = jax.tree.map(lambda a: a[:, :most], (boxes, some))
+  terms |= _part_losses(model, maps, boxes, objects, some, train)
   return jax.tree.map(lambda term: term.sum(0), terms)
 
 
@@ -130,25 +129,29 @@ def _rpn_losses(objectness, deltas, anchors, objects, keys, rules):
   return jax.vmap(one)(objectness, deltas, objects, keys)
 
 
-def _box_losses(model, maps, boxes, own, some, rules, train):
+def _box_losses(model, maps, boxes, objects, some, rules, train):
+  targets, classes = (_take(objects[name], some.object) for name in ('boxes', 'classes'))
   pooled = model.pool(maps, boxes, model.pool_size)
   logits, deltas = model.box_head(pooled, train=train)
-  deltas = losses.of_class(deltas, own['classes'], axis=2)
-  return {'class': jax.vmap(losses.class_loss)(logits, own['classes'], some),
+  deltas = losses.of_class(deltas, classes, axis=2)
+  return {'class': jax.vmap(losses.class_loss)(logits, classes, some),
           'box': jax.vmap(partial(losses.box_loss, weights=rules.weights))(
-              deltas, boxes, own['boxes'], some)}
+              deltas, boxes, targets, some)}
 
 
-def _part_losses(model, maps, boxes, own, some, train):
+def _part_losses(model, maps, boxes, objects, some, train):
   terms = {}
   if model.masks:
     logits = model.mask_head(model.pool(maps, boxes, model.mask_size), train=train)
-    masks = {name: own[name] for name in ('masks', 'frames') if name in own}
+    classes = _take(objects['classes'], some.object)
+    masks = {name: _take(objects[name], some.object) for name in ('masks', 'frames')
+             if name in objects}
     terms['mask'] = jax.vmap(partial(losses.mask_loss, aligned=model.aligned))(
-        losses.of_class(logits, own['classes'], axis=4), boxes, masks, some)
+        losses.of_class(logits, classes, axis=4), boxes, masks, some)
   if model.keypoints:
     logits = model.keypoint_head(model.pool(maps, boxes, model.keypoint_size), train=train)
-    terms['keypoint'] = jax.vmap(losses.keypoint_loss)(logits, boxes, own['keypoints'], some)
+    keypoints = _take(objects['keypoints'], some.object)
+    terms['keypoint'] = jax.vmap(losses.keypoint_loss)(logits, boxes, keypoints, some)
   return terms
 
 
