@@ -8,6 +8,7 @@ right with `:source`, 66.0 % with `:dann` and 87.2 % with `:target`.
 """
 
 from visionlab.config import experiment, is_smoke
+from visionlab.sweep import grid
 from visionlab.tasks.adapt import METHODS
 
 ZOOM = .25                      # of the photographs: small details make the target harder
@@ -27,3 +28,7 @@ def get_config(variant='dann'):
       hp=dict(lr=.01, momentum=.9),
       evals={name: dict(split='test', data=data, every='25%', batch=360)
              for name, data in domains.items()})
+
+
+def sweep():
+  yield from grid({'hp.lr': (.003, .01, .03), 'seed': range(5)})

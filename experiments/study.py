@@ -210,6 +210,18 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
   picture.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def picture(source: Path, path: Path, most: int = 60_000) -> None:
+  """Writes a PNG as one of few colours, and as much smaller as it takes to stay under `most` bytes.
+  """
+  with Image.open(source) as drawn:
+    drawn = drawn.convert('RGB')
+  for _ in range(8):
+    drawn.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size <= most:
+      break
+    drawn = drawn.resize((drawn.width * 4 // 5, drawn.height * 4 // 5), Image.Resampling.LANCZOS)
+
+
 def report(rows: Sequence[Mapping[str, object]], path: Path | None, panels: Sequence[Panel]):
   """Prints the table and writes the figure, if it has a place; returns the rows."""
   print(table(rows))

@@ -52,6 +52,15 @@ CHAINS = {
 
 
 @pytest.mark.parametrize('name', CHAINS)
+def test_proposals_move_as_objects_do(batch, name):
+  same = {k: batch['objects'][k] for k in ('boxes', 'valid')}
+  moved = jax.jit(A.make_augment(CHAINS[name]))(jax.random.key(1), batch | dict(proposals=same))
+  for key in same:
+    np.testing.assert_array_equal(moved['proposals'][key], moved['objects'][key])
+  assert np.any(moved['proposals']['boxes'] != same['boxes'])
+
+
+@pytest.mark.parametrize('name', CHAINS)
 def test_crops_move_as_bitmaps_do(batch, crops, name):
   augment = jax.jit(A.make_augment(CHAINS[name]))
   drawn, cropped = (augment(jax.random.key(1), one) for one in (batch, crops))

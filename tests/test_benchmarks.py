@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))            # experiments are not installed; they run from the root
 
-from experiments.benchmarks import harness, processes, steps  # noqa: E402
+from experiments.benchmarks import decoding, harness, processes, steps  # noqa: E402
 from experiments.benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
 from experiments.benchmarks.harness import Row, Skip, Skipped  # noqa: E402
 from visionlab.augment import make_augment  # noqa: E402
@@ -181,3 +181,15 @@ def test_torch_digits_runs(tmp_path, monkeypatch, capsys):
   assert [line['step'] for line in lines if 'accuracy' in line] == [0, 15, 30, 45, 60]
   assert lines[-1]['loss'] < lines[0]['loss']
   assert torch.load(tmp_path / 'run/checkpoint.pt')['step'] == 60
+
+
+def test_beam_search_and_its_peer_find_the_same():
+  pytest.importorskip('torch')
+  for words in (7, 1500):
+    weights, features = decoding.random_weights(words, 16), decoding.random_features(4, 16)
+    (tokens, log_p), (peers, peers_log_p) = (
+        search(weights, beams=3, length=6)(features) for search in (
+            decoding.jax_search, decoding.torch_search))
+    assert tokens.shape == (4, 3, 6) and not (tokens == decoding.END).any()
+    np.testing.assert_array_equal(tokens, peers)
+    np.testing.assert_allclose(log_p, peers_log_p, atol=1e-3)

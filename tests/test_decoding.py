@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from visionlab.config import ConfigError
-from visionlab.ops.decoding import _nucleus, beam, greedy, sample
+from visionlab.ops.decoding import _nucleus, _top_k, beam, greedy, sample
 from visionlab.step import data_mesh
 
 START, END, PAD = 0, 1, 9
@@ -252,6 +252,17 @@ def test_nucleus_by_sorting():
     np.put_along_axis(expected, order, likelier < top_p, -1)
     assert (np.asarray(nucleus(p, top_p)) == expected).all()
   assert nucleus(jnp.full((1, 4), .25), .4).all()              # all are as likely as the last
+
+
+@pytest.mark.parametrize('v', [1281, 3000, 4096])
+def test_top_k_in_groups_is_that_of_all(v):
+  """The same places too, among equals."""
+  x = np.round(3 * np.random.default_rng(0).normal(size=(40, 5, v))).astype(np.float32)
+  x[0, 0] = -np.inf
+  x[0, 1, :v - 2] = -np.inf
+  x[0, 2] = 1.
+  for found, expected in zip(jax.jit(lambda x: _top_k(x, 5))(x), jax.lax.top_k(x, 5), strict=True):
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_samples_whole_sequences():

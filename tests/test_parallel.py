@@ -7,15 +7,13 @@ import textwrap
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import NamedSharding, PartitionSpec as P
 from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.step import compile_swept, data_mesh, make_run, make_step
+from visionlab.step import make_step
 
 
 def trained(settings, steps=20):
@@ -124,39 +122,3 @@ def free_port():
   with socket.socket() as s:
     s.bind(('localhost', 0))
     return s.getsockname()[1]
-
-
-def swept(members, lrs, seeds):
-  """Final params of members trained together over two devices, stacked on axis 0."""
-  job = build.assemble(config(on_nan='ignore'))
-  step = make_step(job.task, job.optimizer, total=20)
-  run = make_run(step, job.batches.feed, stop_on_nonfinite=False)
-  states = [build.assemble(config(on_nan='ignore', seed=s, hp=dict(lr=lr, momentum=.9))).init()
-            for s, lr in zip(seeds, lrs, strict=True)]
-  mesh = data_mesh(jax.devices()[:2])
-  stack = lambda *x: jax.device_put(jnp.stack(x), NamedSharding(mesh, P('data')))
-  state = jax.tree.map(stack, *states)
-  tally = jax.tree.map(stack, *[job.empty(states[0])] * members)
-  compiled = compile_swept(run, mesh)
-  state, tally = compiled(state, tally, jax.device_get(job.batches.arrays()), 20)
-  return jax.device_get(state), jax.device_get(tally)
-
-
-def test_a_swept_member_equals_its_single_run():
-  lrs, seeds = (.1, .03, .01, .05), (0, 1, 2, 0)
-  state, _ = swept(4, lrs, seeds)
-  for k, (lr, seed) in enumerate(zip(lrs, seeds, strict=True)):
-    alone, _ = trained(config(augment={}, seed=seed, hp=dict(lr=lr, momentum=.9)))
-    member = jax.tree.map(lambda x, k=k: x[k], (state.params, state.collections))
-    assert difference(alone, member) < 1e-5, k
-
-
-def test_a_diverging_member_leaves_its_neighbours_alone():
-  lrs, seeds = (.1, 1e30, .01, .05), (0, 1, 2, 0)
-  state, tally = swept(4, lrs, seeds)
-  calm, _ = swept(4, (.1, .1, .01, .05), seeds)
-  finite = [all(np.isfinite(x[k]).all() for x in jax.tree.leaves(state.params)) for k in range(4)]
-  assert finite == [True, False, True, True]
-  assert (tally.bad_step >= 0).tolist() == [False, True, False, False]
-  for k in (0, 2, 3):
-    assert difference(*[jax.tree.map(lambda x, k=k: x[k], s.params) for s in (state, calm)]) == 0

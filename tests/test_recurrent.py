@@ -142,6 +142,26 @@ def test_fresh_parameters(name):
   assert not any(drawn[k].any() for k in drawn if k.endswith('bias'))
 
 
+@pytest.mark.parametrize('name', ['lstm', 'gru'])
+def test_memory_is_what_fresh_cells_have(name):
+  """Of 1 the share left after t steps is (1 - 1 / T) ** t for a time T of 2 to `memory` steps."""
+  h, memory = 2000, 50
+  params = recurrent.init(jax.random.key(0), CELLS[name], 1, h, memory=memory)
+  plain = {k: v for k, v in params.items() if k != 'bias'}
+  # Nothing but the gates' biases: what is kept at each step, by the cell itself.
+  blank = {**jax.tree.map(jnp.zeros_like, plain), 'bias': params['bias']}
+  one = (jnp.ones((1, h)),) if name == 'gru' else (jnp.zeros((1, h)), jnp.ones((1, h)))
+  after = recurrent.step(CELLS[name], blank, one, jnp.zeros((1, 1)))[-1]
+  times = 1 / (1 - np.asarray(after)[0])
+  assert 2 <= times.min() < 2.2 and memory - 1 < times.max() <= memory
+  np.testing.assert_allclose(times.mean(), (memory + 2) / 2, rtol=.03)      # uniformly
+  if name == 'lstm':
+    close(params['bias'][:h], -params['bias'][h:2 * h])     # what is kept, is not written over
+  assert not params['bias'][2 * h:].any()
+  same = recurrent.init(jax.random.key(0), CELLS[name], 1, h)
+  assert (same['input_kernel'] == params['input_kernel']).all()
+
+
 def test_dropout_is_between_layers_only():
   b, t, h = 8, 6, 100
   layers = recurrent.init_layers(jax.random.key(0), RNN, 4, h, 2, uniform=.5)
@@ -182,3 +202,5 @@ def test_errors():
     recurrent.run_layers(RNN, layers, states[:1], xs)
   with pytest.raises(ConfigError, match='dropout: .* not 1'):
     recurrent.run_layers(RNN, layers, states, xs, dropout=1)
+  with pytest.raises(ConfigError, match='memory: .* not 2'):
+    recurrent.init(jax.random.key(0), LSTM, 2, 2, memory=2)

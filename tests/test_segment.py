@@ -12,7 +12,8 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
-from visionlab.evals import compile_evaluation, predictions, scalars
+from visionlab.evals import compile_evaluation, predictions
+from visionlab.log import scalars
 from visionlab.step import data_mesh
 from visionlab.tasks.segment import segment
 

@@ -18,11 +18,13 @@ from experiments import study
 from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
 from experiments.limited_data.cells import crop_cells
+from experiments.long_dependency.shown_once import shown_once
 from visionlab import build, figures
 from visionlab.config import ConfigError, experiment
 from visionlab.evals import Evaluations
 
-NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn')
+NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
+         'rcnn', 'long_dependency', 'show_and_tell')
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +220,8 @@ def test_cells_of_bccd(shared_data, tmp_path):
 def test_wrong_options_end_in_one_line(capsys):
   for name, options, message in (('limited_data', [], '--root and --weights are needed'),
                                  ('depth', ['--seeds=0'], 'at least 1'),
-                                 ('depth', ['--depths', '21'], 'invalid choice')):
+                                 ('depth', ['--depths', '21'], 'invalid choice'),
+                                 ('long_dependency', ['--lengths', '2'], 'at least 3')):
     with pytest.raises(SystemExit):
       importlib.import_module(f'experiments.{name}.__main__').main(options)
     assert message in capsys.readouterr().err
@@ -240,6 +243,52 @@ def test_mask_rcnn(tmp_path):
   (row,) = quick('mask_rcnn', tmp_path, 'scenes')['scenes']
   assert row['detector'] == 'RoIAlign, masks'
   assert all(0 <= float(row[f'{part} AP, %']) <= 100 for part in ('box', 'mask'))
+
+
+def test_rcnn(tmp_path):
+  pytest.importorskip('skimage', reason='Selective Search needs scikit-image')
+  found = quick('rcnn', tmp_path, 'detectors', 'recall', f'--figure={tmp_path}/figure.png')
+  names = [row['detector'] for row in found['detectors']]
+  assert names[:6] == ['localisation', 'sliding window', 'R-CNN', 'SPP-net', 'Fast R-CNN',
+                       'Faster R-CNN'] and len(names) == 9
+  for row in found['detectors']:
+    assert float(row['test, ms an image']) > 0 and 0 <= float(row['AP50, %']) <= 100
+    given = names.index(row['detector']) in (2, 3, 4, 6, 7)
+    with_them, alone = (float(row[k]) for k in ('with proposals, ms', 'test, ms an image'))
+    assert with_them > alone if given else with_them == alone
+  by_name = {row['detector']: row for row in found['detectors']}
+  assert by_name['sliding window']['AP50, %'] == by_name['sliding window, not shared']['AP50, %']
+  assert (tmp_path / 'figure.png').stat().st_size > 10_000
+  assert float(found['recall'][0]['50 at 1000, %']) > 80
+
+
+def test_long_dependency(tmp_path):
+  (row,) = quick('long_dependency', tmp_path)
+  assert row['T'] == 10
+  kinds = [title.removesuffix(', %') for title in row if title != 'T']
+  assert all(0 <= float(row[f'{kind}, %']) <= 100 for kind in kinds)
+  cells = [visionlab.load(tmp_path / f'{kind}-10' / '0').config.task.model for kind in kinds]
+  assert [(model.cell, model.get('memory', 0)) for model in cells] == [('lstm', 0), ('lstm', 10)]
+  assert all(model.width == cells[0].width for model in cells)
+
+
+def test_shown_once_is_empty_but_for_the_first_step():
+  given = shown_once('test', steps=7).arrays
+  own = visionlab.data.digits.digits('test').arrays
+  np.testing.assert_array_equal(given['image'][:, 0, :, 0].reshape(-1, 8, 8, 1), own['image'])
+  assert given['image'].shape[1] == 7 and not given['image'][:, 1:].any()
+  np.testing.assert_array_equal(given['label'], own['label'])
+
+
+def test_show_and_tell(tmp_path):
+  rows = quick('show_and_tell', tmp_path)
+  assert [(row['decoder'], row['beams']) for row in rows] == [('RNN', 1), ('RNN', 2), ('LSTM', 1),
+                                                              ('LSTM', 2)]
+  for row in rows:
+    assert all(0 <= float(row[name]) <= 100 for name in ('wholly true, %', 'BLEU-1', 'BLEU-4'))
+  cells = [visionlab.load(tmp_path / name / '0').task.model.cell for name in ('RNN', 'LSTM')]
+  assert cells == ['rnn', 'lstm']
+  assert rows[0]['perplexity'] == rows[1]['perplexity'] != rows[2]['perplexity']
 
 
 @pytest.mark.parametrize('name', NAMES)

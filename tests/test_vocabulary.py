@@ -92,7 +92,6 @@ def test_what_is_no_vocabulary(text):
     (lambda v: v.encode(['a a a a'], 5, too_long='stop'), 'caption 0.*needs 6 tokens.*length is 5'),
     (lambda v: v.encode(['a'], 5, too_long='stopp'), 'did you mean "stop"'),
     (lambda v: v.encode(['a'], 2), 'at least 3, not 2'),
-    (lambda v: v.check_size(7, 'runs/x'), 'runs/x: its weights are for 7 words.* has 5;'),
     (lambda v: Vocabulary(('a', 'b')), 'must begin with <pad>'),
     (lambda v: Vocabulary((*SPECIAL, 'a', 'b', 'a')), "'a' occurs twice"),
     (lambda v: vocabulary.build(['a b'], 2), 'no word occurs 2 times; the commonest occurs 1'),
@@ -100,10 +99,6 @@ def test_what_is_no_vocabulary(text):
 def test_errors(call, message):
   with pytest.raises(ConfigError, match=message):
     call(Vocabulary((*SPECIAL, 'a')))
-
-
-def test_a_vocabulary_of_the_right_size():
-  Vocabulary((*SPECIAL, 'a')).check_size(5, 'runs/x')
 
 
 def test_flickr8k(shared_data):

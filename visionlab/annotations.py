@@ -153,7 +153,8 @@ def legend(classes: Sequence[str], width: int) -> np.ndarray:
   return np.asarray(canvas)
 
 
-def captioned(picture: np.ndarray, text: str, *, lines: int = 1, above: bool = False) -> np.ndarray:
+def captioned(picture: np.ndarray, text: str, *, lines: int = 1, above: bool = False,
+              colour: str = 'black') -> np.ndarray:
   """The picture above (or below) a text, broken to its width and at least `lines` high."""
   font, row = _font(12), 16
   broken = ['']
@@ -166,7 +167,7 @@ def captioned(picture: np.ndarray, text: str, *, lines: int = 1, above: bool = F
   strip = Image.new('RGB', (picture.shape[1], 4 + row * max(lines, len(broken))), 'white')
   draw = ImageDraw.Draw(strip)
   for i, line in enumerate(broken):
-    draw.text((2, 1 + row * i), line, font=font, fill='black')
+    draw.text((2, 1 + row * i), line, font=font, fill=colour)
   parts = [picture, np.asarray(strip)]
   return np.concatenate(parts[::-1] if above else parts)
 

@@ -113,7 +113,7 @@ RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
               sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
 TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)}
-MOVED = ('label_map', 'pixel_weight', 'extent', 'objects')
+MOVED = ('label_map', 'pixel_weight', 'extent', 'objects', 'proposals')
 # A function draws by its place here, so that what the others draw stays as it is: new ones go last.
 DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,
          cutmix, 'mixup or cutmix', scale_jitter)
@@ -126,9 +126,9 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
   their first keyword, to True for their defaults, or to False, None or 0 to leave them out.
 
   The batch has `image` (b h w c), uint8 or float in [0, 1], which becomes float32 in [0, 1], and
-  may have `label` (b ...), and `label_map`, `extent` and `objects` as ops/geometry.py describes
-  them, each with a leading b. All else passes (`original` too, which is then no longer what
-  `extent` was scaled from). A batch without `image` is a dict of batches, such as
+  may have `label` (b ...), and `label_map`, `extent`, `objects` and `proposals` as ops/geometry.py
+  describes them, each with a leading b. All else passes (`original` too, which is then no longer
+  what `extent` was scaled from). A batch without `image` is a dict of batches, such as
   {'source': ..., 'target': ...}, each augmented with randomness of its own.
 
   What happens to an image depends on the key and on offset + its index alone. With `offset` the
@@ -213,7 +213,7 @@ def _check(batch, chosen):
     raise ConfigError('augment: expected images (b h w c) of uint8, or of float in [0, 1], '
                       f'got {image.dtype} {image.shape}')
   for f in MIXED:
-    for name in ('objects', 'label_map'):
+    for name in ('objects', 'label_map', 'proposals'):
       if f in chosen and name in batch:
         raise ConfigError(f'config.augment.{f.__name__}: mixes labels of whole images, '
                           f'but this batch has "{name}"')

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -30,11 +30,15 @@ from visionlab.step import (
   AXIS,
   compile_jit,
   compile_pmap,
+  compile_swept,
   data_mesh,
+  empty_swept,
   empty_tally,
   init_state,
+  init_swept,
   make_run,
   make_step,
+  platform,
 )
 from visionlab.task import Task
 from visionlab.tasks import TASKS
@@ -167,20 +171,26 @@ class Job:
   empty: Callable                # (state) -> a tally of nothing
 
 
-def assemble(config: Mapping) -> Job:
-  """Builds what the config names; every mistake in it is found here, before anything is trained."""
+def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
+  """Builds what the config names; every mistake in it is found here, before anything is trained.
+
+  Args:
+    members: configs that differ from `config` in hp, seed and data_seed alone, to be trained
+      together, in one program; `config` is the first of them.
+  """
   check_names(config, inspect.signature(experiment).parameters, 'config')
   check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
   if config['accumulate'] < 1:
     raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
-  mesh = data_mesh(devices(config['parallel']))
+  mode = 'swept' if members else config['parallel']['mode']
+  mesh = data_mesh(devices(config['parallel'])[:len(members) or None])
   sources = open_sources(config['data'], config['split'])
   facts = Facts.of(sources)
   total, steps = durations(config, facts.examples)
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)
-  hp = complete(config['hp'], optimizer.hyperparameters, task.hyperparameters())
-  mode = config['parallel']['mode']
+  hps = [complete(c['hp'], optimizer.hyperparameters, task.hyperparameters())
+         for c in members or [config]]
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,
                  batch=config['batch'], seed=config['data_seed'], mesh=mesh, mode=mode, total=total,
                  accumulate=config['accumulate'])
@@ -190,11 +200,40 @@ def assemble(config: Mapping) -> Job:
   step = make_step(build_task(config, facts, axis=axis), optimizer, total=total, axis=axis,
                    accumulate=config['accumulate'], skip_nonfinite=skip,
                    augment=make_augment(config['augment']) if config['augment'] else None)
-  run = make_run(step, batches.feed, stop_on_nonfinite=config['on_nan'] == 'stop')
-  run = (compile_pmap(run, mesh, resident=batches.resident) if axis else compile_jit(run, mesh))
-  return Job(facts, task, optimizer, batches, mesh, total, steps, run,
-             init=lambda: init_state(task, optimizer, hp, config['seed'], facts.example, mesh),
+  # Where members are widened into one operation, one of them cannot stop alone.
+  stop = config['on_nan'] == 'stop' and not (members and platform(mesh) != 'cpu')
+
+  def make(seed=None):
+    feed = batches.feed
+    return make_run(step, feed if seed is None else partial(feed, seed=seed),
+                    stop_on_nonfinite=stop)
+  job = partial(Job, facts, task, optimizer, batches, mesh, total, steps)
+  if members:
+    return job(compile_swept(make, mesh, _data_seeds(members, batches)),
+               init=lambda: init_swept(task, optimizer, _filled(hps, mesh),
+                                       _filled([c['seed'] for c in members], mesh), facts.example,
+                                       mesh),
+               empty=partial(empty_swept, task, batch=facts.example, members=len(members),
+                             skip_nonfinite=skip))
+  return job(compile_pmap(make(), mesh, resident=batches.resident) if axis else
+             compile_jit(make(), mesh),
+             init=lambda: init_state(task, optimizer, hps[0], config['seed'], facts.example, mesh),
              empty=partial(empty_tally, task, batch=facts.example, skip_nonfinite=skip))
+
+
+def _filled(members: Sequence, mesh) -> list:
+  """As many that they divide over the devices: the first again and again, never trained."""
+  return [*members, *[members[0]] * (-len(members) % mesh.size)]
+
+
+def _data_seeds(members, batches: Batches):
+  """The members' data seeds (k,) uint32, or None where it is one and the same."""
+  seeds = [c['data_seed'] % 2**32 for c in members]
+  if len(set(seeds)) == 1:
+    return None
+  if not batches.resident:
+    raise ConfigError('config.data_seed: members of one program share what is loaded for them')
+  return np.array(_filled(seeds, batches.mesh), np.uint32)
 
 
 def flops(task: Task, variables, example) -> float | None:

@@ -3,14 +3,19 @@
 <workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
 (params, other collections, averaged params, hp), `optimizer` (its state) and `loop` (step, key).
 <workdir>/best/<step>/ is the same for the best step so far.
+
+Runs that were trained in one program (visionlab.swept) share one checkpoint, in which every array
+has a leading member axis; `member.json` in a run's own folder says where it is, and which row.
 """
 
 import contextlib
+import dataclasses
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +25,7 @@ from absl import logging
 from visionlab.config import ConfigError, check_names
 from visionlab.step import State
 
+MEMBER = 'member.json'
 ITEMS = {'model': ('params', 'collections', 'ema', 'hp'), 'optimizer': ('opt_state',),
          'loop': ('step', 'key')}
 
@@ -37,8 +43,8 @@ class Checkpoints:
     self.every, self.patience = every, patience
     self.seconds, self.metric = options['minutes'] * 60, best.lstrip('-')
     self.sign = -1 if best.startswith('-') else 1
-    self.last = _manager(workdir / 'checkpoints', options['keep'])
-    self.best = _manager(workdir / 'best', 1, best=True) if best else None
+    self.last = manager(workdir / 'checkpoints', options['keep'])
+    self.best = manager(workdir / 'best', 1, best=True) if best else None
     self.clock = time.monotonic()
     self.best_step = self.best.latest_step() if best else None
     self.record = self.best.metrics(self.best_step)['value'] if self.best_step else None
@@ -54,24 +60,27 @@ class Checkpoints:
     """Starts writing; returns once the arrays are copied. Does nothing if the step is there."""
     self.clock = time.monotonic()
     if step not in self.last.all_steps():
-      with _writing(self.last, state):
-        self.last.save(step, args=_to_save(state))
+      with writing(self.last, state):
+        self.last.save(step, args=to_save(state))
 
-  def consider(self, state: State, step: int, results: Mapping[str, Any]):
-    """Keeps `state` as the best if these results ('test/accuracy': ...) say so. An untrained
-    network is the best of nothing."""
-    if self.best is None or step == 0:
+  def consider(self, state: State, step: int, name: str, results: Mapping[str, Any]):
+    """Keeps `state` as the best if the results of evaluation `name` say so."""
+    value = self.value(step, name, results)
+    if value is None:
       return
-    if self.metric not in results:
-      prefix = self.metric.split('/')[0] + '/'
-      if not any(k.startswith(prefix) for k in results):
-        return                            # another evaluation's results
-      check_names([self.metric], results, 'config.checkpoint.best')
-    value = self.sign * results[self.metric]
     if (self.best_step is None or value > self.record) and step not in self.best.all_steps():
       self.record, self.best_step = value, step
-      with _writing(self.best, state):
-        self.best.save(step, args=_to_save(state), metrics={'value': value})
+      with writing(self.best, state):
+        self.best.save(step, args=to_save(state), metrics={'value': value})
+
+  def value(self, step: int, name: str, results: Mapping[str, Any]) -> float | None:
+    """What the best is chosen by, larger is better, if it is among these results. An untrained
+    network is the best of nothing."""
+    if self.best is None or step == 0 or self.metric.split('/')[0] != name:
+      return None
+    results = {f'{name}/{k}': v for k, v in results.items()}
+    check_names([self.metric], results, 'config.checkpoint.best')
+    return self.sign * results[self.metric]
 
   def stale(self, step: int) -> bool:
     """Whether to stop early: no better state than the best has been seen for too long. It follows
@@ -80,11 +89,11 @@ class Checkpoints:
 
   def close(self):
     """Waits for what is being written; raises what went wrong in the background."""
-    for manager in (self.last, self.best):
-      if manager is not None:
-        with _writing(manager):
-          manager.wait_until_finished()
-          manager.close()
+    for files in (self.last, self.best):
+      if files is not None:
+        with writing(files):
+          files.wait_until_finished()
+          files.close()
 
 
 def check(options: Mapping, steps: Callable) -> tuple[int, int]:
@@ -98,7 +107,8 @@ def check(options: Mapping, steps: Callable) -> tuple[int, int]:
   return max(1, steps(options['every'], 'config.checkpoint.every')), patience
 
 
-def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
+def manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
+  """Of the checkpoints in a folder, of which it keeps the last, or best, `keep`."""
   handlers = {k: ocp.StandardCheckpointHandler() for k in ITEMS}
   return ocp.CheckpointManager(
       folder.absolute(), item_handlers={**handlers, 'metrics': ocp.JsonCheckpointHandler()},
@@ -107,22 +117,23 @@ def _manager(folder: Path, keep: int | None, best: bool = False) -> ocp.Checkpoi
 
 
 @contextlib.contextmanager
-def _writing(manager: ocp.CheckpointManager, state: State | None = None):
+def writing(files: ocp.CheckpointManager, state: State | None = None):
   """An OSError where there is no room for `state`, or for whatever orbax makes of a disk that is
   full or gone, perhaps one save later."""
   needed = sum(x.nbytes for x in jax.tree.leaves(state))
-  free = shutil.disk_usage(manager.directory).free
+  free = shutil.disk_usage(files.directory).free
   if free < needed:
-    raise OSError(f'cannot write a checkpoint in {manager.directory}: it takes '
+    raise OSError(f'cannot write a checkpoint in {files.directory}: it takes '
                   f'{needed / 1e6:,.1f} MB, and {free / 1e6:,.1f} MB are free')
   try:
     yield
   except Exception as e:
     lines = str(e).splitlines() or [type(e).__name__]
-    raise OSError(f'cannot write a checkpoint in {manager.directory}: {lines[0][:300]}') from e
+    raise OSError(f'cannot write a checkpoint in {files.directory}: {lines[0][:300]}') from e
 
 
-def _to_save(state: State):
+def to_save(state: State):
+  """A state as orbax wants it, in the items of a checkpoint."""
   items = {}
   for item, fields in ITEMS.items():
     tree = {f: getattr(state, f) for f in fields}
@@ -151,6 +162,39 @@ def fingerprint(tree) -> jax.Array:
   return total
 
 
+class Home(NamedTuple):
+  """Where a run's checkpoints are: a folder and, where it is shared, which of how many rows."""
+  folder: Path
+  row: int | None = None
+  rows: int = 0
+
+
+def home(workdir: Path) -> Home:
+  """Where the checkpoints of `workdir` are: in itself, if it has some or nothing else is said."""
+  if steps_of(workdir / 'checkpoints') or not (workdir / MEMBER).exists():
+    return Home(workdir)
+  saved = json.loads((workdir / MEMBER).read_text())
+  return Home(workdir / saved['program'], saved['row'], saved['rows'])
+
+
+def read_row(place: Home, kind: str, step: int, items: Sequence[str], like: State | None = None):
+  """`read` from `place`.folder/kind; of a shared checkpoint the run's own row."""
+  if place.row is None:
+    return read(place.folder / kind, step, items, like)
+
+  def stacked(x):
+    return jax.ShapeDtypeStruct((place.rows, *x.shape), x.dtype, sharding=x.sharding)
+
+  def own(x):
+    return x[place.row]
+  if like is not None:
+    wanted = dataclasses.replace(jax.tree.map(stacked, like), step=like.step)
+    fields = read(place.folder / kind, step, items, wanted)
+  else:
+    fields = read(place.folder / kind, step, items)
+  return {k: v if k == 'step' and not v.ndim else jax.tree.map(own, v) for k, v in fields.items()}
+
+
 def read(folder: Path, step: int, items: Sequence[str], like: State | None = None):
   """The fields of some items of a checkpoint: name -> tree.
 
@@ -165,15 +209,15 @@ def read(folder: Path, step: int, items: Sequence[str], like: State | None = Non
   if like is not None:
     specs = {item: {f: jax.tree.map(_spec, getattr(like, f)) for f in ITEMS[item]}
              for item in items}
-    here = jax.tree.leaves(like.params)[0].sharding
-  with contextlib.closing(_manager(folder, None)) as manager:
+    here = like.step.sharding
+  with contextlib.closing(manager(folder, None)) as files:
     if like is None:
       here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-      saved = manager.item_metadata(step)
+      saved = files.item_metadata(step)
       specs = {item: {f: jax.tree.map(lambda x: _spec(x, here), saved[item][f])
                       for f in ITEMS[item]} for item in items}
     mark = jax.ShapeDtypeStruct((), jnp.uint32, sharding=here)
-    restored = manager.restore(step, args=ocp.args.Composite(**{
+    restored = files.restore(step, args=ocp.args.Composite(**{
         item: ocp.args.StandardRestore({**specs[item], 'fingerprint': mark}) for item in items}))
   found = {}
   for item in items:
@@ -212,17 +256,19 @@ def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, 
   Raises:
     ConfigError: there are checkpoints, and none can be read.
   """
-  folder = workdir / 'checkpoints'
+  place = home(workdir)
+  folder = place.folder / 'checkpoints'
   steps, damaged = steps_of(folder), []
   for step in reversed(steps):
     try:
-      fields = read(folder, step, items, like)
+      fields = read_row(place, 'checkpoints', step, items, like)
     except Exception as e:            # orbax has no one class for damage
       logging.warning('checkpoint %s is damaged, trying the one before it: %s', folder / str(step),
                       str(e).splitlines()[0][:200])
       damaged.append(step)
       continue
-    for bad in damaged if set_aside and jax.process_index() == 0 else ():
+    own = place.row is None and jax.process_index() == 0
+    for bad in damaged if set_aside and own else ():
       aside = workdir / 'damaged' / f'{bad}-{time.time_ns()}'
       aside.parent.mkdir(exist_ok=True)
       (folder / str(bad)).rename(aside)

@@ -77,13 +77,25 @@ def _parse(argv):
       if argument.startswith('--config='):
         _check_file(argument.removeprefix('--config=').split(':')[0])
     return flags.FLAGS(argv)
-  except KeyError as e:            # "Did you mean", which a KeyError would print in quotes
-    message = str(e.args[0]).replace("'", '').replace('\n', ': no such key of the config. ')
-    print(f'error: {message}', file=sys.stderr)
-  except (flags.Error, ConfigError, AttributeError, TypeError, ValueError) as e:
+  except (KeyError, AttributeError) as e:
+    print(f'error: {_unknown_key(argv, str(e.args[0]))}', file=sys.stderr)
+  except (flags.Error, ConfigError, TypeError, ValueError) as e:
     # A mistake found by the config file itself comes wrapped in a traceback.
     print(f'error: {str(e).split("ConfigError: ")[-1].rstrip()}', file=sys.stderr)
   sys.exit(2)
+
+
+def _unknown_key(argv, said):
+  """Of what config_flags says, which is a quoted key and perhaps a line with a better one."""
+  key, _, better = said.partition('\n')
+  key = key.strip('\'"')
+  for argument in argv:
+    flag = argument.split('=')[0]
+    if key in flag.split('.')[1:]:
+      return (f'{flag}: no such key of the config. '
+              + (better or f'The config file does not set {key}, and only what it sets can be '
+                           'set here'))
+  return said
 
 
 def _check_file(path: str):

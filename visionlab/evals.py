@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, check_names
 from visionlab.data.pipeline import eval_batches, open_sources, put
 from visionlab.metrics import Ratio
-from visionlab.step import State
+from visionlab.step import State, each_member
 from visionlab.task import Evaluator, Results, Task
 
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
@@ -32,10 +33,11 @@ def loss_evaluator(task: Task) -> Evaluator:
   return Evaluator(update, finish)
 
 
-def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
+def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False) -> Callable[..., Results]:
   """evaluate(variables, hp, batches) -> results, compiled once for every split and call.
 
   variables, hp: as the task's loss takes them. batches: this process's rows as host arrays.
+  swept: variables and hp are those of several members, stacked; the results are a list.
   """
   evaluators = {'loss': loss_evaluator(task), **task.evaluators()}
 
@@ -47,27 +49,45 @@ def compile_evaluation(task: Task, mesh: Mesh) -> Callable[..., Results]:
     rows = {k: s for k, s in stats.items() if evaluators[k].kind == 'collect'}
     return new, (rows, batch['valid'] if rows else None)
 
-  # Sums are added where they are; only what is collected comes to the host with each batch.
-  everywhere = NamedSharding(mesh, P())
-  compiled = jax.jit(measure, donate_argnums=0, out_shardings=everywhere)
+  def measure_members(sums, variables, hp, batch):
+    def one(member, batch):
+      return measure(*member, batch)
+    return each_member(one, mesh)((sums, variables, hp), batch)
 
-  def evaluate(variables, hp, batches: Iterable[Any]) -> Results:
+  # Sums are added where they are; only what is collected comes to the host with each batch.
+  shared = NamedSharding(mesh, P())
+  placed = NamedSharding(mesh, P(mesh.axis_names[0])) if swept else shared
+  measured = measure_members if swept else measure
+  compiled = jax.jit(measured, donate_argnums=0, out_shardings=placed)
+
+  def evaluate(variables, hp, batches: Iterable[Any]):
     sums, collected = None, []
     for batch in batches:
-      batch = put(batch, mesh)
+      batch = jax.device_put(batch, shared) if swept else put(batch, mesh)
       if sums is None:
-        form, _ = jax.eval_shape(measure, None, variables, hp, batch)
+        form, _ = jax.eval_shape(measured, None, variables, hp, batch)
         sums = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), form)
-        sums = jax.device_put(sums, everywhere)        # as they come back: one program, not two
+        sums = jax.device_put(sums, placed)            # as they come back: one program, not two
       sums, (rows, valid) = compiled(sums, variables, hp, batch)
       if rows:
-        keep = np.asarray(valid)
-        collected.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[keep], rows))
+        collected.append(_kept(rows, np.asarray(valid), swept))
     stats = jax.device_get(sums)
     if collected:
-      stats |= jax.tree.map(lambda *x: np.concatenate(x), *collected)
+      stats |= jax.tree.map(lambda *x: np.concatenate(x, int(swept)), *collected)
+    if not swept:
+      return finished(stats)
+    return [finished(jax.tree.map(lambda x, k=k: x[k], stats)) for k in range(len(hp['lr']))]
+
+  def finished(stats):
     return {k: v for name, e in evaluators.items() for k, v in e.finish(stats[name]).items()}
   return evaluate
+
+
+def _kept(rows, valid, swept: bool):
+  """What is collected without padding; the same examples are padding for every member."""
+  if swept:
+    return jax.tree.map(lambda x: np.asarray(x)[:, valid[0]], rows)
+  return jax.tree.map(lambda x: np.asarray(x)[valid], rows)
 
 
 class Evaluations:
@@ -78,10 +98,13 @@ class Evaluations:
   `batch` is by default the training batch, rounded up to divide over the devices.
   """
 
-  def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable):
+  def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
+               swept: bool = False):
     self.task, self.total, self.config = task, total, config
-    self.run, self.predict = compile_evaluation(task, mesh), jax.jit(task.predict)
+    self.run = compile_evaluation(task, mesh, swept=swept)
+    self.predict = jax.jit(task.predict)
     self.sources, self.every, self.batch, self.results = {}, {}, {}, {}
+    cut = 1 if swept else mesh.size
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
       check_names(options, ('split', 'every', 'batch', 'data'), where)
@@ -94,17 +117,19 @@ class Evaluations:
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
       self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
-      self.batch[name] = -(-options.get('batch', config['batch']) // mesh.size) * mesh.size
+      self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
 
-  def due(self, step: int) -> list[str]:
-    return [k for k, n in self.every.items() if step % n == 0 or step == self.total]
+  def due(self, step: int, last: int) -> list[str]:
+    return [k for k, n in self.every.items() if step % n == 0 or step == last]
 
   def batches(self, name: str):
     return eval_batches(self.sources[name], self.batch[name], self.config['pipeline']['workers'])
 
-  def evaluate(self, name: str, state: State) -> Results:
-    """Measures the state, with its averaged weights where it has them."""
-    hp = {**state.hp, 'progress': state.step / self.total}
+  def evaluate(self, name: str, state: State):
+    """Measures the state, with its averaged weights where it has them: results, or a list of them
+    where the state is that of several members."""
+    progress = jnp.broadcast_to(state.step / self.total, state.hp['lr'].shape)
+    hp = {**state.hp, 'progress': progress}
     self.results[name] = self.run(state.variables, hp, self.batches(name))
     return self.results[name]
 
@@ -116,11 +141,6 @@ class Evaluations:
       batch, said = predictions(self.predict, variables, self.batches(name), limit)
       pictures |= {f'{name}_{k}': v for k, v in self.task.figures(batch, said, results).items()}
     return pictures
-
-
-def scalars(results: Results) -> dict[str, float]:
-  """The results that fit in a line."""
-  return {k: v for k, v in results.items() if isinstance(v, float)}
 
 
 def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):

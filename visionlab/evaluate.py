@@ -22,11 +22,12 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.data.imagenet import synsets
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.source import Relabelled
-from visionlab.evals import compile_evaluation, predictions, scalars
+from visionlab.evals import compile_evaluation, predictions
+from visionlab.log import scalars
 from visionlab.run import Run, load
 from visionlab.step import data_mesh
 from visionlab.task import Results
-from visionlab.workdir import save_figures
+from visionlab.workdir import check_words, save_figures
 
 
 def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '',
@@ -61,7 +62,9 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
     check_choice(domain, tuple(data), '--domain')
     data = data[domain]
   source = open_sources({**data, 'root': root} if root else data, split)
-  if root and getattr(source, 'info', runs[0].facts.info) != runs[0].facts.info:
+  if words := runs[0].facts.info.words:
+    check_words(source.info.words, *(r.workdir for r in runs))
+  if root and not words and getattr(source, 'info', runs[0].facts.info) != runs[0].facts.info:
     source = Relabelled(source, runs[0].classes, synsets())
 
   def batches():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from absl import flags
 from jax import export as jax_export
 from safetensors.numpy import save_file
@@ -35,14 +36,27 @@ def export(workdir: str | Path, folder: str | Path, *, step: int | str | None = 
   Raises:
     ConfigError: no such run, or `folder` is a run's workdir.
   """
-  run, folder = load(workdir, step=step), Path(folder)
+  run = load(workdir, step=step)
+  folder = save(run, folder)
+  (folder / 'model.stablehlo').write_bytes(stablehlo(run, platforms))
+  return folder
+
+
+def save(run: Run, folder: str | Path) -> Path:
+  """Writes a run as `visionlab.load` reads it: its variables, its config, its data's facts.
+
+  Raises:
+    ConfigError: `folder` is a run's workdir.
+  """
+  folder = Path(folder)
   if (folder / 'checkpoints').exists():
     raise ConfigError(f'{folder} is the workdir of a run; export to another folder')
   folder.mkdir(parents=True, exist_ok=True)
-  save_file(flat(run.variables), folder / EXPORT, metadata={'step': str(run.step)})
+  # What lies in memory in another order safetensors would write in that order.
+  weights = {name: np.ascontiguousarray(array) for name, array in flat(run.variables).items()}
+  save_file(weights, folder / EXPORT, metadata={'step': str(run.step)})
   (folder / 'config.json').write_text(configs.to_json(run.config))
   (folder / 'data.json').write_text(run.facts.to_json())
-  (folder / 'model.stablehlo').write_bytes(stablehlo(run, platforms))
   return folder
 
 

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from visionlab.optim import paths
+from visionlab.task import Results
 
 
 class Log:
@@ -24,12 +25,13 @@ class Log:
   Args:
     step: the step training starts from.
     total: steps of the whole training; examples: in a step.
+    quiet: writes files, and prints nothing.
     terminal: whether the progress line may be rewritten in place; default: if stdout is one.
   """
 
   def __init__(self, workdir: Path, *, step: int, total: int, examples: int,
-               tensorboard: bool = True, terminal: bool | None = None):
-    self.writes = jax.process_index() == 0
+               tensorboard: bool = True, quiet: bool = False, terminal: bool | None = None):
+    self.writes, self.quiet = jax.process_index() == 0, quiet
     self.total, self.examples = total, examples
     self.terminal = sys.stdout.isatty() if terminal is None else terminal
     self.landed = self.rate = self.pace = self.last = None
@@ -58,8 +60,9 @@ class Log:
     if self.terminal and self.last:
       self.say(self._line(stop, self.last), passing=True)
 
-  def train(self, step: int, values: Mapping[str, float]):
-    """The metrics of the steps since the last such line."""
+  def train(self, step: int, metrics: Mapping[str, np.ndarray]):
+    """The metrics, () each, of the steps since the last such line."""
+    values = {k: float(v) for k, v in metrics.items()}
     speed = self.did / self.busy * self.examples if self.busy else math.nan
     self.busy, self.did, self.last = 0., 0, values
     self.write(step, {f'train/{k}': v for k, v in values.items()}
@@ -74,7 +77,8 @@ class Log:
   def _step(self, step: int) -> str:
     return f'step {step:>{len(str(self.total))}}/{self.total}'
 
-  def evaluation(self, step: int, name: str, values: Mapping[str, float]):
+  def evaluation(self, step: int, name: str, results: Results):
+    values = scalars(results)
     self.write(step, {f'{name}/{k}': v for k, v in values.items()}, eval=name)
     self.say(self._step(step) + f'  {name}: ' + _listed(values, '.4f'))
 
@@ -96,7 +100,7 @@ class Log:
 
   def say(self, text: str, *, passing: bool = False):
     """Prints a line; a passing one is overwritten by the next where stdout is a terminal."""
-    if not self.writes:
+    if not self.writes or self.quiet:
       return
     if self.terminal:
       print('\r\x1b[2K' + text, end='' if passing else '\n', flush=True)
@@ -105,7 +109,7 @@ class Log:
 
   def close(self):
     if self.writes:
-      if self.terminal:
+      if self.terminal and not self.quiet:
         print()
       self.file.close()
       if self.events:
@@ -159,6 +163,11 @@ def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
     except json.JSONDecodeError:
       break
   return lines
+
+
+def scalars(results: Results) -> dict[str, float]:
+  """The results that fit in a line."""
+  return {k: v for k, v in results.items() if isinstance(v, float)}
 
 
 def clock(seconds: float) -> str:

@@ -27,6 +27,7 @@ from visionlab.weights.files import (
   read_weights,
 )
 from visionlab.weights.fit import fit
+from visionlab.workdir import member_folder, outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +91,9 @@ class Run:
     >>> run = visionlab.load('runs/digits')                                   # doctest: +SKIP
     >>> run.predict(images)['prediction']                                     # doctest: +SKIP
     """
-    if self.dense and not (isinstance(images, np.ndarray)
-                           and images.shape[1:] == self.canvas.shape):
+    whole = isinstance(images, np.ndarray) and images.shape[1:] == self.canvas.shape
+    # Proposals are made of one image at a time, on the host.
+    if self.dense and not (whole and getattr(self.task, 'propose', None) is None):
       # Where training shrank whole images to one size, so must this; else pixels are as they are.
       scale = 'fit' if 'size' in self.config.data and 'resize' in self.config.data else 1.
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
@@ -125,13 +127,15 @@ class Run:
     return [np.asarray(image).reshape(image.height, image.width, c) for image in upright]
 
 
-def load(workdir: str | Path, *, step: int | str | None = None) -> Run:
+def load(workdir: str | Path, *, step: int | str | None = None,
+         member: int | str | None = None) -> Run:
   """Reloads a run: its config, its task, its weights, without its data or its optimiser.
 
   Args:
     workdir: a run's folder; an export (see `visionlab.export`); or weights that another library
       trained, in any form `config.init_from` takes, such as 'resnet50.pth' or 'hf://owner/name'.
     step: a checkpoint's step, or 'best' for the best one kept; by default the newest.
+    member: of a sweep, whose folder `workdir` then is: a setting's name or its number.
 
   Raises:
     ConfigError: there is no run, not that checkpoint, or no network known that the weights are of.
@@ -142,12 +146,16 @@ def load(workdir: str | Path, *, step: int | str | None = None) -> Run:
   if text.startswith(HUB):
     workdir = download(text.removeprefix(HUB))
   workdir = Path(workdir).expanduser()
+  if member is not None:
+    workdir = member_folder(workdir, member)
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       raise ConfigError(f'{workdir}: no run here (there is no config.json)')
     return _pretrained(workdir)
   config = configs.from_json((workdir / 'config.json').read_text())
   facts = Facts.from_json((workdir / 'data.json').read_text())
+  if outcome(workdir).get('status') == 'diverged' and (workdir / checkpoint.MEMBER).exists():
+    raise ConfigError(f'{workdir}: diverged at step {outcome(workdir)["step"]}; it has no weights')
   task = build_task(config, facts)
   if (workdir / EXPORT).exists():
     if step is not None:
@@ -163,13 +171,17 @@ def _checkpoint(workdir: Path, step: int | str | None):
     if found is None:
       raise ConfigError(f'{workdir}: no checkpoint yet')
     return found
-  folder = workdir / ('best' if step == 'best' else 'checkpoints')
+  place = checkpoint.home(workdir)
+  folder = place.folder / ('best' if step == 'best' else 'checkpoints')
   there = checkpoint.steps_of(folder)
   if not there or step not in ('best', *there):
     raise ConfigError(f'{folder}: no checkpoint {step}; there are: '
                       f'{", ".join(map(str, there)) or "none"}')
   at = there[-1] if step == 'best' else step
-  return at, checkpoint.read(folder, at, ('model',))
+  fields = checkpoint.read_row(place, folder.name, at, ('model', 'loop'))
+  if step == 'best' and not fields['step']:
+    raise ConfigError(f'{workdir}: no best checkpoint yet')
+  return int(fields['step']), fields
 
 
 def _pretrained(place: Path) -> Run:

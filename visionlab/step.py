@@ -7,7 +7,7 @@ on for many steps in one dispatch.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,19 +58,36 @@ class Tally:
         jnp.where(first, step, self.bad_step),
         {k: jnp.where(first, metrics[k].value, v) for k, v in self.bad_values.items()})
 
+  def cleared(self, empty: 'Tally') -> 'Tally':
+    """`empty`, with the step gone wrong, if there was one: who has diverged stays so."""
+    return dataclasses.replace(empty, bad_step=self.bad_step, bad_values=self.bad_values)
+
 
 def init_state(task: Task, optimizer: Optimizer, hp: Mapping[str, float], seed: int,
                batch: Any, mesh: Mesh) -> State:
   """A fresh state, on every device of the mesh. `batch` may be shapes only."""
-  def init(key, hp):
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch)
-    collections = dict(task.init(jax.random.fold_in(key, 0), zeros))
-    params = collections.pop('params')
-    ema = jax.tree.map(jnp.copy, params) if optimizer.ema else None
-    return State(jnp.int32(0), params, collections, optimizer.init(params), ema, hp,
-                 jax.random.fold_in(key, 1))
-  return jax.jit(init, out_shardings=NamedSharding(mesh, P()))(
-      jax.random.key(seed), {k: jnp.float32(v) for k, v in hp.items()})
+  init = jax.jit(partial(_fresh, task, optimizer, batch), out_shardings=NamedSharding(mesh, P()))
+  return init(jax.random.key(seed), {k: jnp.float32(v) for k, v in hp.items()})
+
+
+def init_swept(task: Task, optimizer: Optimizer, hps: Sequence[Mapping[str, float]],
+               seeds: Sequence[int], batch: Any, mesh: Mesh) -> State:
+  """The fresh states of several settings, stacked (see `compile_swept`)."""
+  def init(member):
+    return dataclasses.replace(_fresh(task, optimizer, batch, *member), step=None)
+  keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+  hp = {k: jnp.stack([jnp.float32(hp[k]) for hp in hps]) for k in hps[0]}
+  state = jax.jit(each_member(init, mesh))((keys, hp))
+  return dataclasses.replace(state, step=jax.device_put(jnp.int32(0), NamedSharding(mesh, P())))
+
+
+def _fresh(task, optimizer, batch, key, hp) -> State:
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch)
+  collections = dict(task.init(jax.random.fold_in(key, 0), zeros))
+  params = collections.pop('params')
+  ema = jax.tree.map(jnp.copy, params) if optimizer.ema else None
+  return State(jnp.int32(0), params, collections, optimizer.init(params), ema, hp,
+               jax.random.fold_in(key, 1))
 
 
 def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable | None = None,
@@ -200,6 +217,19 @@ def empty_tally(task: Task, state: State, batch: Any, *, skip_nonfinite: bool = 
   return jax.device_put(tally, state.step.sharding)
 
 
+def empty_swept(task: Task, state: State, batch: Any, members: int, **options) -> Tally:
+  """`empty_tally` for each of the stacked states. Those after the first `members` only fill the
+  mesh: they count as gone wrong, and are not trained where one can stop alone."""
+  alone = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
+                       dataclasses.replace(state, step=None))
+  alone = dataclasses.replace(alone, step=state.step)
+  rows = state.hp['lr']
+  tally = jax.tree.map(lambda x: np.repeat(np.asarray(x), len(rows)),
+                       empty_tally(task, alone, batch, **options))
+  tally.bad_step[members:] = 0
+  return jax.device_put(tally, rows.sharding)
+
+
 def data_mesh(devices: list) -> Mesh:
   """The one-dimensional mesh of data parallelism. Its axis is Auto: newer jax would make it
   Explicit, under which an ordinary gather is refused."""
@@ -221,13 +251,48 @@ def compile_pmap(run: Callable, mesh: Mesh, *, resident: bool) -> Callable:
   return lambda state, tally, data, n: mapped(state, tally, data, np.full(local, n, np.int32))
 
 
-def compile_swept(run: Callable, mesh: Mesh) -> Callable:
-  """Trains many settings in one program: every leaf of state and tally has a leading member axis,
-  cut over the mesh. `run` must not stop on what is not finite: a diverging member goes on alone.
+def compile_swept(make: Callable, mesh: Mesh, seeds: jax.Array | None = None) -> Callable:
+  """Trains many settings in one program. Every leaf of state and tally has a leading member axis,
+  cut over the mesh; but for state.step, which all share.
 
-  shard_map outside, vmap inside: jit(vmap) alone, on sharded states, adds all-gathers.
+  A member that diverges does not touch the others.
+
+  Args:
+    make: (data seed) -> a run, as `make_run` gives it.
+    seeds: of each member's order of examples, (members,) uint32; None where they share one, and
+      so each batch.
+  """
+  def one(member, step, data, n):
+    state, tally, seed = member
+    state, tally = make(seed)(dataclasses.replace(state, step=step), tally, data, n)
+    return dataclasses.replace(state, step=None), tally
+
+  def swept(state, tally, data, n):
+    members = dataclasses.replace(state, step=None), tally, seeds
+    members, tally = each_member(one, mesh)(members, state.step, data, n)
+    return dataclasses.replace(members, step=state.step + n), tally
+  return jax.jit(swept, donate_argnums=0)
+
+
+def each_member(f: Callable, mesh: Mesh) -> Callable:
+  """(stacked, *shared) -> the results of f(member, *shared), stacked as the members are.
+
+  Devices work on their own members, without a word to each other: shard_map outside, for jit(vmap)
+  alone adds all-gathers. On a CPU the members of a device take turns, which is faster than widening
+  each operation: a member's weights stay in the cache.
   """
   member = P(mesh.axis_names[0])
-  mapped = jax.vmap(run, in_axes=(0, 0, None, None))
-  return jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=(member, member, P(), P()),
-                               out_specs=member, check_vma=False), donate_argnums=0)
+  in_turn = platform(mesh) == 'cpu'
+
+  def call(stacked, *shared):
+    def own(stacked, *shared):
+      if in_turn:
+        return lax.map(lambda member: f(member, *shared), stacked)
+      return jax.vmap(lambda member: f(member, *shared))(stacked)
+    return jax.shard_map(own, mesh=mesh, in_specs=(member, *[P()] * len(shared)),
+                         out_specs=member, check_vma=False)(stacked, *shared)
+  return call
+
+
+def platform(mesh: Mesh) -> str:
+  return mesh.devices.flat[0].platform

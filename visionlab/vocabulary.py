@@ -143,12 +143,6 @@ class Vocabulary:
         words.append(self.words[token])
     return ' '.join(words)
 
-  def check_size(self, size: int, where: str):
-    """Raises `ConfigError` unless weights for `size` words, found in `where`, fit."""
-    if size != len(self):
-      raise ConfigError(f'{where}: its weights are for {size} words, but the vocabulary has '
-                        f'{len(self)}; take the vocabulary saved with them, or train anew')
-
   def to_json(self) -> str:
     return json.dumps(dict(punctuation=self.punctuation, words=self.words[len(SPECIAL):]),
                       ensure_ascii=False, indent=0)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.benchmarks import jobs, jpeg, steps
+from experiments.benchmarks import decoding, jobs, jpeg, steps, sweep
 from experiments.benchmarks.harness import Benchmark, load_warning, measure, record, table
 from visionlab import commandline
 from visionlab.config import nearest
@@ -18,11 +18,15 @@ BENCHMARKS: dict[str, Benchmark] = {
     'resident_steps': steps.resident_steps,
     'streamed_steps': steps.streamed_steps,
     'conv_step': steps.conv_step,
+    'beam_search': decoding.beam_search,
     'jpeg': jpeg.decoding,
     'import': jobs.imports,
     'first_step': jobs.first_step,
     'load': jobs.load,
     'memory': jobs.memory,
+    'sweep': sweep.sweep,
+    'sweep_short': sweep.sweep_short,
+    'sweep_throughput': sweep.throughput,
 }
 
 

@@ -4,8 +4,6 @@ python -m experiments.mask_rcnn [scenes] [--folder=runs/mask_rcnn]
 python -m experiments.mask_rcnn cells people --cells=<BCCD> --people=<PennFudanPed> --weights=<file>
 """
 
-from PIL import Image
-
 from configs import bccd_faster_rcnn, pennfudan_mask_rcnn, scenes_mask_rcnn
 from experiments import study
 
@@ -67,18 +65,6 @@ def rows_of(workdirs):
   return rows
 
 
-def picture(workdirs, path, most=60_000):
-  """What the first run found in some of the test images, beside the truth, as it drew it itself;
-  shrunk to `most` bytes."""
-  with Image.open(next(iter(workdirs.values())) / 'figures' / 'test_samples.png') as drawn:
-    drawn = drawn.convert('RGB')
-  for _ in range(8):
-    drawn.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
-    if path.stat().st_size <= most:
-      break
-    drawn = drawn.resize((drawn.width * 4 // 5, drawn.height * 4 // 5), Image.Resampling.LANCZOS)
-
-
 PARTS = {f.__name__: f for f in (scenes, cells, people)}
 
 
@@ -101,7 +87,8 @@ def main(argv=None):
       found[part] = rows_of(workdirs)
       print(f'{PARTS[part].__doc__}\n\n{study.table(found[part])}\n', flush=True)
       if given.figure:
-        picture(workdirs, given.figure.with_name(f'{part}.png'))
+        study.picture(next(iter(workdirs.values())) / 'figures' / 'test_samples.png',
+                      given.figure.with_name(f'{part}.png'))
   return found
 
 

@@ -11,6 +11,7 @@ from visionlab.data.source import Source, concat, subset
 SOURCES = {
     'digits': 'visionlab.data.digits:digits',
     'digits_m': 'visionlab.data.digits_m:digits_m',
+    'strips': 'visionlab.data.strips:strips',
     'scenes': 'visionlab.data.scenes:scenes',
     'arrays': 'visionlab.data.arrays:arrays',
     'mnist': 'visionlab.data.mnist:mnist',
@@ -23,6 +24,7 @@ SOURCES = {
     'cifar100': 'visionlab.data.cifar:cifar100',
     'folder': 'visionlab.data.folder:folder',
     'pairs': 'visionlab.data.pairs:pairs',
+    'captions': 'visionlab.data.captions:captions',
     'voc': 'visionlab.data.voc:voc',
     'voc_objects': 'visionlab.data.voc:voc_objects',
     'coco': 'visionlab.data.coco:coco',

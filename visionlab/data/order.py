@@ -7,6 +7,7 @@ stored permutation would need memory that grows with the set, and could not be h
 
 from functools import lru_cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -31,7 +32,9 @@ def shuffled(offset, epoch, n: int, seed: int, xp=np):
   bits = max(int(n - 1).bit_length(), 6)      # on a few bits Feistel permutations are too alike
   low = xp.uint32(bits // 2)
   low_mask, high_mask = xp.uint32(2 ** (bits // 2) - 1), xp.uint32(2 ** (bits - bits // 2) - 1)
-  key = _mix(epoch ^ _mix(xp.full_like(epoch, seed % 2**32), xp), xp)
+  if not isinstance(seed, jax.Array):
+    seed %= 2**32                    # a traced one is uint32 already
+  key = _mix(epoch ^ _mix(xp.full_like(epoch, seed), xp), xp)
   keys = [_mix(key + xp.uint32(r * 0x9e3779b9 % 2**32), xp) for r in range(2 * ROUNDS)]
 
   def permute(x):

@@ -20,6 +20,7 @@ from visionlab.config import ConfigError, bind, check_choice, resolve
 from visionlab.data import SOURCES, open_split
 from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
+from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
 
 RESIDENT_BYTES = 2**30         # 'auto' keeps a set on the device up to this size
@@ -28,10 +29,15 @@ Sources = Source | Mapping[str, Source]
 
 def open_sources(options: Mapping, split: str, where: str = 'config.data') -> Sources:
   """The source that config.data names; or, where it has no `name`, a dict of sources, one for each
-  of its entries (two-domain tasks), which share each batch equally."""
+  of its entries (two-domain tasks), which share each batch equally. `proposals` among the options
+  are those of `visionlab.data.proposals.with_proposals`."""
   if 'name' in options:
-    source = resolve(options['name'], SOURCES, f'{where}.name')
-    return open_split(lambda plain: bind(source, options, where, split=plain), split)
+    named = resolve(options['name'], SOURCES, f'{where}.name')
+    own = {k: v for k, v in options.items() if k != 'proposals'}
+    source = open_split(lambda plain: bind(named, own, where, split=plain), split)
+    if not options.get('proposals'):
+      return source
+    return with_proposals(source, dict(options['proposals']), f'{where}.proposals')
   if not options or not all(isinstance(v, Mapping) or hasattr(v, 'keys')
                             for v in options.values()):
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(SOURCES)}')
@@ -85,7 +91,7 @@ class Batches:
 
   Args:
     batch: examples over all processes.
-    mode: 'jit' or 'pmap'.
+    mode: 'jit', 'pmap', or 'swept': every device is given the whole batch.
     total: steps of the whole training.
     resident: 'always', 'never', or 'auto': if it is in memory and below `RESIDENT_BYTES`.
     workers: processes that load batches; 0: threads of this one.
@@ -103,9 +109,10 @@ class Batches:
     self.sources, self.mesh, self.mode = sources, mesh, mode
     self.workers, self.prefetch = workers, prefetch
     named, n = parts(sources, seed), jax.process_count()
-    divisor = mesh.size * len(named) * accumulate
+    cut = 1 if mode == 'swept' else mesh.size
+    divisor = cut * len(named) * accumulate
     if batch <= 0 or batch % divisor:
-      raise ConfigError(f'config.batch: {batch} must be a multiple of {divisor} ({mesh.size} '
+      raise ConfigError(f'config.batch: {batch} must be a multiple of {divisor} ({cut} '
                         f'devices x {accumulate} microbatches x {len(named)} sources)')
     size = batch // len(named) // n
     self.loader = Loader(sources, batch, seed, slice(jax.process_index() * size,
@@ -115,13 +122,15 @@ class Batches:
 
   @property
   def feed(self):
-    """(arrays, step) -> batch, traced; None when batches are streamed."""
+    """(arrays, step[, seed]) -> batch, traced; None when batches are streamed. `seed` takes the
+    place of data_seed, and may be traced (uint32)."""
     if not self.resident:
       return None
-    named = parts(self.sources, self.loader.seed)
-    size = self.loader.batch // len(named)
+    size = self.loader.batch // len(parts(self.sources))
 
-    def feed(arrays, step):
+    def feed(arrays, step, seed=None):
+      named = parts(self.sources, self.loader.seed if seed is None else seed)
+
       def gather(name):
         source, seed = named[name]
         indices = traced_indices(step, size, len(source), seed)
@@ -131,7 +140,7 @@ class Batches:
         batch = source.gather(arrays[name], indices)
         return {'valid': jnp.ones(indices.shape, bool), **batch}
       batch = _join({name: gather(name) for name in named})
-      if self.mode == 'pmap' or self.mesh.size == 1:
+      if self.mode != 'jit' or self.mesh.size == 1:
         return batch
       return lax.with_sharding_constraint(batch, NamedSharding(self.mesh, P('data')))
     return feed
@@ -150,6 +159,8 @@ class Batches:
     if self.mode == 'pmap':
       devices = self.mesh.size // jax.process_count()
       return jax.tree.map(lambda x: x.reshape(devices, -1, *x.shape[1:]), local)
+    if self.mode == 'swept':
+      return jax.device_put(local, NamedSharding(self.mesh, P()))
     return put(local, self.mesh)
 
 

@@ -5,6 +5,7 @@ Scenes are drawn on the device as they are needed, and scene i is a function of 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -12,9 +13,11 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data import scenes_assets as assets
-from visionlab.data.scenes_captions import caption, caption_facts
+from visionlab.data.caption_rows import caption_rows
+from visionlab.data.scenes_captions import Group, caption, caption_facts, words
 from visionlab.data.scenes_render import KINDS, Recipe, scene
-from visionlab.data.source import Info, check_split
+from visionlab.data.source import Arrays, Info, check_split
+from visionlab.vocabulary import SPECIAL, Vocabulary
 
 EXAMPLES = dict(train=10_000, validation=1_000, test=1_000)
 SCALES = dict(digits=(.25, .5), figures=(.45, .85))
@@ -25,7 +28,7 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
            kind: str = 'digits', glyphs: str = 'digits', examples: int = 0, seed: int = 0,
            frames: int = 1, masks: bool = True, scale: tuple[float, float] | None = None,
            degrees: float = 20., contrast: float = .25, visible: float = .4,
-           speed: float = .04) -> 'Scenes':
+           speed: float = .04, captions: int = 0) -> 'Scenes | Arrays':
   """Objects at varied size, rotation, colour, contrast and overlap on patches of photographs.
 
   The splits share no glyph and no region of a photograph.
@@ -49,12 +52,16 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
     contrast: the least difference in luminance, of 1, from the photograph underneath; up to .3.
     visible: an object of which a smaller share can be seen is not drawn, nor in any ground truth.
     speed: the fastest objects move by that share of `size` a frame.
+    captions: of each scene, begun with as many groups in turn. If above 0, all scenes are drawn
+      once, in .5 ms each, and kept.
 
   Returns:
     A source of `image` (n h w 3) uint8; `label_map` (n h w) int32, 0 for background, else 1 + the
     class of the object in front; and `objects` as visionlab/ops/geometry.py has them: `boxes`
     (n k 4) tight around what is seen, `classes` (n k) int32, `valid` (n k), `masks` (n k h w) bool
     of what is seen, and for figures `keypoints` (n k 14 3). With frames > 1, a t follows each n.
+    With captions there are `image`, `caption` as in `visionlab.data.caption_rows`, and `objects`
+    without masks and keypoints.
 
   Raises:
     ConfigError: an option out of its range, or files that are missing.
@@ -70,7 +77,9 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
   scale = tuple(scale or SCALES[kind])
   _check(size=size, objects=objects, examples=examples, frames=frames, scale=scale,
          contrast=contrast, visible=visible)
-  recipe = Recipe(kind, size, most=objects[1], frames=frames, masks=masks)
+  if captions < 0 or captions and frames > 1:
+    raise ConfigError(f'scenes: captions must be 0 or more, and 0 for clips, not {captions}')
+  recipe = Recipe(kind, size, most=objects[1], frames=frames, masks=masks and not captions)
   numbers = dict(fewest=objects[0], scale=scale, degrees=degrees, speed=speed, contrast=contrast,
                  visible=visible)
   arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
@@ -78,7 +87,8 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
             **{name: np.float32(value) for name, value in numbers.items()}}
   if kind == 'digits':
     arrays |= assets.glyphs(split, glyphs, root)
-  return Scenes(recipe, arrays, examples or EXAMPLES[split])
+  source = Scenes(recipe, arrays, examples or EXAMPLES[split])
+  return captioned(source, captions) if captions else source
 
 
 def _check(*, objects, scale, contrast, visible, **least_one):
@@ -135,10 +145,29 @@ class Scenes:
     other classes.
     """
     objects = self[indices]['objects']
-    first = (lambda x: x[0]) if self.recipe.frames > 1 else (lambda x: x)
-    return [caption(caption_facts({k: first(v[i]) for k, v in objects.items()}, self.recipe.size,
-                                  tuple(self.arrays['scale'].tolist()), self.info.classes), variant)
-            for i in range(len(indices))]
+    if self.recipe.frames > 1:
+      objects = {k: v[:, 0] for k, v in objects.items()}
+    return [caption(groups, variant) for groups in self.facts(objects)]
+
+  def facts(self, objects: Mapping[str, np.ndarray]) -> list[tuple[Group, ...]]:
+    """What captions may say of the objects (n k ...) of n scenes."""
+    scale = tuple(self.arrays['scale'].tolist())
+    return [caption_facts({k: v[i] for k, v in objects.items()}, self.recipe.size, scale,
+                          self.info.classes) for i in range(len(objects['valid']))]
+
+
+def captioned(source: Scenes, captions: int) -> Arrays:
+  """All scenes of a source with so many captions each; their words are those of the grammar."""
+  scenes, most = source[np.arange(len(source))], source.recipe.most
+  objects = {k: scenes['objects'][k] for k in ('boxes', 'classes', 'valid')}
+  vocabulary = Vocabulary((*SPECIAL, *words(source.info.classes, most)))
+  # A scene with fewer groups has fewer captions.
+  said = [list(dict.fromkeys(caption(groups, variant) for variant in range(captions)))
+          for groups in source.facts(objects)]
+  # Four words for each object: count, size, name, and a comma, "and", or its share of a relation.
+  rows = caption_rows(said, vocabulary, length=4 * most + 2, most=captions, where='scenes')
+  info = replace(source.info, words=vocabulary.words, scale=tuple(source.arrays['scale'].tolist()))
+  return Arrays(dict(image=scenes['image'], caption=rows, objects=objects), info)
 
 
 @partial(jax.jit, static_argnums=0)

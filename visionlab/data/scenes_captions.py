@@ -82,6 +82,19 @@ def caption(groups: Sequence[Group], variant: int = 0) -> str:
   return f'{phrase(first)} {said} {phrase(rest[0])}{with_rest}'
 
 
+def words(classes: Sequence[str], most: int) -> tuple[str, ...]:
+  """All words there may be in captions of scenes of up to `most` objects, in a fixed order."""
+  counts = [COUNTS[n] if n < len(COUNTS) else str(n) for n in range(2, most + 1)]
+  names = [word for name in classes for word in (name, plural(name))]
+  relations = [word for said in RELATIONS for word in said.split()]
+  return tuple(dict.fromkeys(['a', 'an', *counts, 'small', 'large', *names, *relations, 'with', ',',
+                              'and', 'nothing']))
+
+
+def plural(name: str) -> str:
+  return PLURALS.get(name, f'{name}s')
+
+
 def phrase(group: Group) -> str:
   """>>> phrase(Group('eight', '', ((.5, .5),), .1))
   'an eight'
@@ -89,7 +102,7 @@ def phrase(group: Group) -> str:
   n = len(group.centres)
   if n > 1:
     count = COUNTS[n] if n < len(COUNTS) else str(n)
-    name = PLURALS.get(group.name, f'{group.name}s')
+    name = plural(group.name)
   else:
     count = 'an' if (group.size or group.name)[0] in 'aeiu' else 'a'
     name = group.name
@@ -98,11 +111,16 @@ def phrase(group: Group) -> str:
 
 def relation(a: Group, b: Group) -> str | None:
   """How all of a lie to all of b: the relation with the widest gap, or None if none is clear."""
+  found = gaps(a, b)
+  best = max(found, key=found.get)
+  return best if found[best] >= MARGIN else None
+
+
+def gaps(a: Group, b: Group) -> dict[str, float]:
+  """By how much each relation holds between all of a and all of b, in units of the image's side."""
   one, other = np.array(a.centres), np.array(b.centres)
   before, after = other.min(0) - one.max(0), one.min(0) - other.max(0)
-  gaps = dict(zip(RELATIONS, (before[0], after[0], before[1], after[1]), strict=True))
-  best = max(gaps, key=gaps.get)
-  return best if gaps[best] >= MARGIN else None
+  return dict(zip(RELATIONS, (before[0], after[0], before[1], after[1]), strict=True))
 
 
 def _listed(groups: Sequence[Group]) -> str:

@@ -1,10 +1,11 @@
 """What a data source is, and the two that others are made of: whole arrays and subsets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+import jax
 import numpy as np
 
 from visionlab.config import ConfigError, nearest
@@ -19,12 +20,21 @@ class Info:
     map_classes: what the values 0, 1, ... of a `label_map` stand for.
     joints: names of the keypoints of objects.
     limbs: pairs of joints, as indices, that pictures join by a line.
+    proposals: what `visionlab.data.proposals` made those of each image with, if they have any.
+    words: the vocabulary of captions (see `visionlab.vocabulary`).
+    punctuation: whether marks are among the words.
+    scale: (low, high), the range of heights by which a scene's captions say small and large (see
+      `visionlab.data.scenes_captions.caption_facts`).
   """
 
   classes: tuple[str, ...] = ()
   map_classes: tuple[str, ...] = ()
   joints: tuple[str, ...] = ()
   limbs: tuple[tuple[int, int], ...] = ()
+  proposals: Mapping = field(default_factory=dict)
+  words: tuple[str, ...] = ()
+  punctuation: bool = True
+  scale: tuple[float, ...] = ()
 
 
 class Source(Protocol):
@@ -56,7 +66,7 @@ class Arrays:
   """A source of whole arrays in memory, which a pipeline may also keep on the device.
 
   Args:
-    arrays: a mapping of arrays whose first axes are equal.
+    arrays: a mapping of arrays, or of mappings of arrays, whose first axes are equal.
     info: the facts about them.
 
   Raises:
@@ -68,14 +78,15 @@ class Arrays:
   """
 
   def __init__(self, arrays: Mapping[str, np.ndarray], info: Info | None = None):
-    self.arrays = {key: np.asarray(value) for key, value in arrays.items()}
+    self.arrays = _as_arrays(arrays)
     self.info = info or Info()
-    lengths = {key: value.shape[:1] for key, value in self.arrays.items()}
+    lengths = {jax.tree_util.keystr(path, simple=True, separator='.'): value.shape[:1]
+               for path, value in jax.tree_util.tree_leaves_with_path(self.arrays)}
     if len(set(lengths.values())) != 1 or () in lengths.values():
       raise ConfigError(f'arrays of one source need first axes of one length, not {lengths}')
 
   def __len__(self) -> int:
-    return len(next(iter(self.arrays.values())))
+    return len(jax.tree.leaves(self.arrays)[0])
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     return self.gather(self.arrays, indices)
@@ -83,7 +94,12 @@ class Arrays:
   def gather(self, arrays, indices):
     """The examples at indices (n,) of `arrays`, which are `self.arrays` wherever they are kept: a
     source with this method may live on the device, where it is called inside compiled loops."""
-    return {key: value[indices] for key, value in arrays.items()}
+    return jax.tree.map(lambda value: value[indices], arrays)
+
+
+def _as_arrays(values: Mapping) -> dict:
+  return {key: _as_arrays(value) if isinstance(value, Mapping) else np.asarray(value)
+          for key, value in values.items()}
 
 
 class Subset:
@@ -213,15 +229,14 @@ def subset(source: Source, indices: np.ndarray) -> Source:
 
 def concat(sources: Sequence[Source]) -> Source:
   """`Concat`, except that `Arrays` with the same keys and shapes become one `Arrays`."""
-  first, whole = sources[0], Concat(sources)
+  whole = Concat(sources)
   if not all(isinstance(source, Arrays) for source in sources):
     return whole
-  shapes = {tuple((key, value.shape[1:]) for key, value in sorted(source.arrays.items()))
-            for source in sources}
-  if len(shapes) != 1:
-    raise ConfigError(f'splits that are added need the same entries and shapes, not {shapes}')
-  return Arrays({key: np.concatenate([source.arrays[key] for source in sources])
-                 for key in first.arrays}, whole.info)
+  forms = [jax.tree.map(lambda value: value.shape[1:], source.arrays) for source in sources]
+  if any(form != forms[0] for form in forms):
+    raise ConfigError(f'splits that are added need the same entries and shapes, not {forms}')
+  return Arrays(jax.tree.map(lambda *values: np.concatenate(values),
+                             *(source.arrays for source in sources)), whole.info)
 
 
 def check_split(split: str, splits: Sequence[str], where: str) -> None:

@@ -19,7 +19,11 @@ MODELS: dict[str, str] = {
   'fcn': 'visionlab.models.fcn:FCN',
   'segnet': 'visionlab.models.segnet:SegNet',
   'detector': 'visionlab.models.detector:Detector',
+  'region_cnn': 'visionlab.models.region_cnn:RegionCNN',
+  'sliding_window': 'visionlab.models.sliding_window:SlidingWindow',
+  'captioner': 'visionlab.models.captioner:Captioner',
   'dann': 'visionlab.models.dann:DANN',
   'dann_cnn': 'visionlab.models.dann:dann_cnn',
+  'recurrent': 'visionlab.models.sequence:Recurrent',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

@@ -16,9 +16,9 @@ from visionlab.models.rcnn import BoxHead, KeypointHead, MaskHead, RPNHead
 from visionlab.ops.anchors import pyramid_anchors
 from visionlab.ops.crop import filled_up
 from visionlab.ops.roi_align import pyramid_level, roi_align_levels
-from visionlab.ops.roi_pool import roi_pool
+from visionlab.ops.roi_pool import roi_pool, spatial_pyramid_pool
 
-POOLINGS = ('align', 'pool')
+POOLINGS = ('align', 'pool', 'spp')
 
 
 class Detector(nn.Module):
@@ -28,6 +28,8 @@ class Detector(nn.Module):
   (https://arxiv.org/abs/1612.03144); with `masks` and `keypoints` Mask R-CNN
   (https://arxiv.org/abs/1703.06870). The paper's own VGG-16 is levels=('conv5',), pyramid=0,
   rpn_width=512, anchor_sizes=((128, 256, 512),), pooling='pool', hidden=(4096, 4096), dropout=.5.
+  The same with proposals=False is Fast R-CNN (https://arxiv.org/abs/1504.08083), and with
+  pooling='spp', pool_size=6 as well SPP-net (https://arxiv.org/abs/1406.4729).
 
   These are the networks alone: choosing and matching boxes are pure functions (`visionlab.ops`),
   and a task calls them in turn, `model.apply(variables, x, method='maps')` and so on.
@@ -43,17 +45,22 @@ class Detector(nn.Module):
     levels: its maps that are used, finest first; with a pyramid, each half as large as the last.
     pyramid: channels of the feature pyramid; 0: none, and there must be one level.
     extra: levels added on top of the pyramid, for proposals only, by leaving out every other pixel.
+    proposals: whether there is a region proposal network. Fast R-CNN and SPP-net have none: the
+      boxes come from elsewhere, and the options of anchors and of the network are not used.
     anchor_sizes: in pixels, for each level, those added included.
     anchor_ratios: heights / widths, on all levels.
     rpn_width: channels of the proposals' 3 x 3 convolution; 0: those of the map.
-    pooling: 'align' for RoIAlign, 'pool' for RoIPool.
+    pooling: 'align' for RoIAlign, 'pool' for RoIPool, 'spp' for a spatial pyramid, on one level.
     aligned: of RoIAlign (see `visionlab.ops.roi_align`); torchvision's weights want False.
-    pool_size: cells that a box is pooled to, each way.
+    pool_size: cells that a box is pooled to, each way; of a spatial pyramid those of the finest
+      grid, which `grids` follow.
+    grids: cells, each way, of the coarser grids of a spatial pyramid.
     samples: of RoIAlign, per cell and axis.
     canonical_side: a box of so many pixels squared is pooled from the level of stride 16
       (FPN, equation 1).
     hidden: widths of the box head's fully connected layers fc6, fc7, ...
     box_convs: channels of 3 x 3 convolutions before them.
+    ranks: of these layers, where `visionlab.models.low_rank` has cut them down; () otherwise.
     dropout: share of each layer's outputs set to zero in training (rng stream 'dropout').
     masks: whether there is a mask head.
     mask_size: as pool_size, for masks, which come out twice as large.
@@ -89,16 +96,19 @@ class Detector(nn.Module):
   levels: tuple[str, ...] = ('stage1', 'stage2', 'stage3', 'stage4')
   pyramid: int = 256
   extra: int = 1
+  proposals: bool = True
   anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
   anchor_ratios: tuple = (.5, 1., 2.)
   rpn_width: int = 0
   pooling: str = 'align'
   aligned: bool = False
   pool_size: int = 7
+  grids: tuple[int, ...] = (3, 2, 1)
   samples: int = 2
   canonical_side: float = 224.
   hidden: tuple[int, ...] = (1024, 1024)
   box_convs: tuple[int, ...] = ()
+  ranks: tuple[int, ...] = ()
   dropout: float = 0.
   masks: bool = False
   mask_size: int = 14
@@ -118,18 +128,21 @@ class Detector(nn.Module):
     activation(self.act)
     check_choice(self.pooling, POOLINGS, 'model.pooling of detector')
     _check_levels(self)
-    _check_anchors(self)
+    _check_pyramid_pooling(self)
+    if self.proposals:
+      _check_anchors(self)
     super().__post_init__()
 
   def setup(self):
     style = Style(self.act, self.norm, self.epsilon, self.frozen_norm, self.dtype, self.axis_name)
     if self.pyramid:
       self.fpn = FPN(self.pyramid, self.extra, style)
-    anchors = len(self.anchor_sizes[0]) * len(self.anchor_ratios)
     # Parameters are named for what they do; the methods of these names are what is called.
-    self.rpn_layers = RPNHead(anchors, self.rpn_width, style, name='rpn')
-    self.box_layers = BoxHead(self.classes, self.box_convs, self.hidden, self.dropout, style,
-                              name='box')
+    if self.proposals:
+      anchors = len(self.anchor_sizes[0]) * len(self.anchor_ratios)
+      self.rpn_layers = RPNHead(anchors, self.rpn_width, style, name='rpn')
+    self.box_layers = BoxHead(self.classes, self.box_convs, self.hidden, self.ranks, self.dropout,
+                              style, name='box')
     if self.masks:
       self.mask_layers = MaskHead(self.classes, self.mask_convs, self.mask_hidden, style,
                                   name='mask')
@@ -171,9 +184,13 @@ class Detector(nn.Module):
     return [objectness for objectness, _ in outputs], [deltas for _, deltas in outputs]
 
   def pool(self, maps: list[jax.Array], boxes: jax.Array, size: int) -> jax.Array:
-    """What `maps` hold of boxes (b m 4), each from the level of its size: (b m size size c)."""
+    """What `maps` hold of boxes (b m 4), each from the level of its size: (b m size size c), or
+    of a spatial pyramid (b m cells c)."""
     maps = maps[:len(self.levels)]
     strides = self.map_strides[:len(maps)]
+    if self.pooling == 'spp':
+      return jax.vmap(partial(spatial_pyramid_pool, sizes=(size, *self.grids), stride=strides[0]))(
+        maps[0], boxes)
     align = partial(roi_align_levels, strides=strides, samples=self.samples, aligned=self.aligned)
     pool = align if self.pooling == 'align' else partial(_roi_pool_levels, strides=strides)
     return jax.vmap(lambda maps, boxes: pool(maps, boxes, self._levels(boxes), size=size))(
@@ -202,15 +219,16 @@ class Detector(nn.Module):
     """Everything of normalised images (b h w 3), the heads for one box, the whole image.
 
     Returns:
-      `objectness` and `anchor_deltas` of each level, `logits`, `deltas`, and where there are such
-      heads `masks` and `keypoints`.
+      `logits`, `deltas`, and as far as there are such heads `objectness` and `anchor_deltas` of
+      each level, `masks` and `keypoints`.
     """
-    maps = self.maps(x, train=train)
-    objectness, anchor_deltas = self.rpn(maps, train=train)
+    maps, outputs = self.maps(x, train=train), {}
+    if self.proposals:
+      outputs['objectness'], outputs['anchor_deltas'] = self.rpn(maps, train=train)
     h, w = x.shape[1:3]
     box = jnp.tile(jnp.array([0., 0, w, h]), (x.shape[0], 1, 1))
     logits, deltas = self.box_head(self.pool(maps, box, self.pool_size), train=train)
-    outputs = dict(objectness=objectness, anchor_deltas=anchor_deltas, logits=logits, deltas=deltas)
+    outputs |= dict(logits=logits, deltas=deltas)
     if self.masks:
       outputs['masks'] = self.mask_head(self.pool(maps, box, self.mask_size), train=train)
     if self.keypoints:
@@ -243,6 +261,13 @@ def _check_levels(model):
   if any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)):
     raise ConfigError('model.levels of detector: each must have twice the stride of the last; '
                       f'{model.levels} have {strides}')
+
+
+def _check_pyramid_pooling(model):
+  if model.pooling == 'spp' and (model.pyramid or model.box_convs or model.masks or model.keypoints
+                                 or not model.hidden):
+    raise ConfigError('model.pooling of detector: "spp" pools from one level to fully connected '
+                      'layers; it wants pyramid=0, some hidden, and no box_convs, masks, keypoints')
 
 
 def _check_anchors(model):

@@ -76,6 +76,11 @@ class PatchClassifier(nn.Module):
                         f' got {patches.shape[1]} x {patches.shape[2]}')
     return self._logits(patches, shared=False, train=train)[:, 0, 0]
 
+  def windows(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised images (b h w c) -> logits (b h' w' k) of the patches within them whose corners
+    lie at multiples of 2 ** len(widths) pixels: as `classify` says, in one pass."""
+    return self._logits(x, shared=False, train=train)
+
   @nn.compact
   def _logits(self, x, *, shared, train):
     act, side, spread = activation(self.act), self.patch, 1

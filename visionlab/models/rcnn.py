@@ -70,6 +70,8 @@ class BoxHead(nn.Module):
     classes: k, without the background.
     convs: channels of 3 x 3 convolutions that come first.
     hidden: widths of the fully connected layers fc6, fc7, ...; with none, predictors see the mean.
+    ranks: of the matrix of each of these, where it is the product of two (Girshick 2015, section
+      3.1; see `visionlab.models.low_rank`); () where none is.
     dropout: share of each one's outputs set to zero in training (rng stream 'dropout').
     style: of the layers.
   """
@@ -77,6 +79,7 @@ class BoxHead(nn.Module):
   classes: int
   convs: tuple[int, ...] = ()
   hidden: tuple[int, ...] = (1024, 1024)
+  ranks: tuple[int, ...] = ()
   dropout: float = 0.
   style: Style = Style()
 
@@ -84,6 +87,7 @@ class BoxHead(nn.Module):
   def __call__(self, pooled: jax.Array, *, train: bool = False) -> tuple[jax.Array, jax.Array]:
     """(b m s s c) -> logits (b m 1+k), background first, and deltas (b m k 4)."""
     x = per_box(lambda x: self._hidden(x, train), pooled)
+    self.sow('intermediates', 'region_features', x)
     predictor = Dense(1 + self.classes, dtype=jnp.float32, kernel_init=small_normal, name='logits')
     logits = predictor(x)
     deltas = Dense(4 * self.classes, dtype=jnp.float32, kernel_init=smaller_normal,
@@ -94,6 +98,8 @@ class BoxHead(nn.Module):
     x = self.style.convs(x, self.convs, train, kernel_init=he_normal)
     x = x.reshape(x.shape[0], -1) if self.hidden else global_mean(x)
     for i, width in enumerate(self.hidden):
+      if self.ranks:
+        x = Dense(self.ranks[i], use_bias=False, dtype=self.style.dtype, name=f'fc{6 + i}_low')(x)
       x = Dense(width, dtype=self.style.dtype, kernel_init=he_fan_in, name=f'fc{6 + i}')(x)
       x = activation(self.style.act)(x)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)

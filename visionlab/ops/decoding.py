@@ -220,8 +220,25 @@ def beam(step: Step, state: Any, start: jax.Array, end: int, length: int, *, bea
 def _likeliest(logits, count):
   """The `count` likeliest tokens and their log-probabilities, (b beams count)."""
   logits = logits.astype(jnp.float32)
-  best, tokens = lax.top_k(logits, min(count, logits.shape[-1]))
+  best, tokens = _top_k(logits, min(count, logits.shape[-1]))
   return tokens, best - jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+
+
+def _top_k(x, k, group=128):
+  """lax.top_k, of thousands in a quarter of its time on CPU.
+
+  The k greatest are in the k groups with the greatest maxima, of which only the entries are sorted.
+  With the groups in order, of equals the first are taken, as lax.top_k does.
+  """
+  v = x.shape[-1]
+  if v <= 2 * k * group:
+    return lax.top_k(x, k)
+  groups = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -v % group)], constant_values=-jnp.inf)
+  _, held = lax.top_k(groups.reshape(*x.shape[:-1], -1, group).max(-1), k)
+  index = jnp.sort(held)[..., None] * group + jnp.arange(group)
+  index = index.reshape(*x.shape[:-1], -1)
+  best, place = lax.top_k(jnp.take_along_axis(x, index, -1, mode='fill', fill_value=-jnp.inf), k)
+  return best, jnp.take_along_axis(index, place, -1)
 
 
 def _best(a, b, score, count):

@@ -10,11 +10,12 @@ from visionlab.ops.nms import nms
 
 def detections(logits: jax.Array, deltas: jax.Array, proposals: jax.Array, valid: jax.Array,
                extent: jax.Array, *, weights: box_ops.Weights = (10., 10., 5., 5.),
-               score_threshold: float = .05, iou_threshold: float = .5, most: int = 100,
-               min_size: float = .01, candidates: int = 2000) -> dict[str, jax.Array]:
+               scores: str = 'softmax', score_threshold: float = .05, iou_threshold: float = .5,
+               most: int = 100, min_size: float = .01,
+               candidates: int = 2000) -> dict[str, jax.Array]:
   """The most probable boxes, none of which overlaps a better one of its class too much.
 
-  Every class of every proposal is a box of its own with the softmax's probability for a score
+  Every class of every proposal is a box of its own with the class's probability for a score
   (Girshick 2015, section 2.3), as in torchvision, one image at a time; no gradients.
 
   Args:
@@ -24,6 +25,8 @@ def detections(logits: jax.Array, deltas: jax.Array, proposals: jax.Array, valid
     valid: (m) bool; others give nothing.
     extent: (2) height and width of the picture, within which boxes stay.
     weights: of the box coding.
+    scores: 'softmax' over the logits; or 'sigmoid' of each class's own, which keeps the order of
+      what one-against-all classifiers say, such as R-CNN's SVMs.
     score_threshold: a score must be higher.
     iou_threshold: of suppression, in each class by itself.
     most: number of detections.
@@ -46,7 +49,8 @@ def detections(logits: jax.Array, deltas: jax.Array, proposals: jax.Array, valid
   logits, deltas, proposals = (lax.stop_gradient(jnp.asarray(x, jnp.float32))
                                for x in (logits, deltas, proposals))
   k = deltas.shape[1]
-  scores = jax.nn.softmax(logits, axis=-1)[:, 1:]
+  squash = jax.nn.softmax if scores == 'softmax' else jax.nn.sigmoid
+  scores = squash(logits)[:, 1:]
   scores = jnp.where(valid[:, None] & (scores > score_threshold), scores, -1.).ravel()
   scores, place = lax.top_k(scores, min(candidates, len(scores)))
   source, classes = (i.astype(jnp.int32) for i in jnp.divmod(place, k))

@@ -5,9 +5,10 @@ they merely draw where to look, as matrices from output to input points and as d
 chain of them is composed, and `look` resamples once.
 
 An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_weight` (h w),
-`extent` (2) and `objects`: `boxes` (n 4), `valid` (n), `masks` (n h w), `keypoints` (n j 3), which
-are x, y, visibility. Objects that leave the image become invalid and their boxes zero, keypoints
-that leave it become (0, 0, 0). Masks, label maps and weights take the nearest pixel.
+`extent` (2), `proposals`: `boxes` (p 4), `valid` (p), and `objects`: `boxes` (n 4), `valid` (n),
+`masks` (n h w), `keypoints` (n j 3), which are x, y, visibility. Objects and proposals that leave
+the image become invalid and their boxes zero, keypoints that leave it become (0, 0, 0). Masks,
+label maps and weights take the nearest pixel.
 
 `extent` is the height and width of the picture where it is smaller than the image, at whose top
 left it lies; the rest is black. With `frames` (n 4) among the objects, `masks` (n s s) are crops of
@@ -206,13 +207,18 @@ def _geometry(example, pick, move, size=None, steps=1, visible=0.):
   if 'extent' in example:  # of a picture that moved away from the corner, where it ends
     whole = jnp.concatenate([jnp.zeros(2), example['extent'][::-1]])[None]
     out['extent'] = jnp.clip(boxed(whole)[1][0], 0, limit)[::-1]
-  if 'objects' in example:
-    out['objects'] = objects = dict(example['objects'])
-    whole = boxed(objects['boxes'])
+
+  def boxes_of(part):
+    whole = boxed(part['boxes'])
     low, high = (jnp.clip(corner, 0, limit) for corner in whole)
-    objects['valid'] &= jnp.all(high - low > SLIVER, axis=-1)
-    objects['valid'] &= jnp.prod(high - low, -1) >= visible * jnp.prod(whole[1] - whole[0], -1)
-    objects['boxes'] = jnp.where(objects['valid'][:, None], jnp.concatenate([low, high], -1), 0)
+    valid = part['valid'] & jnp.all(high - low > SLIVER, axis=-1)
+    valid &= jnp.prod(high - low, -1) >= visible * jnp.prod(whole[1] - whole[0], -1)
+    boxes = jnp.where(valid[:, None], jnp.concatenate([low, high], -1), 0)
+    return {**part, 'boxes': boxes, 'valid': valid}
+  if 'proposals' in example:
+    out['proposals'] = boxes_of(example['proposals'])
+  if 'objects' in example:
+    out['objects'] = objects = boxes_of(example['objects'])
     if 'frames' in objects:
       frames = jnp.concatenate(boxed(objects['frames']), -1)
       objects['frames'] = jnp.where(objects['valid'][:, None], frames, 0)

@@ -74,7 +74,7 @@ CELLS = dict(rnn=RNN, lstm=LSTM, gru=GRU)
 
 
 def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: float = 0.,
-         forget_bias: float = 1.) -> dict[str, jax.Array]:
+         forget_bias: float = 1., memory: int = 0) -> dict[str, jax.Array]:
   """Fresh parameters of one layer, float32.
 
   Args:
@@ -85,7 +85,16 @@ def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: flo
       each gate's input kernel Glorot uniform (Glorot & Bengio 2010).
     forget_bias: an LSTM's bias of f, so that it remembers at first (Jozefowicz et al. 2015);
       all other biases are 0.
+    memory: for how many steps an LSTM or a GRU is to remember, which it then does at first: each
+      unit forgets at a rate of its own, over 2 to `memory` steps (Tallec & Ollivier 2018,
+      https://arxiv.org/abs/1804.11188). The bias of f, or of z, is the logarithm of a uniform
+      number in [1, memory - 1], that of i its negative. In place of forget_bias; 0 leaves it out.
+
+  Raises:
+    ConfigError: a memory of 1 or 2 steps.
   """
+  if memory and memory < 3:
+    raise ConfigError(f'memory: must be at least 3 steps, or 0, not {memory}')
   input_key, state_key = jax.random.split(key)
   if uniform:
     draw = jax.nn.initializers.uniform(2 * uniform)
@@ -103,6 +112,11 @@ def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: flo
     params['bias'] = params['bias'].at[features:2 * features].set(forget_bias)
   if cell is GRU:
     params['state_bias'] = jnp.zeros(features)
+  if memory and cell is not RNN:
+    stay = jnp.log(1 + (memory - 2) * jax.random.uniform(jax.random.fold_in(key, 2), (features,)))
+    params['bias'] = params['bias'].at[features:2 * features].set(stay)
+    if cell is LSTM:
+      params['bias'] = params['bias'].at[:features].set(-stay)
   return params
 
 

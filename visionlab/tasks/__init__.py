@@ -6,4 +6,5 @@ TASKS: dict[str, str] = {
     'segment': 'visionlab.tasks.segment:segment',
     'adapt': 'visionlab.tasks.adapt:adapt',
     'detect': 'visionlab.tasks.detect:detect',
+    'caption': 'visionlab.tasks.caption:caption',
 }

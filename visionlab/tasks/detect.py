@@ -1,5 +1,10 @@
-"""Object detection with region proposals: boxes, and where a network has the heads for them, masks
-and keypoints."""
+"""Object detection: boxes, and where a network has the heads for them, masks and keypoints.
+
+What is looked at are proposals, and `proposals` says whose. 'rpn': the network's own (Faster
+R-CNN). 'given': those that come with each image (`config.data.proposals`; R-CNN, SPP-net, Fast
+R-CNN). 'windows': every place of a window that slides over the image, in several shapes. 'image':
+the whole image and nothing else, for classification with localisation.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +19,10 @@ from PIL import Image
 from visionlab import detection_figures
 from visionlab.average_precision import proposal_recall, voc_scores
 from visionlab.coco_evaluation import coco_scores
-from visionlab.config import ConfigError, bind
+from visionlab.config import ConfigError, bind, check_choice
 from visionlab.data.images import Canvas
 from visionlab.data.objects import fitted
+from visionlab.data.proposals import padded, proposer, with_valid
 from visionlab.data.source import Info
 from visionlab.host_masks import paste_bitmaps
 from visionlab.ops.boxes import iou_matrix
@@ -25,6 +31,10 @@ from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward
 from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
+from visionlab.tasks.windows import window_detections, window_losses
+
+MODELS_OF = dict(rpn='"detector" with its proposals', given='"detector" or "region_cnn"',
+                 windows='"sliding_window"', image='"detector" or "region_cnn"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +48,19 @@ class Detect:
   predict, in pixels of the canvas: `boxes` (b d 4), `scores` (b d), best first, `classes` (b d),
   `valid` (b d); with such heads `masks` (b d s s), probabilities in each box, and `keypoints`
   (b d j 3) as x, y and their logit. And `proposals`, of which those were chosen: `boxes` (b p 4),
-  `scores` (b p), best first, `valid` (b p).
+  `scores` (b p), best first, `valid` (b p). What is 'given' is in the batch, as `proposals`:
+  `boxes` (b p 4) and `valid` (b p).
   """
   model: Any
   classes: tuple[str, ...]
+  proposals: str
   rpn: Proposing
   box: Detecting
   canvas: tuple[int, int]
   sigmas: tuple[float, ...]
   limbs: tuple[tuple[int, int], ...]
   preprocess: Standardise
+  propose: Callable[[np.ndarray], np.ndarray] | None = None      # for images from elsewhere
 
   def hyperparameters(self):
     return {f'{term}_weight': 1. for term in self.terms}
@@ -55,8 +68,11 @@ class Detect:
   @property
   def terms(self) -> tuple[str, ...]:
     """Names of the losses."""
+    if self.proposals == 'windows':
+      return ('class',)
     optional = dict(mask=self.model.masks, keypoint=self.model.keypoints)
-    return ('objectness', 'rpn_box', 'class', 'box', *(k for k, there in optional.items() if there))
+    return (*(('objectness', 'rpn_box') if self.proposals == 'rpn' else ()), 'class', 'box',
+            *(k for k, there in optional.items() if there))
 
   def init(self, key, batch):
     return self.model.init(key, self.preprocess(batch['image']), train=False)
@@ -65,16 +81,31 @@ class Detect:
     dropout, sampling = jax.random.split(key)
 
     def ask(model, x, train):
+      if self.proposals == 'windows':
+        return window_losses(model, x, learnt(batch), sampling, self.box, train=train)
       return all_losses(model, x, learnt(batch), extents(batch), sampling, self.rpn, self.box,
-                        train=train)
+                        self.regions(batch), train=train)
     terms, collections = forward(self.model, variables, self.pixels(batch), dropout, train=train,
                                  method=ask)
     return terms, Aux(collections, {})
 
   def predict(self, variables, batch):
     def ask(model, x, train):
-      return detected(model, x, extents(batch), self.rpn, self.box, train=train)
+      if self.proposals == 'windows':
+        return window_detections(model, x, extents(batch), self.box)
+      return detected(model, x, extents(batch), self.rpn, self.box, self.regions(batch))
     return forward(self.model, variables, self.pixels(batch), None, train=False, method=ask)[0]
+
+  def regions(self, batch) -> Mapping[str, jax.Array] | None:
+    """`boxes` (b p 4) and `valid` (b p) that are looked at; None: the network finds them."""
+    if self.proposals == 'image':
+      corner = extents(batch)[:, None, ::-1]
+      return dict(boxes=jnp.concatenate([jnp.zeros_like(corner), corner], -1),
+                  valid=jnp.ones(corner.shape[:2], bool))
+    if self.proposals == 'given' and 'proposals' not in batch:
+      raise ConfigError('this network looks at proposals, and images alone have none; '
+                        'predict_images makes them')
+    return batch['proposals'] if self.proposals == 'given' else None
 
   def pixels(self, batch):
     """What the network sees: around a picture that does not fill its canvas, zeros."""
@@ -116,6 +147,9 @@ class Detect:
     for image in images:
       picture, extent = on_canvas(image, size)
       batch = dict(image=picture[None], extent=np.array([extent], np.float32))
+      if self.proposals == 'given':
+        boxes, counts = padded([self.propose(picture[:extent[0], :extent[1]])], self.propose.most)
+        batch['proposals'] = with_valid(boxes, counts)
       found = jax.tree.map(lambda x: np.asarray(x[0]), _predict(self, variables, batch))
       for name, value in _in_pixels_of(image, found, extent).items():
         said.setdefault(name, []).append(value)
@@ -134,6 +168,8 @@ class Detect:
 
   def figures(self, batch, predictions, results):
     drawn = detection_figures.pictures(batch, predictions, results, self.classes, self.limbs)
+    if self.proposals != 'rpn':
+      return drawn
     some = jax.tree.map(lambda x: x[:4], {k: batch[k] for k in ('image', 'extent', 'objects')
                                           if k in batch})
     anchors, index, positive = self.matched_anchors(some['objects'])
@@ -156,12 +192,13 @@ class Detect:
 _predict = jax.jit(Detect.predict, static_argnums=0)
 
 
-def detect(*, make_model: Callable, info: Info, example: Mapping, rpn: Mapping | None = None,
-           box: Mapping | None = None, sigmas: tuple = (), mean: tuple = (), std: tuple = (),
-           channel_order: str = 'RGB') -> Detect:
+def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str = 'rpn',
+           rpn: Mapping | None = None, box: Mapping | None = None, sigmas: tuple = (),
+           mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Detect:
   """The detection task of a config.
 
   Args:
+    proposals: what is looked at: 'rpn', 'given', 'windows' or 'image'.
     rpn, box: options of `Proposing` and of `Detecting`.
     sigmas: of each keypoint, see `visionlab.coco_evaluation.coco_scores`.
     mean, std: by channel, in units of [0, 1], of what the network is given.
@@ -176,15 +213,22 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, rpn: Mapping |
   if not info.classes:
     raise ConfigError('config.task: detect needs a source that names the classes of objects')
   model = make_model(classes=len(info.classes))
-  _check(model, example)
-  return Detect(model, info.classes, *rules, tuple(example['image'].shape[1:3]), sigmas,
-                info.limbs, Standardise(mean, std, channel_order))
+  _check(model, proposals, example)
+  propose = proposer(info.proposals, 'config.data.proposals') if info.proposals else None
+  return Detect(model, info.classes, proposals, *rules, tuple(example['image'].shape[1:3]), sigmas,
+                info.limbs, Standardise(mean, std, channel_order), propose)
 
 
-def _check(model, example):
-  if not hasattr(model, 'box_head'):
-    raise ConfigError('config.task.model.name: detect needs "detector", not '
-                      f'{type(model).__name__}')
+def _check(model, proposals, example):
+  check_choice(proposals, tuple(MODELS_OF), 'config.task.proposals')
+  needed = getattr(model, 'proposals', False) if proposals == 'rpn' else hasattr(
+      model, 'windows' if proposals == 'windows' else 'box_head')
+  if not needed:
+    raise ConfigError(f'config.task.model: with proposals "{proposals}" detect needs '
+                      f'{MODELS_OF[proposals]}, not {type(model).__name__}')
+  if proposals == 'given' and 'proposals' not in example and set(example) != {'image'}:
+    raise ConfigError('config.task.proposals: "given", but this source gives none; set '
+                      'config.data.proposals=dict(name="selective_search")')
   # Weights alone, without data, know of images only.
   if 'objects' not in example and set(example) != {'image'}:
     raise ConfigError('config.task: detect needs objects with boxes for each image, but this '

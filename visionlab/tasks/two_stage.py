@@ -1,8 +1,10 @@
 """The two stages of a region-based detector: from images to proposals, and from those to losses or
 detections.
 
-Functions of a bound `visionlab.models.detector.Detector`, traced, over a batch; the rules by which
-boxes are chosen are data classes that a config fills in.
+Functions of a bound model, traced, over a batch; the rules by which boxes are chosen are data
+classes that a config fills in. A model is `visionlab.models.detector.Detector`, or any other that
+has `maps`, `pool`, `pool_size`, `box_head`, `masks` and `keypoints`, and `rpn` and `anchors` unless
+somebody else says which regions to look at.
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from visionlab.config import check_choice
 from visionlab.metrics import Ratio
 from visionlab.ops.detections import detections
 from visionlab.ops.heatmaps import decode_keypoints
@@ -20,6 +23,7 @@ from visionlab.ops.proposals import propose, with_objects
 from visionlab.tasks import detection_losses as losses
 
 Objects = Mapping[str, jax.Array]
+Regions = Mapping[str, jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,9 @@ class Detecting:
     low, high: a proposal is background below `low`, an object from `high` on, by its IoU.
     sample: proposals that an image's losses are taken over.
     positive_share: of them at most; masks and keypoints are learnt on so many.
+    add_objects: whether the objects' own boxes are learnt from, too.
     weights: of a box's x, y, w, h in its regression.
+    scores: 'softmax' or 'sigmoid', see `visionlab.ops.detections`.
     score_threshold: a detection's score is above this.
     iou_threshold: of suppression, for each class.
     most: detections of an image.
@@ -64,10 +70,15 @@ class Detecting:
   high: float = .5
   sample: int = 512
   positive_share: float = .25
+  add_objects: bool = True
   weights: tuple[float, float, float, float] = (10., 10., 5., 5.)
+  scores: str = 'softmax'
   score_threshold: float = .05
   iou_threshold: float = .5
   most: int = 100
+
+  def __post_init__(self):
+    check_choice(self.scores, ('softmax', 'sigmoid'), 'config.task.box.scores')
 
 
 def proposed(model: Any, maps: list[jax.Array], extent: jax.Array, rules: Proposing, *,
@@ -93,23 +104,28 @@ def proposed(model: Any, maps: list[jax.Array], extent: jax.Array, rules: Propos
 
 
 def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, key: jax.Array,
-               rpn: Proposing, box: Detecting, *, train: bool) -> dict[str, Ratio]:
+               rpn: Proposing, box: Detecting, regions: Regions | None = None, *,
+               train: bool) -> dict[str, Ratio]:
   """`objectness`, `rpn_box`, `class`, `box`, and `mask` and `keypoint` where the model has them.
 
   Args:
     x: (b h w c), normalised.
     objects: padded to n, see `visionlab.tasks.detect.Detect`; only those `valid` are to be found.
+    regions: proposals that come from elsewhere, `boxes` (b p 4) and `valid` (b p); without them the
+      model makes its own, and `objectness` and `rpn_box` are the losses of that.
   """
   anchor_keys, box_keys = jax.random.split(key, (2, len(x)))
-  maps = model.maps(x, train=train)
-  proposals, outputs = proposed(model, maps, extent, rpn, train=train)
-  terms = _rpn_losses(*outputs, objects, anchor_keys, rpn)
-  boxes, valid = jax.vmap(with_objects)(proposals['boxes'], proposals['valid'], objects['boxes'],
-                                        objects['valid'])
+  maps, terms = model.maps(x, train=train), {}
+  if regions is None:
+    regions, outputs = proposed(model, maps, extent, rpn, train=train)
+    terms = _rpn_losses(*outputs, objects, anchor_keys, rpn)
+  boxes, valid = regions['boxes'], regions['valid']
+  if box.add_objects:
+    boxes, valid = jax.vmap(with_objects)(boxes, valid, objects['boxes'], objects['valid'])
   draw = partial(losses.draw, low=box.low, high=box.high, size=box.sample,
                  positive_share=box.positive_share)
   some = jax.vmap(draw)(box_keys, boxes, valid, objects)
-  boxes = _take(boxes, some.index)
+  boxes = take(boxes, some.index)
   terms |= _box_losses(model, maps, boxes, objects, some, box, train)
   # Masks and joints are those of the positive boxes alone, which come first.
   most = int(box.sample * box.positive_share)
@@ -130,7 +146,7 @@ def _rpn_losses(objectness, deltas, anchors, objects, keys, rules):
 
 
 def _box_losses(model, maps, boxes, objects, some, rules, train):
-  targets, classes = (_take(objects[name], some.object) for name in ('boxes', 'classes'))
+  targets, classes = (take(objects[name], some.object) for name in ('boxes', 'classes'))
   pooled = model.pool(maps, boxes, model.pool_size)
   logits, deltas = model.box_head(pooled, train=train)
   deltas = losses.of_class(deltas, classes, axis=2)
@@ -143,29 +159,30 @@ def _part_losses(model, maps, boxes, objects, some, train):
   terms = {}
   if model.masks:
     logits = model.mask_head(model.pool(maps, boxes, model.mask_size), train=train)
-    classes = _take(objects['classes'], some.object)
-    masks = {name: _take(objects[name], some.object) for name in ('masks', 'frames')
+    classes = take(objects['classes'], some.object)
+    masks = {name: take(objects[name], some.object) for name in ('masks', 'frames')
              if name in objects}
     terms['mask'] = jax.vmap(partial(losses.mask_loss, aligned=model.aligned))(
         losses.of_class(logits, classes, axis=4), boxes, masks, some)
   if model.keypoints:
     logits = model.keypoint_head(model.pool(maps, boxes, model.keypoint_size), train=train)
-    keypoints = _take(objects['keypoints'], some.object)
+    keypoints = take(objects['keypoints'], some.object)
     terms['keypoint'] = jax.vmap(losses.keypoint_loss)(logits, boxes, keypoints, some)
   return terms
 
 
-def detected(model: Any, x: jax.Array, extent: jax.Array, rpn: Proposing, box: Detecting, *,
-             train: bool = False) -> dict[str, Any]:
-  """What `visionlab.tasks.detect.Detect.predict` gives, of normalised images x (b h w c)."""
+def detected(model: Any, x: jax.Array, extent: jax.Array, rpn: Proposing, box: Detecting,
+             regions: Regions | None = None, *, train: bool = False) -> dict[str, Any]:
+  """What `visionlab.tasks.detect.Detect.predict` gives, of normalised images x (b h w c).
+
+  regions: as for `all_losses`.
+  """
   maps = model.maps(x, train=train)
-  proposals, _ = proposed(model, maps, extent, rpn, train=train)
-  pooled = model.pool(maps, proposals['boxes'], model.pool_size)
+  if regions is None:
+    regions, _ = proposed(model, maps, extent, rpn, train=train)
+  pooled = model.pool(maps, regions['boxes'], model.pool_size)
   logits, deltas = model.box_head(pooled, train=train)
-  choose = partial(detections, weights=box.weights, most=box.most, iou_threshold=box.iou_threshold,
-                   score_threshold=box.score_threshold)
-  found = jax.vmap(choose)(logits, deltas, proposals['boxes'], proposals['valid'], extent)
-  found.pop('source')
+  found = chosen(logits, deltas, regions, extent, box)
   boxes = found['boxes']
   if model.masks:
     logits = model.mask_head(model.pool(maps, boxes, model.mask_size), train=train)
@@ -174,9 +191,19 @@ def detected(model: Any, x: jax.Array, extent: jax.Array, rpn: Proposing, box: D
     logits = model.keypoint_head(model.pool(maps, boxes, model.keypoint_size), train=train)
     points, heat = jax.vmap(decode_keypoints)(logits, boxes)
     found['keypoints'] = jnp.concatenate([points, heat[..., None]], axis=-1)
-  return found | dict(proposals=proposals)
+  return found | dict(proposals=regions)
 
 
-def _take(values, index):
+def chosen(logits: jax.Array, deltas: jax.Array, regions: Regions, extent: jax.Array,
+           rules: Detecting) -> dict[str, jax.Array]:
+  """The detections `boxes`, `scores`, `classes`, `valid` (b d ...) of a batch's regions."""
+  choose = partial(detections, weights=rules.weights, scores=rules.scores, most=rules.most,
+                   iou_threshold=rules.iou_threshold, score_threshold=rules.score_threshold)
+  found = jax.vmap(choose)(logits, deltas, regions['boxes'], regions['valid'], extent)
+  found.pop('source')
+  return found
+
+
+def take(values, index):
   """Rows of each image: values (b n ...), index (b s) -> (b s ...)."""
   return jax.vmap(lambda v, i: v[i])(values, index)

@@ -19,8 +19,9 @@ from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
 # Layers whose size follows the number of classes, or of anchors: a classifier's, FCN's scores, and
-# what the heads of a detector predict.
-HEADS = re.compile(r'(^|/)((head|score\d*|logits|deltas|objectness)/|up\d+/kernel$)')
+# what the heads of a detector predict; or how a box is pooled: its first layer.
+HEADS = re.compile(
+    r'(^|/)((head|score\d*|logits|deltas|objectness)/|up\d+/kernel$|box/fc6/kernel$)')
 
 
 class Report(NamedTuple):

@@ -1,0 +1,16 @@
+"""A sliding window on the embedded scenes: a classifier with a background class looks at every
+place, in nine shapes, and non-maximum suppression keeps the best.
+
+python -m visionlab.train --config=configs/scenes_sliding.py --workdir=runs/scenes_sliding
+"""
+
+from configs.scenes_faster_rcnn import scenes_detector
+
+SHAPES = tuple((height, round(height / ratio)) for height in (42, 50, 58)
+               for ratio in (1.1, 1.5, 2.2))
+
+
+def get_config(variant=''):
+  model = dict(name='sliding_window', shapes=SHAPES, patch=32, widths=(16, 32, 64), hidden=128)
+  return scenes_detector(variant, 'windows', model,
+                         box=dict(low=.4, high=.6, sample=48, positive_share=1 / 3))

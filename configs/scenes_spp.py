@@ -1,0 +1,21 @@
+"""SPP-net on the embedded scenes: one pass over the image, and of each proposal a spatial pyramid,
+from which only the fully connected layers learn.
+
+python -m visionlab.train --config=configs/scenes_localize.py --workdir=runs/scenes_localize
+python -m visionlab.train --config=configs/scenes_spp.py --workdir=runs/scenes_spp
+The convolutions are those of the first run, as the paper's are those of an ImageNet classifier.
+"""
+
+from configs.scenes_faster_rcnn import BACKBONE, scenes_detector
+from visionlab.config import is_smoke
+
+
+def get_config(variant=''):
+  model = dict(name='detector', backbone=BACKBONE | dict(frozen_norm=True), levels=('conv4',),
+               pyramid=0, proposals=False, pooling='spp', pool_size=6, grids=(3, 2, 1),
+               hidden=(256,))
+  frozen = (dict(match='backbone/', frozen=True), dict(match='.'))
+  return scenes_detector(
+      variant, 'given', model, box=dict(sample=24, positive_share=1 / 3),
+      init_from='' if is_smoke(variant) else 'runs/scenes_localize',
+      optim=dict(name='adamw', groups=frozen, schedule=dict(name='cosine', warmup='5%')))

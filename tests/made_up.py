@@ -1,0 +1,13 @@
+"""What a run leaves, without training it."""
+
+import json
+
+from visionlab.workdir import conclude
+
+
+def finish(workdir, accuracy, step=30):
+  workdir.mkdir(exist_ok=True)
+  lines = [{'step': s, 'eval': 'test', 'test/accuracy': accuracy * s / step,
+            'test/loss': 1 - accuracy * s / step} for s in (0, step // 2, step)]
+  (workdir / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  conclude(workdir, 'done', step)

@@ -1,0 +1,243 @@
+"""Sources of captions: files of every form, their mistakes, and scenes with captions."""
+
+import csv
+import json
+import pickle
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionlab.config import ConfigError
+from visionlab.data import open_split
+from visionlab.data.caption_files import read_table
+from visionlab.data.caption_rows import caption_rows, texts
+from visionlab.data.captions import captions
+from visionlab.data.crop import RandomCrop
+from visionlab.data.pipeline import eval_batches
+from visionlab.data.scenes import scenes
+from visionlab.data.source import Arrays
+from visionlab.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+
+SAID = {'a.png': ['A red dog.', 'a dog'], 'b.png': ['A blue cat, and a dog!'],
+        'c.png': ['a zebra', 'A cat', 'the café']}
+SPLITS = {'a.png': 'train', 'b.png': 'train', 'c.png': 'test'}
+COLOURS = {'a.png': (255, 0, 0), 'b.png': (0, 0, 255), 'c.png': (0, 255, 0)}
+
+
+@pytest.fixture
+def root(tmp_path):
+  """The same captions in every form, beside three pictures of one colour each."""
+  for file, colour in COLOURS.items():
+    Image.new('RGB', (6, 4), colour).save(tmp_path / file)
+  pairs = [(file, text) for file, own in SAID.items() for text in own]
+  with (tmp_path / 'captions.csv').open('w', newline='', encoding='utf8') as file:
+    csv.writer(file).writerows([('file', 'caption', 'split'),
+                                *((name, text, SPLITS[name]) for name, text in pairs)])
+  (tmp_path / 'tokens.txt').write_text(''.join(f'{name}#{i}\t{text}\n' for i, (name, text)
+                                               in enumerate(pairs)), encoding='utf8')
+  for split in ('train', 'test'):
+    files = [name for name in SAID if SPLITS[name] == split]
+    (tmp_path / f'{split}Images.txt').write_text('\n'.join(files))
+    coco = dict(images=[dict(id=ord(name[0]), file_name=name) for name in files],
+                annotations=[dict(image_id=ord(name[0]), caption=text) for name, text in pairs
+                             if name in files][::-1])
+    (tmp_path / f'captions_{split}.json').write_text(json.dumps(coco))
+  (tmp_path / 'dataset.json').write_text(json.dumps(dict(images=[
+      dict(filename=name, split=SPLITS[name], sentences=[dict(raw=text) for text in own])
+      for name, own in SAID.items()])))
+  return tmp_path
+
+
+FORMS = dict(csv={}, tokens=dict(captions='tokens.txt', splits='{split}Images.txt'),
+             coco=dict(captions='captions_{split}.json'), karpathy=dict(captions='dataset.json'))
+
+
+def opened(root, split='train', form='csv', **options):
+  return captions(split, root=str(root), **{
+      **FORMS[form], 'size': 4, 'least_count': 1, 'length': 8, **options})
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_every_form_says_the_same(root, form):
+  for split in ('train', 'test'):
+    source = opened(root, split, form)
+    files = [name for name in SAID if SPLITS[name] == split]
+    assert len(source) == len(files)
+    batch = source[np.arange(len(source))]
+    for i, name in enumerate(files):
+      assert (batch['image'][i] == COLOURS[name]).all()
+      order = slice(None, None, -1 if form == 'coco' else 1)
+      assert texts(batch['caption']['text'][i]) == SAID[name][order]
+    assert set(source.info.words[4:]) == {'a', 'red', 'dog', 'blue', 'cat', 'and'}   # of training
+    assert 'label' not in batch and batch['valid'].all()
+  test = opened(root, 'test', form)
+  words = np.array(test.info.words)
+  rows = test[np.array([0])]['caption']['tokens'][0, :, :4]
+  said = [' '.join(words[row]) for row in rows]
+  assert sorted(said) == sorted(['<start> a <unknown> <end>', '<start> a cat <end>',
+                                 '<start> <unknown> <unknown> <end>'])
+
+
+def test_rows():
+  vocabulary = Vocabulary((*SPECIAL, 'a', 'dog'))
+  rows = caption_rows([['a dog'], ['dog é dog', 'a', 'a a']], vocabulary, 5, most=2)
+  assert rows['tokens'].tolist() == [[[START, 4, 5, END, PAD], [PAD] * 5],
+                                     [[START, 5, UNKNOWN, 5, END], [START, 4, END, PAD, PAD]]]
+  np.testing.assert_array_equal(rows['valid'], rows['tokens'] != PAD)
+  assert [texts(row) for row in rows['text']] == [['a dog'], ['dog é dog', 'a']]
+  assert rows['text'].shape == (2, 2, len('dog é dog'.encode()))
+  assert caption_rows([['a']], vocabulary, 5, width=9)['text'].shape == (1, 1, 9)
+
+
+def test_captions_alone(root):
+  source = opened(root, images=None, form='tokens')
+  batch = pickle.loads(pickle.dumps(source))[np.array([1, 0])]
+  assert batch['image'].shape == (2, 1, 1, 1) and not batch['image'].any()
+  assert texts(batch['caption']['text'][0]) == SAID['b.png']
+
+
+def test_pipelines_serve_them(root):
+  whole = open_split(lambda split: opened(root, split, most=2), 'train+test')
+  assert len(whole) == 3
+  (batch,) = eval_batches(whole, 4, workers=0)
+  assert batch['valid'].tolist() == [True, True, True, False]
+  assert texts(batch['caption']['text'][2]) == SAID['c.png'][:2]
+  source = opened(root, 'test')
+  crop = RandomCrop(size=2)
+  cut = source.crops(np.array([0]), crop, crop.draws(0, 0, 1))
+  assert cut['image'].shape == (1, 2, 2, 3) and texts(cut['caption']['text'][0]) == SAID['c.png']
+  assert not hasattr(opened(root, images=None), 'crops')
+
+
+def test_damaged_images_are_left_out(root, caplog):
+  (root / 'b.png').write_bytes(b'no picture')
+  assert len(opened(root)) == 1 and '1 images that cannot be used' in caplog.text
+  with pytest.raises(ConfigError, match=r'b.png cannot be used.*on_broken="skip"'):
+    opened(root, on_broken='stop')
+  batch = opened(root, check=False)[np.arange(2)]
+  assert batch['valid'].tolist() == [True, False]
+  assert not any(v[1].any() for v in batch['caption'].values())
+  (root / 'b.png').unlink()
+  assert len(opened(root)) == 1 and '1 images that are missing' in caplog.text
+
+
+def rewrite(root, *lines, name='captions.csv', encoding='utf8'):
+  (root / name).write_bytes('\n'.join(lines).encode(encoding))
+
+
+def test_images_and_captions_without_words(root, caplog):
+  rewrite(root, 'file,caption', 'a.png,A dog', 'b.png,', 'c.png, ...', 'c.png,A cat')
+  source = opened(root)
+  assert len(source) == 2
+  assert '2 captions without words, 1 images without captions' in caplog.text
+  with pytest.raises(ConfigError, match=r"csv, line 3: the caption '' of b.png has no words"):
+    opened(root, on_broken='stop')
+  (root / 'trainImages.txt').write_text('a.png d.png')
+  assert len(opened(root, form='tokens')) == 1
+  with pytest.raises(ConfigError, match=r'tokens.txt: d.png has no caption'):
+    opened(root, form='tokens', on_broken='stop')
+
+
+def test_long_captions(root, caplog):
+  batch = opened(root, length=4)[np.array([1])]
+  assert '2 of 3 captions are cut, they need more than length=4 tokens' in caplog.text
+  assert END not in batch['caption']['tokens'][0]
+  assert texts(batch['caption']['text'][0]) == SAID['b.png']       # what metrics go by stays whole
+  with pytest.raises(ConfigError, match=r"'A red dog.', needs 5 tokens, .* is 4"):
+    opened(root, length=4, too_long='stop')
+  with pytest.raises(ConfigError, match='at least 3, not 2'):
+    opened(root, length=2)
+
+
+def test_encodings(root):
+  lines = ('file,caption', 'a.png,a café')
+  for encoding in ('utf-8', 'latin-1', 'utf-16', 'utf-8-sig'):
+    rewrite(root, *lines, encoding=encoding)
+    given = {} if 'utf-8' in encoding else dict(encoding=encoding)
+    assert 'café' in opened(root, **given).info.words
+  rewrite(root, *lines, encoding='latin-1')
+  with pytest.raises(ConfigError, match=r'captions.csv, line 2, is not encoded as utf-8.*latin-1'):
+    opened(root)
+  with pytest.raises(ConfigError, match=r"none called 'latin1x' \(did you mean .latin-1.\?\)"):
+    opened(root, encoding='latin1x')
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(split='trian'), r'no split "trian"; there are test, train \(did you mean "train"\?\)'),
+    (dict(split='val', form='coco'), 'no split "val"; there are test, train'),
+    (dict(split='val', form='tokens'), 'no split "val"; there are test, train'),
+    (dict(captions='caption.csv'), r'there is no file .*caption.csv'),
+    (dict(captions='{split}.json'), 'no split "train"; .*did you mean "captions_train"'),
+    (dict(captions='{split}.tsv'), r'there is no file .*train.tsv'),
+    (dict(vocabulary='dev'), 'no split "dev"'),
+    (dict(least_count=0), 'least_count 1 or more'),
+    (dict(least_count=9), 'no word occurs 9 times; the commonest occurs 4 times'),
+    (dict(most=-1), 'most must be 0 or more'),
+    (dict(resize='corp'), 'did you mean "crop"'),
+    (dict(on_broken='skp'), 'did you mean "skip"'),
+    (dict(images='pictures'), 'all 2 images are left out'),
+])
+def test_wrong_options(root, options, message):
+  with pytest.raises(ConfigError, match=message):
+    opened(root, **options)
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('x.csv', 'image,caption\na.png,a dog', 'has no column "file"'),
+    ('x.csv', 'file,captions\na.png,a dog', r'"caption" \(did you mean "captions"\?\)'),
+    ('x.csv', 'file,caption\n,a dog', 'line 2: names no file'),
+    ('x.csv', '', 'has no column "file"'),
+    ('x.csv', 'file,caption', 'holds no captions'),
+    ('x.txt', 'a.png#0 a dog', r'line 1: expected "<file>#<number><tab><caption>", not .a.png#0 a'),
+    ('x.txt', 'a.png\ta dog', 'line 1: expected'),
+    ('x.json', '{', 'cannot be read as json'),
+    ('x.json', '[]', 'has no list "images"'),
+    ('x.json', '{"images": []}', 'has no list "images"'),
+    ('x.json', '{"images": [{"id": 1}]}', "KeyError.'file_name'.*; expected"),
+    ('x.json', '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2, '
+               '"caption": ""}]}', r'annotations\[0\]: there is no image with the id 2'),
+])
+def test_files_of_another_form(tmp_path, name, content, message):
+  (tmp_path / name).write_text(content)
+  with pytest.raises(ConfigError, match=message):
+    read_table(tmp_path / name, 'utf-8')
+
+
+def test_flickr8k(shared_data, tmp_path):
+  archive = shared_data / 'flickr8k_text.tar.gz'
+  if not archive.exists():
+    pytest.skip('no flickr8k_text.tar.gz among the verification data')
+  with tarfile.open(archive) as file:
+    file.extractall(tmp_path, filter='data')
+  top = next(tmp_path.rglob('Flickr8k.token.txt')).parent
+  source = captions('dev', root=str(top), captions='Flickr8k.token.txt', images=None,
+                    splits='Flickr_8k.{split}Images.txt')
+  assert len(source) == 1000 and source.rows['tokens'].shape == (1000, 5, 22)
+  assert source.rows['valid'][..., 0].all()
+  assert {'dog', 'snowboarder'} < set(source.info.words)
+  unknown = (source.rows['tokens'] == UNKNOWN).sum() / source.rows['valid'].sum()
+  assert .01 < unknown < .04
+
+
+def test_scenes_with_captions():
+  options = dict(size=32, objects=(1, 3), examples=12, seed=5)
+  source, plain = scenes('test', captions=2, **options), scenes('test', masks=False, **options)
+  assert isinstance(source, Arrays) and len(source) == 12
+  some = np.array([3, 8, 11])
+  batch, drawn = source[some], plain[some]
+  np.testing.assert_array_equal(batch['image'], drawn['image'])
+  np.testing.assert_array_equal(batch['objects']['boxes'], drawn['objects']['boxes'])
+  first, second = (plain.captions(some, variant) for variant in range(2))
+  vocabulary = Vocabulary(source.info.words)
+  for i in range(3):
+    expected = list(dict.fromkeys([first[i], second[i]]))
+    assert texts(batch['caption']['text'][i]) == expected
+    rows = batch['caption']['tokens'][i]
+    assert [vocabulary.decode(row).replace(' ,', ',') for row in rows if row.any()] == expected
+  assert not (batch['caption']['tokens'] == UNKNOWN).any()
+  assert source.info.words == scenes('train', captions=1, **options).info.words
+  assert source.info.scale == pytest.approx((.25, .5))
+  with pytest.raises(ConfigError, match='captions must be 0 or more'):
+    scenes('test', captions=1, frames=2)

@@ -1,0 +1,299 @@
+"""Image captioning: sentences, learnt word by word and measured as they are freely decoded."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab import caption_figures, caption_metrics
+from visionlab.config import ConfigError
+from visionlab.data.caption_rows import texts
+from visionlab.data.scenes_captions import caption_facts
+from visionlab.data.scenes_truth import judge
+from visionlab.data.source import Info
+from visionlab.metrics import Ratio
+from visionlab.ops import decoding
+from visionlab.ops.image import Standardise
+from visionlab.ops.scheduled_sampling import scheduled
+from visionlab.retrieval import recall
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
+from visionlab.vocabulary import END, SPECIAL, START, Vocabulary, join, tokenise
+
+
+@dataclasses.dataclass(frozen=True)
+class Caption:
+  """batch: `image` (b h w c), `caption` as `visionlab.data.caption_rows` has it, `valid` (b,); of
+  scenes also `objects`, for `truth`.
+
+  predict: best first, `tokens` (b beams t), 0 after the end, their `log_probabilities` and
+  `lengths` (b beams); with attention `alpha` (b t h w), the weights of the image's places at each
+  token of the best.
+  """
+  model: Any
+  vocabulary: Vocabulary
+  length: int
+  beams: int
+  length_penalty: float
+  drawn: int
+  scheduled_sampling: bool
+  retrieval: bool
+  scenes: tuple[tuple[str, ...], tuple[float, float]] | None
+  preprocess: Standardise
+
+  @property
+  def attention(self) -> bool:
+    return bool(self.model.attention)
+
+  def hyperparameters(self):
+    return {**(dict(sampling_rate=.25) if self.scheduled_sampling else {}),
+            **(dict(coverage_weight=0.) if self.attention else {}),
+            **(dict(detection_weight=1.) if self.model.detected else {})}
+
+  def init(self, key, batch):
+    return self.model.init(key, self.preprocess(batch['image']), train=False)
+
+  def loss(self, variables, batch, key, hp, *, train):
+    draw, sample, drop = jax.random.split(key, 3)
+    memory, collections = self.encode(variables, batch, drop, train=train)
+    caption = {k: batch['caption'][k] for k in ('tokens', 'valid')}
+    if train and self.drawn:
+      caption = some_captions(draw, caption, self.drawn)
+    tokens, valid = (x.reshape(-1, x.shape[-1]) for x in caption.values())
+    given, wanted = tokens[:, :-1], tokens[:, 1:]
+    counted = valid[:, 1:] & jnp.repeat(batch['valid'], len(tokens) // len(batch['valid']))[:, None]
+
+    if train and self.scheduled_sampling:
+      state = self.start(variables, memory, len(tokens))
+      given = scheduled(sample, self.stepper(variables, memory), state, given,
+                        hp['sampling_rate'] * hp['progress'])
+    taught = self.teach(variables, memory, given, drop if train else None)
+    terms = {'cross_entropy': Ratio.of(-log_likelihoods(taught.logits, wanted), counted)}
+    if self.attention:
+      terms['coverage'] = coverage(taught.alpha, counted)
+    if self.model.detected:
+      terms['detection'] = detection(memory['absent'], batch['caption']['tokens'], batch['valid'])
+    right = Ratio.of(taught.logits.argmax(-1) == wanted, counted)
+    return terms, Aux(collections, {'word_accuracy': right})
+
+  def encode(self, variables, batch, key=None, *, train=False):
+    """What the model remembers of the images, and the collections after this batch."""
+    return forward(self.model, variables, self.preprocess(batch['image']), key, train=train,
+                   method=type(self.model).encode)
+
+  def teach(self, variables, memory, tokens, key=None):
+    """The model's logits of what follows each token (n t); with a key in training."""
+    rngs = None if key is None else {'dropout': jax.random.fold_in(key, 1)}
+    return self.model.apply(variables, memory, tokens, train=key is not None, rngs=rngs,
+                            method='teach')
+
+  def start(self, variables, memory, rows: int):
+    """The model's state before the first token, for rows of which each image has as many."""
+    state = self.model.apply(variables, memory, method='start')
+    return jax.tree.map(lambda x: jnp.repeat(x, rows // x.shape[0], axis=0), state)
+
+  def stepper(self, variables, memory) -> decoding.Step:
+    return lambda state, token: self.model.apply(variables, memory, state, token, method='step')
+
+  def decode(self, variables, memory) -> decoding.Decoded:
+    """What is said of images, (b beams ...), best first."""
+    b = jax.tree.leaves(memory)[0].shape[0]
+    given = (self.stepper(variables, memory), self.start(variables, memory, b),
+             jnp.full(b, START), END, self.length)
+    if self.beams > 1:
+      return decoding.beam(*given, beams=self.beams, length_penalty=self.length_penalty)
+    return jax.tree.map(lambda x: x[:, None], decoding.greedy(*given))
+
+  def predict(self, variables, batch):
+    memory, _ = self.encode(variables, batch)
+    decoded = self.decode(variables, memory)
+    said = decoded._asdict()
+    if self.attention:
+      best = decoded.tokens[:, 0]
+      given = jnp.concatenate([jnp.full_like(best[:, :1], START), best[:, :-1]], axis=1)
+      said['alpha'] = self.teach(variables, memory, given).alpha
+    return said
+
+  def sentence(self, tokens) -> str:
+    """One row of tokens as a sentence for people."""
+    return join(self.vocabulary.decode(tokens).split())
+
+  def sentences(self, said: Mapping, i: int) -> list[tuple[str, float]]:
+    """All that was said of image i, with its log-probabilities, best first."""
+    return [(self.sentence(tokens), float(p)) for tokens, p in zip(
+        said['tokens'][i], said['log_probabilities'][i], strict=True) if p > -np.inf]
+
+  def describe(self, said, top: int) -> list[str]:
+    """What `predict` said, a line for each image: its captions and their log-probabilities."""
+    return ['  '.join(f'{text} ({p:.2f})' for text, p in self.sentences(said, i)[:top])
+            for i in range(len(said['tokens']))]
+
+  def picture(self, images, said, captions, title) -> np.ndarray:
+    """Images with all that `predict` said of them; `captions` begin with the names of the files."""
+    cards = [caption_figures.Card(image, self.sentences(said, i), note=captions[i].split('\n')[0])
+             for i, image in enumerate(images)]
+    return caption_figures.sheet(cards, title)
+
+  def evaluators(self):
+    found = {'words': Evaluator(self._count_words, self._finish_words),
+             'captions': Evaluator(self._collect, self._finish_captions, kind='collect')}
+    if self.retrieval:
+      found['retrieval'] = Evaluator(self._compare, self._finish_retrieval, kind='collect')
+    return found
+
+  def figures(self, batch, predictions, results):
+    cards = []
+    for i, image in enumerate(batch['image'][:12]):
+      best = self.vocabulary.decode(predictions['tokens'][i, 0])
+      true = texts(batch['caption']['text'][i])
+      right = self.truth(best, {k: v[i] for k, v in batch['objects'].items()},
+                         image.shape[0])['true'] if self.scenes else None
+      cards.append(caption_figures.Card(image, self.sentences(predictions, i), true, right))
+    pictures = {'samples': caption_figures.sheet(cards, 'Captions')}
+    if self.attention:
+      rows = []
+      for i, image in enumerate(batch['image'][:6]):
+        words = self.vocabulary.decode(predictions['tokens'][i, 0]).split()
+        rows.append((image, words, predictions['alpha'][i, :len(words)]))
+      pictures['attention'] = caption_figures.attention(rows, 'Where each word looked')
+    return pictures
+
+  def truth(self, text: str, objects: Mapping, size: int) -> dict[str, bool]:
+    """What is right of a caption of a scene: see `visionlab.data.scenes_truth.judge`."""
+    classes, scale = self.scenes
+    return judge(_joined(text), caption_facts(objects, size, scale, classes), classes)
+
+  def _count_words(self, variables, batch, hp):
+    terms, _ = self.loss(variables, batch, jax.random.key(0), hp, train=False)
+    return terms['cross_entropy']
+
+  def _finish_words(self, stats):
+    return dict(perplexity=float(np.exp(stats.value)))
+
+  def _collect(self, variables, batch, hp):
+    memory, _ = self.encode(variables, batch)
+    rows = dict(tokens=self.decode(variables, memory).tokens[:, 0], text=batch['caption']['text'])
+    if self.scenes:
+      rows['objects'] = {k: batch['objects'][k] for k in ('boxes', 'classes', 'valid')}
+      rows['size'] = jnp.full(len(rows['tokens']), batch['image'].shape[1])
+    return rows
+
+  def _finish_captions(self, stats):
+    said = [self.vocabulary.decode(tokens) for tokens in stats['tokens']]
+    plain = [_plain(text) for text in said]
+    true = [[_plain(text) for text in texts(rows)] for rows in stats['text']]
+    results = caption_metrics.scores(plain, true)
+    results['exact_match'] = float(np.mean([a in b for a, b in zip(plain, true, strict=True)]))
+    results['different'] = len(set(plain)) / len(plain)
+    if self.scenes:
+      judged = [self.truth(text, {k: v[i] for k, v in stats['objects'].items()}, stats['size'][i])
+                for i, text in enumerate(said)]
+      results |= {'true' if part == 'true' else f'right_{part}':
+                  float(np.mean([one[part] for one in judged])) for part in judged[0]}
+    return results
+
+  def _compare(self, variables, batch, hp):
+    """Log-likelihoods of all captions of the batch given each of its images."""
+    memory, _ = self.encode(variables, batch)
+    tokens, valid = (batch['caption'][k] for k in ('tokens', 'valid'))
+    b, r, t = tokens.shape
+    counted = (valid & batch['valid'][:, None, None]).reshape(b * r, t)
+
+    def given(one):
+      logits = self.teach(variables, jax.tree.map(lambda x: x[None], one),
+                          tokens.reshape(b * r, t)[:, :-1]).logits
+      log_p = jnp.where(counted[:, 1:], log_likelihoods(logits, tokens.reshape(b * r, t)[:, 1:]), 0)
+      return jnp.where(counted[:, 0], log_p.sum(-1), -jnp.inf)
+    scores = jax.lax.map(given, memory)                       # (images, captions)
+    images = jnp.where(batch['valid'][:, None], scores, -jnp.inf)
+    return dict(captions=scores, images=images.T.reshape(b, r, b), valid=valid[..., 0],
+                own=jnp.arange(b))
+
+  def _finish_retrieval(self, stats):
+    own, valid, b = stats['own'], stats['valid'], stats['images'].shape[-1]
+    r = valid.shape[1]
+    by_image = np.repeat(np.arange(b), r) == own[:, None]
+    by_caption = (np.arange(b) == own[:, None])[:, None].repeat(r, 1)
+    found = dict(caption=recall(stats['captions'], by_image),
+                 image=recall(stats['images'][valid], by_caption[valid]))
+    return {f'{kind}_{name}': v for kind, values in found.items() for name, v in values.items()}
+
+
+def some_captions(key: jax.Array, caption: Mapping[str, jax.Array], n: int) -> dict:
+  """n captions of each image, drawn without replacement from those that are there; where there are
+  fewer, the rest are not valid. caption: arrays (b r t), `valid` among them."""
+  there = caption['valid'][..., 0]
+  order = jax.lax.top_k(jax.random.uniform(key, there.shape) + there, min(n, there.shape[1]))[1]
+  return {k: jnp.take_along_axis(v, order[..., None], axis=1) for k, v in caption.items()}
+
+
+def log_likelihoods(logits: jax.Array, tokens: jax.Array) -> jax.Array:
+  """Of each token (n t), by logits (n t v)."""
+  own = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+  return own - jax.nn.logsumexp(logits, axis=-1)
+
+
+def coverage(alpha: jax.Array, counted: jax.Array) -> Ratio:
+  """sum_i (1 - sum_t alpha_ti) ** 2 of each caption, which wants every place to be looked at (Xu et
+  al. 2015, equation 14). alpha: (n t h w); counted: (n t) bool."""
+  seen = jnp.where(counted[..., None, None], alpha, 0).sum(1)
+  return Ratio.of(((1 - seen) ** 2).sum((1, 2)), counted.any(-1))
+
+
+def detection(absent: jax.Array, tokens: jax.Array, valid: jax.Array) -> Ratio:
+  """The cross-entropy of which words an image's captions have, summed over words.
+
+  Args:
+    absent: (b words), the log-probability that a word, of the first after the special ones, is in
+      none of them.
+    tokens: (b r t), of all captions; valid: (b,) bool.
+  """
+  words = len(SPECIAL) + jnp.arange(absent.shape[-1])
+  there = (tokens.reshape(len(tokens), -1, 1) == words).any(1)
+  absent = jnp.minimum(absent, -1e-6)                    # log(1 - p) has no value at p = 1
+  present = jnp.log(-jnp.expm1(absent))
+  return Ratio.of(-jnp.where(there, present, absent).sum(-1), valid)
+
+
+def _plain(text: str) -> str:
+  """As metrics take it."""
+  return ' '.join(tokenise(text, punctuation=False))
+
+
+def _joined(text: str) -> str:
+  return join(text.split())
+
+
+def caption(*, make_model, info: Info, example: Mapping, beams: int = 1,
+            length_penalty: float = 0., captions: int = 0, scheduled_sampling: bool = False,
+            retrieval: bool = False, mean: tuple = (), std: tuple = (),
+            channel_order: str = 'RGB') -> Caption:
+  """The captioning task of a config.
+
+  Args:
+    beams: of the search that decodes; 1: greedily.
+    length_penalty: see `visionlab.ops.decoding.beam`.
+    captions: of each image, drawn anew at each step of training; 0: all.
+    scheduled_sampling: whether the model is also given its own words in training, each with
+      probability hp.sampling_rate times the part of training done.
+    retrieval: whether to measure how well captions find their images by likelihood, and images
+      their captions, among those of one batch of the evaluation. Costs batch ** 2 times as many
+      captions.
+    mean, std: by channel, in units of [0, 1], of what the network is given.
+    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+  """
+  if not info.words or 'caption' not in example:
+    raise ConfigError('config.task: caption needs a source with captions, but this one gives '
+                      f'{", ".join(sorted(example))}')
+  if beams < 1 or captions < 0:
+    raise ConfigError(f'config.task: beams must be at least 1 and captions at least 0, not {beams} '
+                      f'and {captions}')
+  vocabulary = Vocabulary(info.words, info.punctuation)
+  length = example['caption']['tokens'].shape[-1] - 1
+  scenes = (info.classes, info.scale) if info.scale and 'objects' in example else None
+  return Caption(make_model(words=len(vocabulary)), vocabulary, length, beams, length_penalty,
+                 captions, scheduled_sampling, retrieval, scenes,
+                 Standardise(mean, std, channel_order))
