@@ -15,7 +15,7 @@ def get_config(variant=''):
   return experiment(
       steps=4 if smoke else 12_000,
       batch=8 if smoke else 32,
-      data=dict(scenes, examples=40 if smoke else 40_000),
+      data=dict(scenes, examples=40 if smoke else 100_000),
       # Without detection it takes many times as long until words have to do with digits.
       task=dict(name='caption', mean=(.5,) * 3, std=(.25,) * 3, beams=3,
                 model=dict(name='captioner', backbone=encoder, level='conv3', pool='points',

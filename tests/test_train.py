@@ -207,6 +207,12 @@ def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     assert np.isfinite(float(line.get('train/loss', 0)))
 
 
+def test_nan_ignored_trains_on(tmp_path):
+  state = train(config(hp=dict(lr=1e25), on_nan='ignore'), tmp_path)
+  assert int(state.step) == 20 and not np.isfinite(float(
+      read_metrics(tmp_path)[-1]['test/loss']))
+
+
 def test_nan_skip_leaves_such_updates_out(tmp_path):
   job = build.assemble(config(on_nan='skip', augment={}))
   state = job.init()

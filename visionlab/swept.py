@@ -23,7 +23,7 @@ from visionlab.profiler import profiler
 from visionlab.shared_checkpoints import SharedCheckpoints, resume_together
 from visionlab.stacked import row
 from visionlab.step import Tally
-from visionlab.train import Records, Schedule, loop
+from visionlab.train import Records, Schedule, loop, unless_ignored
 from visionlab.weights.fit import adopt
 
 PROGRAMS = 'programs'
@@ -78,7 +78,7 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(program, config.profile) as profile):
     checkpoints.adopt(state, step)
-    records = Records(log, checkpoints, partial(members.check, log=log))
+    records = Records(log, checkpoints, unless_ignored(partial(members.check, log=log), config))
     state, step, _ = loop(job, evaluations, state, records, schedule, interrupted, profile)
     told = interrupted()
   ended = checkpoints.ended(step)

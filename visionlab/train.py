@@ -5,7 +5,7 @@ python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits [
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,8 +58,8 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}; {job.facts.examples:,} '
           f'examples, {"resident" if job.batches.resident else "streamed"}')
   checkpoints = checkpoint.Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
-  check = partial(stop_if_bad, workdir=workdir)
-  records = Records(log, checkpoints, check)
+  records = Records(log, checkpoints, unless_ignored(
+      partial(stop_if_bad, workdir=workdir), config))
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(workdir, config.profile) as profile):
     state, step, stale = loop(job, evaluations, state, records, schedule, interrupted, profile)
@@ -159,6 +159,11 @@ def land(chunk: Chunk | None, log: Log, check: Callable) -> None:
   if chunk.logged:
     metrics = jax.device_get(chunk.tally.metrics)
     log.train(chunk.stop, {k: np.asarray(v.value) for k, v in metrics.items()})
+
+
+def unless_ignored(check: Callable[[Tally], None], config: Mapping) -> Callable[[Tally], None]:
+  """`check`, or with config.on_nan='ignore' nothing."""
+  return (lambda tally: None) if config['on_nan'] == 'ignore' else check
 
 
 def stop_if_bad(tally: Tally, *, workdir: Path) -> None:
