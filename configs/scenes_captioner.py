@@ -1,7 +1,9 @@
 """Show and Tell on the embedded scenes: how many of which digits, how large, and where.
 
 python -m visionlab.train --config=configs/scenes_captioner.py --workdir=runs/scenes_captioner
-Not run at full length yet.
+Measured (seed 0, 20 November 2026, a single run that was cut short at 10,164 of 12,000 updates):
+after 9,000 updates 71.4 % of the captions of 1,000 test scenes wholly true, CIDEr-D 5.52 (of 10),
+BLEU-1 90.4 %, BLEU-4 69.5 %. Some 85 ms of CPU time an update; not timed on idle cores.
 """
 
 from visionlab.config import experiment, is_smoke
@@ -15,7 +17,7 @@ def get_config(variant=''):
   return experiment(
       steps=4 if smoke else 12_000,
       batch=8 if smoke else 32,
-      data=dict(scenes, examples=40 if smoke else 100_000),
+      data=dict(scenes, examples=40 if smoke else 40_000),
       # Without detection it takes many times as long until words have to do with digits.
       task=dict(name='caption', mean=(.5,) * 3, std=(.25,) * 3, beams=3,
                 model=dict(name='captioner', backbone=encoder, level='conv3', pool='points',
