@@ -32,7 +32,7 @@ from visionlab.models.sliding_window import SlidingWindow
 CONFIGS = {'localisation': scenes_localize, 'sliding window': scenes_sliding, 'R-CNN': scenes_rcnn,
            'SPP-net': scenes_spp, 'Fast R-CNN': scenes_fast_rcnn,
            'Faster R-CNN': scenes_faster_rcnn}
-RANKS = (32,)                    # of Fast R-CNN's fc6
+LOW = 8                          # the rank of Fast R-CNN's fc6 is its width divided by this
 IMAGES = 20                      # timed together
 REPEATS = 5
 
@@ -51,7 +51,8 @@ def detectors(given, folder):
   ordered = study.by_kind({name: workdirs[name] for name in made})
   rows = [row_of(name, [visionlab.load(path) for path in paths], paths)
           for name, paths in ordered.items()]
-  rows += list(further_stages(ordered))
+  if not given.quick:
+    rows += further_stages(ordered)
   if given.figure:
     runs = {name: visionlab.load(paths[0]) for name, paths in ordered.items()}
     figures.save(stages.picture(runs, batch_of(runs['R-CNN'], 1)), given.figure)
@@ -103,10 +104,11 @@ def further_stages(workdirs):
   cut = []
   for path in workdirs['Fast R-CNN']:
     run = visionlab.load(path)
-    model, variables = truncated(run.task.model, run.variables, RANKS)
+    ranks = tuple(width // LOW for width in run.task.model.hidden)
+    model, variables = truncated(run.task.model, run.variables, ranks)
     cut.append(dataclasses.replace(run, task=dataclasses.replace(run.task, model=model),
                                    variables=variables))
-  yield shown(f'Fast R-CNN, rank {RANKS[0]}', cut[0], [], scores_of(cut))
+  yield shown(f'Fast R-CNN, rank {ranks[0]}', cut[0], [], scores_of(cut))
   apart = [one_by_one(visionlab.load(path)) for path in workdirs['sliding window']]
   yield shown('sliding window, not shared', apart[0], [], scores_of(apart))
 
