@@ -57,7 +57,7 @@ def test_losses_are_torchvisions():
   golden = detectors.golden()
   model = detectors.detector(backbone=detectors.ResNet(1, depth=18, frozen_norm=True))
   every = dict(sample=10 ** 4, positive_share=.5)
-  task = Detect(model, ('a', 'b', 'c'),
+  task = Detect(model, ('a', 'b', 'c'), 'rpn',
                 Proposing(**every, train_pre_nms=detectors.PRE_NMS,
                           train_post_nms=detectors.PROPOSALS),
                 Detecting(**every | dict(sample=200)), detectors.SIZE, (), (), Standardise())
@@ -196,7 +196,7 @@ def test_mistakes_are_named():
     detection(dict(keypoints=14))
   with pytest.raises(ConfigError, match='rpn.hihg.*did you mean "high"'):
     detection(rpn=dict(hihg=.7))
-  with pytest.raises(ConfigError, match='detect needs "detector", not CNN'):
+  with pytest.raises(ConfigError, match='detect needs "detector" with its proposals, not CNN'):
     build_task(config(task=dict(name='detect', model=dict(name='cnn'))),
                Facts(Info(('a',)), dict(image=jax.ShapeDtypeStruct((1, 8, 8, 3), np.uint8)), 1))
   for entry in ('label', 'label_map'):

@@ -31,7 +31,8 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
   'resnet': (dict(depth=18), (32, 32, 3)),
 }
 # Each has a test of its own.
-OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn'}
+OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn',
+          'region_cnn', 'sliding_window', 'captioner', 'recurrent'}
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),
