@@ -11,6 +11,5 @@ from visionlab.config import is_smoke
 
 
 def get_config(variant=''):
-  size = (dict(width=4, depth=2) if is_smoke(variant) else
-          dict(width=12, depth=5, dropout=.2))
+  size = dict(width=4, depth=2) if is_smoke(variant) else dict(width=8)
   return camvid(dict(name='unet', norm=True, **size), variant)

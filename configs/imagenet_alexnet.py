@@ -27,6 +27,6 @@ def get_config(variant=''):
       precision='float32' if smoke else 'bfloat16',
       optim=dict(name='sgd', schedule=dict(name='steps', at=('33.3%', '66.7%', '88.9%'))),
       hp=dict(lr=.01, momentum=.9, weight_decay=5e-4),
-      evals=dict(val=dict(split='test' if smoke else 'validation' if tfds else 'val',
+      evals=dict(val=dict(split='test[:40]' if smoke else 'validation' if tfds else 'val',
                           every='50%' if smoke else '5%')),
       checkpoint=dict(best='val/accuracy'))

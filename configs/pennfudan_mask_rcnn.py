@@ -4,8 +4,8 @@ test.
 python -m visionlab.train --config=configs/pennfudan_mask_rcnn.py --workdir=runs/pennfudan \
     --config.data.root=<PennFudanPed> --config.init_from=<weights of a ResNet>
 Measured (seed 0, 20 November 2026, Keras' ResNet-50, a single run) on the 50 test images: box AP50
-87.8 %, box AP 55.1 %, mask AP50 80.5 %, mask AP 42.3 %; 13
-minutes on 2 CPU cores beside other jobs.
+87.8 %, box AP 55.1 %, mask AP50 80.5 %, mask AP 42.3 %; 13 minutes on 2 CPU cores beside other
+jobs.
 """
 
 from configs.coco_faster_rcnn import detection

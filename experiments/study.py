@@ -37,6 +37,18 @@ def parser(name: str, doc: str, *, seeds: int) -> argparse.ArgumentParser:
   return made
 
 
+def add_parts(made: argparse.ArgumentParser, parts: Mapping[str, Callable],
+              default: Sequence[str]) -> None:
+  """The parts of a study that are to be made, `given.parts`, by the names of their functions."""
+  def known(name):
+    if name not in parts:
+      raise argparse.ArgumentTypeError(f'no part {name!r}; there are: {", ".join(parts)}')
+    return name
+  said = 'all' if len(default) == len(parts) else ' '.join(default)
+  made.add_argument('parts', nargs='*', type=known, default=list(default),
+                    help=f'any of {", ".join(parts)}; default: {said}')
+
+
 def parse(made: argparse.ArgumentParser, argv: Sequence[str] | None, beside: str):
   """The options given; `beside` is the study's own file. Wrong ones end the program."""
   given = made.parse_args(argv)
@@ -110,6 +122,17 @@ def run(configs: Mapping[str, ConfigDict], folder: Path) -> dict[str, Path]:
       print(f'{number}/{len(configs)}  {name}  {time.perf_counter() - begun:.1f} s',
             file=sys.stderr, flush=True)
   return {name: folder / name for name in configs}
+
+
+def run_parts(parts: Mapping[str, Callable], given: argparse.Namespace,
+              folder: Path) -> dict[str, Sequence[Mapping[str, object]]]:
+  """Makes given.parts, one after the other, and prints the table of the rows of each under what its
+  function says of itself; returns the rows. parts: (given, folder) -> rows, by name."""
+  found = {}
+  for name in given.parts:
+    found[name] = parts[name](given, folder)
+    print(f'{parts[name].__doc__}\n\n{table(found[name])}\n', flush=True)
+  return found
 
 
 def complete(workdir: Path, config: ConfigDict) -> bool:

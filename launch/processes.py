@@ -1,16 +1,16 @@
 """A queue of local processes, each of which trains one setting of a sweep."""
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from visionlab.interrupt import told_to_stop
 from visionlab.workdir import outcome
 
 POLL_SECONDS = .2
@@ -113,20 +113,3 @@ def gpus() -> list[str]:
   if visible is not None:
     return [d for d in visible.split(',') if d]
   return [str(i) for i in range(len(list(Path('/dev').glob('nvidia[0-9]*'))))]
-
-
-@contextlib.contextmanager
-def told_to_stop() -> Iterator[Callable[[], bool]]:
-  """Within, the first SIGTERM or ctrl-C only makes what is yielded return True."""
-  told: list[int] = []
-  before: Mapping[int, object] = {}
-
-  def handler(number, frame):
-    told.append(number)
-    signal.signal(number, before[number])
-  before = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
-  try:
-    yield lambda: bool(told)
-  finally:
-    for number, previous in before.items():
-      signal.signal(number, previous)

@@ -2,7 +2,6 @@
 
 import gc
 import logging as python_logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from visionlab.cache import cache_folder
 from visionlab.config import ConfigError, TrainingError, nearest
 
 
@@ -65,8 +65,7 @@ def guarded(main: Callable) -> Callable:
 def cache_compilations():
   """Compiled programs are kept between runs, in $JAX_COMPILATION_CACHE_DIR or the user's cache."""
   if not jax.config.jax_compilation_cache_dir:
-    base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    jax.config.update('jax_compilation_cache_dir', str(Path(base) / 'visionlab' / 'xla'))
+    jax.config.update('jax_compilation_cache_dir', str(cache_folder('xla')))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', .1)
 
 

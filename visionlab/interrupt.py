@@ -1,4 +1,4 @@
-"""Signals that ask training to end."""
+"""Signals that ask for an end."""
 
 import contextlib
 import signal
@@ -10,9 +10,9 @@ from jax.experimental import multihost_utils
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-  """Within, SIGTERM and ctrl-C only make the function that is yielded return True (on every
-  process, if any was told); a second one acts as ever."""
+def told_to_stop() -> Iterator[Callable[[], bool]]:
+  """Within, SIGTERM and ctrl-C only make the function that is yielded return True; a second one
+  acts as ever."""
   told = threading.Event()
   before = {}
 
@@ -21,13 +21,16 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     signal.signal(number, before[number])
   if threading.current_thread() is threading.main_thread():
     before = {s: signal.signal(s, handler) for s in (signal.SIGTERM, signal.SIGINT)}
-
-  def interrupted() -> bool:
-    if jax.process_count() == 1:
-      return told.is_set()
-    return bool(multihost_utils.process_allgather(told.is_set()).any())
   try:
-    yield interrupted
+    yield told.is_set
   finally:
     for number, previous in before.items():
       signal.signal(number, previous)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+  """`told_to_stop`, True on every process if any of them was told."""
+  with told_to_stop() as told:
+    yield lambda: (told() if jax.process_count() == 1 else
+                   bool(multihost_utils.process_allgather(told()).any()))

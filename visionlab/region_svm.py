@@ -60,14 +60,13 @@ def refit(run: Run, regions: Regions) -> Run:
   svms = [svm(scaled, i) for i in range(k)]
   ridges = [ridge(scaled, i, run.task.box.weights) for i in range(k)]
 
-  def head(rows, background):
+  def head(rows):
     """Kernel (d, m) and bias (m,) of m rows (d + 1), for features that are not scaled."""
-    rows = np.concatenate([background, np.stack(rows)]) if background is not None else (
-        np.concatenate(rows))
     return dict(kernel=(rows[:, :-1].T * scale).astype(np.float32),
                 bias=rows[:, -1].astype(np.float32))
-  none = np.zeros((1, regions.features.shape[1] + 1))
-  box = dict(run.variables['params']['box'], logits=head(svms, none), deltas=head(ridges, None))
+  background = np.zeros(regions.features.shape[1] + 1)
+  box = dict(run.variables['params']['box'], logits=head(np.stack([background, *svms])),
+             deltas=head(np.concatenate(ridges)))
   variables = dict(run.variables, params=dict(run.variables['params'], box=box))
   config = run.config.copy_and_resolve_references()
   with config.unlocked():

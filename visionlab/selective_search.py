@@ -17,7 +17,7 @@ from visionlab.config import ConfigError, check_choice
 
 
 class Strategies(NamedTuple):
-  """The hierarchies that are built: every combination of these (section 5.2).
+  """The hierarchies that are built: every combination of these (section 3.2).
 
   Attributes:
     spaces: of colour.
@@ -29,7 +29,7 @@ class Strategies(NamedTuple):
   cues: tuple[str, ...]
 
 
-# Table 8 of the paper.
+# The paper's "Single Strategy", "Fast" and "Quality".
 MODES = dict(single=Strategies(('hsv',), (100,), ('ctsf',)),
              fast=Strategies(('hsv', 'lab'), (50, 100), ('ctsf', 'tsf')),
              quality=Strategies(('hsv', 'lab', 'rgi', 'hue', 'grey'), (50, 100, 150, 300),
@@ -44,7 +44,7 @@ class SelectiveSearch:
   """A function from images (h w 3) uint8 to boxes (n 4) float32 in pixels, without duplicates.
 
   Boxes come by their place in their hierarchy, the whole image first, times a random number, so
-  that no hierarchy and no size comes before the others (section 5.2).
+  that no hierarchy and no size comes before the others (section 3.3).
 
   Attributes:
     mode: 'single' (1 hierarchy), 'fast' (8) or 'quality' (80); see `MODES`.
@@ -135,7 +135,7 @@ class Regions(NamedTuple):
 
 
 def describe(pixels: np.ndarray, labels: np.ndarray) -> Regions:
-  """What likeness is judged by (section 4.2), of pixels (h w c) in [0, 1] and labels (h w)."""
+  """What likeness is judged by (section 3.2), of pixels (h w c) in [0, 1] and labels (h w)."""
   n = labels.max() + 1
   size = np.bincount(labels.ravel(), minlength=n)
   boxes = np.array([(x.start, y.start, x.stop, y.stop)

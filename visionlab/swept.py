@@ -16,6 +16,7 @@ import numpy as np
 
 from visionlab import build, workdir as workdirs
 from visionlab.config import ConfigError, Duration, TrainingError
+from visionlab.divergence import unless_ignored
 from visionlab.evals import Evaluations
 from visionlab.interrupt import interruptible
 from visionlab.log import Log, parameter_table, scalars
@@ -23,7 +24,7 @@ from visionlab.profiler import profiler
 from visionlab.shared_checkpoints import SharedCheckpoints, resume_together
 from visionlab.stacked import row
 from visionlab.step import Tally
-from visionlab.train import Records, Schedule, loop, unless_ignored
+from visionlab.train import Records, Schedule, loop
 from visionlab.weights.fit import adopt
 
 PROGRAMS = 'programs'

@@ -5,7 +5,7 @@ python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits [
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from visionlab import build, checkpoint, commandline, figures, workdir as workdirs
-from visionlab.config import TrainingError
+from visionlab.divergence import stop_if_bad, unless_ignored
 from visionlab.evals import Evaluations
 from visionlab.interrupt import interruptible
 from visionlab.log import Log, parameter_table, read_metrics
@@ -159,24 +159,6 @@ def land(chunk: Chunk | None, log: Log, check: Callable) -> None:
   if chunk.logged:
     metrics = jax.device_get(chunk.tally.metrics)
     log.train(chunk.stop, {k: np.asarray(v.value) for k, v in metrics.items()})
-
-
-def unless_ignored(check: Callable[[Tally], None], config: Mapping) -> Callable[[Tally], None]:
-  """`check`, or with config.on_nan='ignore' nothing."""
-  return (lambda tally: None) if config['on_nan'] == 'ignore' else check
-
-
-def stop_if_bad(tally: Tally, *, workdir: Path) -> None:
-  """Raises `TrainingError` where the loss was not finite."""
-  bad = int(tally.bad_step)
-  if bad >= 0:
-    workdirs.conclude(workdir, 'diverged', bad)
-    kept = checkpoint.steps_of(workdir / 'checkpoints')
-    values = ', '.join(f'{k} {float(v):.4g}' for k, v in tally.bad_values.items())
-    raise TrainingError(
-        f'the loss or its gradient is not finite at step {bad}: {values}\n'
-        f'good checkpoints in {workdir}: {", ".join(map(str, kept)) or "none"}; try a lower hp.lr, '
-        'or config.on_nan="skip" to leave such steps out')
 
 
 def next_stop(step: int, schedule: Schedule) -> int:

@@ -138,20 +138,14 @@ PARTS = {f.__name__: f for f in (strides, networks, unpooling, sharing)}
 
 def main(argv=None):
   options = study.parser('fcn', __doc__, seeds=3)
-  options.add_argument('parts', nargs='*', help=f'any of {", ".join(PARTS)}; default: all')
+  study.add_parts(options, PARTS, list(PARTS))
   options.add_argument('--root', default='data/camvid', help='the folder with camvid_144x192.npz')
   options.add_argument('--epochs', type=int, default=12, help='on CamVid; %(default)s')
   options.add_argument('--steps', type=int, default=400, help='on scenes; %(default)s')
   options.add_argument('--other_seeds', type=int, default=1, help='of networks; %(default)s')
   given = study.parse(options, argv, __file__)
-  wrong = [part for part in given.parts if part not in PARTS]
-  if wrong:
-    options.error(f'no part {wrong[0]!r}; there are: {", ".join(PARTS)}')
-  found = {}
   with study.kept_in(given.folder) as folder:
-    for part in given.parts or PARTS:
-      found[part] = PARTS[part](given, folder)
-      print(f'{PARTS[part].__doc__}\n\n{study.table(found[part])}\n', flush=True)
+    found = study.run_parts(PARTS, given, folder)
     if given.figure and 'strides' in found:
       picture(given, folder, given.figure)
       print(given.figure)

@@ -29,7 +29,7 @@ def scenes(given, folder):
       made[f'{name}/{seed}'] = study.changed(
           config, seed=seed, data_seed=seed, **changes, **once(config, given, 'test[:500]', 50),
           **dict(steps=given.steps) if given.steps else {})
-  return study.run(made, folder)
+  return trained('scenes', made, given, folder)
 
 
 def cells(given, folder):
@@ -49,11 +49,15 @@ def photographs(name, file, given, folder, root, split, batch):
     changes = {} if given.quick else dict(data__root=root, init_from=given.weights)
     made[f'{name}/{seed}'] = study.changed(config, seed=seed, data_seed=seed, **changes,
                                            **once(config, given, split, batch))
-  return study.run(made, folder)
+  return trained(name, made, given, folder)
 
 
-def rows_of(workdirs):
-  """A row for each kind of run, over its seeds."""
+def trained(part, configs, given, folder):
+  """A row for each kind of run, over its seeds; and the pictures that the first run drew itself."""
+  workdirs = study.run(configs, folder)
+  if given.figure:
+    study.picture(next(iter(workdirs.values())) / 'figures' / 'test_samples.png',
+                  given.figure.with_name(f'{part}.png'))
   rows = []
   for name, own in study.by_kind(workdirs).items():
     row = {'detector': name, 'runs': len(own)}
@@ -70,26 +74,15 @@ PARTS = {f.__name__: f for f in (scenes, cells, people)}
 
 def main(argv=None):
   options = study.parser('mask_rcnn', __doc__, seeds=1)
-  options.add_argument('parts', nargs='*', help=f'any of {", ".join(PARTS)}; default: scenes')
+  study.add_parts(options, PARTS, ['scenes'])
   options.add_argument('--cells', default='data/BCCD', help="the folder of BCCD's images")
   options.add_argument('--people', default='data/PennFudanPed', help='the folder of Penn-Fudan')
   options.add_argument('--weights', default='hf://timm/resnet50.a1_in1k',
                        help='of a ResNet-50, in any form that config.init_from takes; %(default)s')
   options.add_argument('--steps', type=int, help='on scenes; by default those of the config')
   given = study.parse(options, argv, __file__)
-  wrong = [part for part in given.parts if part not in PARTS]
-  if wrong:
-    options.error(f'no part {wrong[0]!r}; there are: {", ".join(PARTS)}')
-  found = {}
   with study.kept_in(given.folder) as folder:
-    for part in given.parts or ['scenes']:
-      workdirs = PARTS[part](given, folder)
-      found[part] = rows_of(workdirs)
-      print(f'{PARTS[part].__doc__}\n\n{study.table(found[part])}\n', flush=True)
-      if given.figure:
-        study.picture(next(iter(workdirs.values())) / 'figures' / 'test_samples.png',
-                      given.figure.with_name(f'{part}.png'))
-  return found
+    return study.run_parts(PARTS, given, folder)
 
 
 if __name__ == '__main__':

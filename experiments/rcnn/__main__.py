@@ -27,7 +27,6 @@ from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.proposals import proposer
 from visionlab.evaluate import evaluate
 from visionlab.models.low_rank import truncated
-from visionlab.models.sliding_window import SlidingWindow
 
 CONFIGS = {'localisation': scenes_localize, 'sliding window': scenes_sliding, 'R-CNN': scenes_rcnn,
            'SPP-net': scenes_spp, 'Fast R-CNN': scenes_fast_rcnn,
@@ -115,16 +114,8 @@ def further_stages(workdirs):
 
 def one_by_one(run):
   """The run of a sliding window that cuts out each of its windows."""
-  options = {field.name: getattr(run.task.model, field.name)
-             for field in dataclasses.fields(SlidingWindow) if field.name not in ('parent', 'name')}
-  return dataclasses.replace(run, task=dataclasses.replace(run.task, model=Apart(**options)))
-
-
-class Apart(SlidingWindow):
-  """The same network, window after window."""
-
-  def __call__(self, x, *, train=False):
-    return self.one_by_one(x)
+  model = run.task.model.clone(shared=False)
+  return dataclasses.replace(run, task=dataclasses.replace(run.task, model=model))
 
 
 def scores_of(runs):
@@ -171,21 +162,14 @@ PARTS = {f.__name__: f for f in (detectors, recall.recall)}
 
 def main(argv=None):
   options = study.parser('rcnn', __doc__, seeds=1)
-  options.add_argument('parts', nargs='*', help=f'any of {", ".join(PARTS)}; default: detectors')
+  study.add_parts(options, PARTS, ['detectors'])
   options.add_argument('--steps', type=int, help='by default those of the configs')
   options.add_argument('--images', type=int, default=170, help='of a set, for recall; %(default)s')
   options.add_argument('--people', help='the folder of Penn-Fudan, for recall')
   options.add_argument('--photographs', help='the folder of COCO128, for recall')
   given = study.parse(options, argv, __file__)
-  wrong = [part for part in given.parts if part not in PARTS]
-  if wrong:
-    options.error(f'no part {wrong[0]!r}; there are: {", ".join(PARTS)}')
-  found = {}
   with study.kept_in(given.folder) as folder:
-    for part in given.parts or ['detectors']:
-      found[part] = PARTS[part](given, folder)
-      print(f'{PARTS[part].__doc__}\n\n{study.table(found[part])}\n', flush=True)
-  return found
+    return study.run_parts(PARTS, given, folder)
 
 
 if __name__ == '__main__':

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from visionlab.cache import cache_folder
 from visionlab.config import bind, check_choice
 from visionlab.data.source import Source
 from visionlab.log import clock
@@ -70,8 +70,7 @@ def with_valid(boxes, counts) -> dict[str, Any]:
 def with_proposals(source: Source, options: Mapping[str, Any], where: str) -> Source:
   """The source with what a method proposes for each image.
 
-  It is computed once, on all cores, and kept for later runs in $XDG_CACHE_HOME or ~/.cache, under
-  visionlab/proposals.
+  It is computed once, on all cores, and kept for later runs in `cache_folder('proposals')`.
 
   Args:
     options: `name` of the method, 'selective_search', and what it takes.
@@ -81,7 +80,7 @@ def with_proposals(source: Source, options: Mapping[str, Any], where: str) -> So
     ConfigError: an unknown method or option.
   """
   propose = proposer(options, where)
-  path = _folder() / f'{_fingerprint(source, propose)}.npz'
+  path = cache_folder('proposals') / f'{_fingerprint(source, propose)}.npz'
   if not path.exists():
     boxes, counts = _all_of(source, propose, f'{where}: {options["name"]}')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +113,6 @@ def padded(boxes: Sequence[np.ndarray], most: int = 0) -> tuple[np.ndarray, np.n
   for row, own in zip(together, boxes, strict=True):
     row[:len(own)] = own
   return together, counts
-
-
-def _folder() -> Path:
-  return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'visionlab', 'proposals')
 
 
 def _fingerprint(source, propose):

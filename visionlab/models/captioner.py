@@ -165,7 +165,7 @@ class Captioner(nn.Module):
 
   def teach(self, memory: Memory, tokens: jax.Array, *, train: bool = False) -> Taught:
     """What follows each token of captions (n t), whose order is as for `step`."""
-    states = _beside(self.start(memory), len(tokens))
+    states = repeated(self.start(memory), len(tokens))
     return self._run(memory, states, tokens, train)[0]
 
   def _run(self, memory, states, tokens, train):
@@ -173,7 +173,7 @@ class Captioner(nn.Module):
     cell, words = recurrent.CELLS[self.cell], jnp.asarray(self.table)[tokens]
     xs = self.drop(words, deterministic=not train)
     if self.attention:
-      outputs, contexts, alpha, states = self._look(cell, _beside(memory, len(tokens)), states, xs)
+      outputs, contexts, alpha, states = self._look(cell, repeated(memory, len(tokens)), states, xs)
     else:
       key = self.make_rng('dropout') if train and self.dropout else None
       outputs, states = recurrent.run_layers(cell, self.stack, states, xs, dropout=self.dropout,
@@ -238,6 +238,6 @@ def _axes(x):
   return along(w)[None, None, :, None], along(h)[None, :, None, None]
 
 
-def _beside(tree, n: int):
+def repeated(tree, n: int):
   """Rows of b images as n rows, n / b of each side by side."""
   return jax.tree.map(lambda x: jnp.repeat(x, n // x.shape[0], axis=0), tree)

@@ -53,10 +53,7 @@ class PatchClassifier(nn.Module):
 
   def __post_init__(self):
     activation(self.act)
-    least = smallest_patch(len(self.widths))
-    if self.patch < least:
-      raise ConfigError(f'model.patch: {len(self.widths)} stages need patches of at least {least} '
-                        f'pixels, not {self.patch}')
+    check_patch(self.patch, len(self.widths))
     super().__post_init__()
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -113,23 +110,36 @@ def classify_patches(model: PatchClassifier, variables, images: jax.Array, *,
   >>> classify_patches(model, variables, images, chunk=16).shape
   (1, 5, 6, 2)
   """
-  b, h, w, c = images.shape
+  b, h, w, _ = images.shape
   around = padded(images, model.patch)
-  size = (1, model.patch, model.patch, c)
 
   def classify(places):
-    patches = jax.vmap(lambda at: lax.dynamic_slice(around, (*at, 0), size)[0])(places)
-    return model.apply(variables, patches, method='classify')
+    return model.apply(variables, cut(around, places, model.patch), method='classify')
   places = jnp.stack(jnp.meshgrid(*map(jnp.arange, (b, h, w)), indexing='ij'), -1).reshape(-1, 3)
   places = jnp.pad(places, ((0, -len(places) % chunk), (0, 0)))
   logits = lax.map(classify, places.reshape(-1, chunk, 3))
   return logits.reshape(-1, model.classes)[:b * h * w].reshape(b, h, w, model.classes)
 
 
+def cut(images: jax.Array, places: jax.Array, side: int) -> jax.Array:
+  """The patches (n side side c) of images (b h w c) with their corners at places (n 3): the number
+  of the image, the row and the column."""
+  size = (1, side, side, images.shape[-1])
+  return jax.vmap(lambda at: lax.dynamic_slice(images, (*at, 0), size)[0])(places)
+
+
 def padded(x: jax.Array, patch: int) -> jax.Array:
   """Images (b h w c) with the zeros that the patches of their border pixels reach into."""
   around = (patch // 2, (patch - 1) // 2)
   return jnp.pad(x, ((0, 0), around, around, (0, 0)))
+
+
+def check_patch(patch: int, stages: int) -> None:
+  """Raises `ConfigError` where a patch is too small for its stages."""
+  least = smallest_patch(stages)
+  if patch < least:
+    raise ConfigError(f'model.patch: {stages} stages need patches of at least {least} pixels, not '
+                      f'{patch}')
 
 
 def smallest_patch(stages: int) -> int:

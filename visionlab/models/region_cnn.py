@@ -32,7 +32,6 @@ class RegionCNN(nn.Module):
     dropout: share of each one's outputs set to zero in training (rng stream 'dropout').
     act: the activation of fc6, fc7, ..., a function or a name in `jax.nn`.
     dtype: of the computation; parameters and what the head says are float32.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
 
   Raises:
     ConfigError: a backbone without `features`, a level that it does not have, or an unknown
@@ -54,7 +53,6 @@ class RegionCNN(nn.Module):
   dropout: float = .5
   act: Callable | str = 'relu'
   dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   masks, keypoints = False, 0
 
@@ -68,7 +66,7 @@ class RegionCNN(nn.Module):
     super().__post_init__()
 
   def setup(self):
-    style = Style(self.act, dtype=self.dtype, axis_name=self.axis_name)
+    style = Style(self.act, dtype=self.dtype)
     self.box_layers = BoxHead(self.classes, hidden=self.hidden, dropout=self.dropout, style=style,
                               name='box')
 

@@ -8,11 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from visionlab.config import ConfigError
 from visionlab.models.layers import activation
-from visionlab.models.patches import PatchClassifier, smallest_patch
+from visionlab.models.patches import PatchClassifier, check_patch, cut
 
 
 class SlidingWindow(nn.Module):
@@ -21,13 +20,14 @@ class SlidingWindow(nn.Module):
   For each shape the image is resized so that the window becomes a square of `patch` pixels. Then
   the classifier is a convolution, which shares what overlapping windows have in common
   (OverFeat, https://arxiv.org/abs/1312.6229): one pass over the resized image gives the logits of
-  all windows of that shape, 2 ** len(widths) of its pixels apart. `one_by_one` cuts the windows out
-  instead, and says the same at many times the cost.
+  all windows of that shape, 2 ** len(widths) of its pixels apart. Not `shared`, the windows are cut
+  out and classified one by one, which says the same at many times the cost.
 
   Attributes:
     classes: k, without the background, which is the first logit.
     shapes: (height, width) of each kind of window, in pixels.
     patch: side of what the classifier sees.
+    shared: whether windows share what they have in common.
     widths, hidden, dropout, act, dtype: of `visionlab.models.patches.PatchClassifier`.
 
   Raises:
@@ -43,12 +43,12 @@ class SlidingWindow(nn.Module):
   classes: int
   shapes: tuple = ((64, 64),)
   patch: int = 32
+  shared: bool = True
   widths: tuple[int, ...] = (16, 32, 64)
   hidden: int = 128
   dropout: float = 0.
   act: Callable | str = 'relu'
   dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   masks, keypoints = False, 0
 
@@ -58,9 +58,7 @@ class SlidingWindow(nn.Module):
                               for s in self.shapes):
       raise ConfigError('model.shapes of sliding_window: expected (height, width) for each kind of '
                         f'window, such as ((64, 64), (64, 32)), got {self.shapes}')
-    if self.patch < smallest_patch(len(self.widths)):
-      raise ConfigError(f'model.patch: {len(self.widths)} stages need patches of at least '
-                        f'{smallest_patch(len(self.widths))} pixels, not {self.patch}')
+    check_patch(self.patch, len(self.widths))
     super().__post_init__()
 
   def setup(self):
@@ -85,6 +83,8 @@ class SlidingWindow(nn.Module):
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> logits of all windows (b n 1+k)."""
+    if not self.shared:
+      return self.one_by_one(x, train=train)
     logits = []
     for image in self._resized(x):
       # A patch may be larger than what its classifier sees: then there is room for more.
@@ -93,17 +93,15 @@ class SlidingWindow(nn.Module):
       logits.append(said.reshape(x.shape[0], -1, 1 + self.classes))
     return jnp.concatenate(logits, 1)
 
-  def one_by_one(self, x: jax.Array, *, chunk: int = 256) -> jax.Array:
-    """`__call__`, window after window, `chunk` at a time."""
-    size = (1, self.patch, self.patch, x.shape[-1])
+  def one_by_one(self, x: jax.Array, *, train: bool = False, chunk: int = 256) -> jax.Array:
+    """The logits of windows that are cut out, `chunk` at a time."""
     logits = []
     for image in self._resized(x):
       grid = jnp.meshgrid(*map(jnp.arange, (x.shape[0], *self._grid(image.shape[1:3]))),
                           indexing='ij')
       places = jnp.stack(grid, -1).reshape(-1, 3) * jnp.array([1, self.stride, self.stride])
-      cut = jax.vmap(lambda at, image=image: lax.dynamic_slice(image, (*at, 0), size)[0])
-      said = [self.classifier.classify(cut(some)) for some in
-              jnp.split(places, list(range(chunk, len(places), chunk)))]
+      said = [self.classifier.classify(cut(image, some, self.patch), train=train)
+              for some in jnp.split(places, list(range(chunk, len(places), chunk)))]
       logits.append(jnp.concatenate(said).reshape(x.shape[0], -1, 1 + self.classes))
     return jnp.concatenate(logits, 1)
 

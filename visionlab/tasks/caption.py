@@ -15,6 +15,7 @@ from visionlab.data.scenes_captions import caption_facts
 from visionlab.data.scenes_truth import judge
 from visionlab.data.source import Info
 from visionlab.metrics import Ratio
+from visionlab.models.captioner import repeated
 from visionlab.ops import decoding
 from visionlab.ops.image import Standardise
 from visionlab.ops.scheduled_sampling import scheduled
@@ -93,7 +94,7 @@ class Caption:
   def start(self, variables, memory, rows: int):
     """The model's state before the first token, for rows of which each image has as many."""
     state = self.model.apply(variables, memory, method='start')
-    return jax.tree.map(lambda x: jnp.repeat(x, rows // x.shape[0], axis=0), state)
+    return repeated(state, rows)
 
   def stepper(self, variables, memory) -> decoding.Step:
     return lambda state, token: self.model.apply(variables, memory, state, token, method='step')
@@ -119,7 +120,7 @@ class Caption:
 
   def sentence(self, tokens) -> str:
     """One row of tokens as a sentence for people."""
-    return join(self.vocabulary.decode(tokens).split())
+    return _joined(self.vocabulary.decode(tokens))
 
   def sentences(self, said: Mapping, i: int) -> list[tuple[str, float]]:
     """All that was said of image i, with its log-probabilities, best first."""

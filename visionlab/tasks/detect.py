@@ -47,9 +47,9 @@ class Detect:
 
   predict, in pixels of the canvas: `boxes` (b d 4), `scores` (b d), best first, `classes` (b d),
   `valid` (b d); with such heads `masks` (b d s s), probabilities in each box, and `keypoints`
-  (b d j 3) as x, y and their logit. And `proposals`, of which those were chosen: `boxes` (b p 4),
-  `scores` (b p), best first, `valid` (b p). What is 'given' is in the batch, as `proposals`:
-  `boxes` (b p 4) and `valid` (b p).
+  (b d j 3) as x, y and their logit. And `proposals`, of which those were chosen: `boxes` (b p 4)
+  and `valid` (b p), and if they are the network's own `scores` (b p), best first. What is 'given'
+  is in the batch, under the same name.
   """
   model: Any
   classes: tuple[str, ...]
