@@ -6,11 +6,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from visionlab.interrupt import told_to_stop
+from visionlab.sweep import arguments
 from visionlab.workdir import outcome
 
 POLL_SECONDS = .2
@@ -21,6 +22,12 @@ class Job(NamedTuple):
   command: Sequence[str]         # what follows `python`
   workdir: Path                  # done once `visionlab.workdir.outcome` says how it ended
   tries: int = 0
+
+  @classmethod
+  def train(cls, config: str, changes: Mapping[str, Any], workdir: Path) -> 'Job':
+    """A run of its own: a config file, what is changed of it, and where it goes."""
+    return cls(workdir.name, ['-m', 'visionlab.train', f'--config={config}', *arguments(changes),
+                              f'--workdir={workdir}'], workdir)
 
 
 def run(jobs: Sequence[Job], *, workers: int, devices: Sequence[str] = (), retries: int = 2,

@@ -7,8 +7,9 @@ python -m launch.sweep --config=... --workdir=... --search=40 --set 'hp.lr=log_u
 
 Settings are those of the config's `sweep`, of its `sweep_<name>` with --sweep=<name>, or of --set.
 Those that differ in hp and seeds alone are trained together, in one compiled program; with
---workers=n each is a process of its own. The same command again goes on where it stood: what has
-ended is left alone. Each setting has a folder in the workdir, which is that of any run;
+--workers=n each is a process of its own, with --on=slurm a job (see `launch/slurm.py`), with
+--on=ray a task (see `launch/ray_cluster.py`). The same command again goes on where it stood: what
+has ended is left alone. Each setting has a folder in the workdir, which is that of any run;
 results.csv, results.html, figures/ and best.txt say what came of them.
 """
 
@@ -23,7 +24,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from launch import processes, programs, results
+from launch import clusters, options as flagged, processes, programs, results
 from visionlab import commandline, sweep as sweeps
 from visionlab.config import ConfigError, TrainingError, check_choice, nearest
 from visionlab.sweep import Choice, Setting
@@ -35,8 +36,11 @@ def main(_):
   folder = Path(options.workdir)
   base = options.config
   where = config_flags.get_config_filename(options['config'])
-  if options.workers and (options.search or options.halving):
-    raise ConfigError('--workers: processes of their own are neither searched for nor pruned')
+  apart = '--workers' if options.on == 'here' else f'--on={options.on}'
+  if (options.workers or options.on != 'here') and (options.search or options.halving):
+    raise ConfigError(f'{apart}: processes of their own are neither searched for nor pruned')
+  if options.dry_run and options.on == 'here':
+    raise ConfigError('--dry_run: shows what --on=slurm would submit')
   if options.metric:
     check_choice(options.metric.lstrip('-').partition('/')[0], tuple(base.evals), '--metric')
   found = chosen(where, options.sweep, options.set)
@@ -49,7 +53,8 @@ def main(_):
   else:
     settings = sweeps.named(drawn(found, options.random, options.draw_seed))
     train(base, settings, folder, record, options)
-  print(results.report(folder))
+  if not options.dry_run:
+    print(results.report(folder))
 
 
 def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, record: results.Sweep,
@@ -61,16 +66,16 @@ def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, recor
     TrainingError: some failed; the others are done.
   """
   configs = {name: sweeps.override(base, setting) for name, setting in settings.items()}
+  jobs = [processes.Job.train(record.config, {**record.base, **setting}, folder / name)
+          for name, setting in settings.items()]
   record = merged(folder, record._replace(settings=settings))
+  if options.dry_run:
+    print(clusters.description(jobs, folder, options))
+    return
   record.save(folder)
   write_members(folder, [folder / name for name in record.settings])
-  if options.workers:
-    given = sweeps.arguments(record.base)
-    jobs = [processes.Job(name, ['-m', 'visionlab.train', f'--config={record.config}', *given,
-                                 *sweeps.arguments(setting), f'--workdir={folder / name}'],
-                          folder / name) for name, setting in settings.items()]
-    failed = processes.run(jobs, workers=options.workers,
-                           devices=options.devices or processes.gpus(), retries=options.retries)
+  if options.workers or options.on != 'here':
+    failed = clusters.run(jobs, folder, options)
     interrupted = failed is None
     if failed:
       print(results.report(folder))
@@ -170,11 +175,12 @@ def define_flags():
                        '--search).', lower_bound=0)
   flags.DEFINE_integer('halving', 0, 'Successive halving: of the settings one in so many goes on, '
                        'twice.', lower_bound=0)
-  flags.DEFINE_integer('workers', 0, 'Each setting in a process of its own, so many at a time.',
-                       lower_bound=0)
+  flags.DEFINE_integer('workers', 0, 'Each setting in a process, job or task of its own, so many '
+                       'at a time; 0 on a cluster: as many as it lets.', lower_bound=0)
+  clusters.define_flags()
+  flagged.define_dry_run()
   flags.DEFINE_list('devices', [], 'GPUs for the workers, in turn; default: those there are.')
-  flags.DEFINE_integer('retries', 2, 'How often a process that died is started again.',
-                       lower_bound=0)
+  flagged.define_retries()
 
 
 def use_all_cores():
