@@ -3,8 +3,8 @@
 python -m launch.sweep --config=... --workdir=... --on=ray --ray.gpus=1 [--ray.address=auto]
 
 A task runs the setting's command line of `visionlab.train`. One that dies, or whose node is lost,
-is run again and goes on from its workdir, which all nodes must see. Needs Ray (pip install -e '.[ray]');
-without an address Ray starts on this machine alone.
+is run again and goes on from its workdir, which all nodes must see. Without an address Ray starts
+on this machine alone. Needs Ray (pip install -e '.[ray]').
 """
 
 import shlex

@@ -3,11 +3,12 @@
 python -m launch.sweep --config=... --workdir=... --on=slurm --slurm.gpus_per_node=1
 python -m launch.slurm --config=... --workdir=... --slurm.nodes=4 --slurm.gpus_per_node=8
 
-Jobs are submitted by submitit (pip install -e '.[slurm]'). A job is a command line of `visionlab.train`
-and nothing else. Before its time limit, and when it is preempted, it saves, is queued again and
-goes on from its workdir, which all nodes must see. With several nodes there is one process for each
-GPU (or node, without GPUs), as `jax.distributed` expects of SLURM, and --distributed is added.
---dry_run prints the batch file and what each job of the array runs, and submits nothing.
+Jobs are submitted by submitit (pip install -e '.[slurm]'). A job is a command line of
+`visionlab.train` and nothing else. Before its time limit, and when it is preempted, it saves, is
+queued again and goes on from its workdir, which all nodes must see. With several nodes there is one
+process for each GPU (or node, without GPUs), as `jax.distributed` expects of SLURM, and
+--distributed is added. --dry_run prints the batch file and what each job of the array runs, and
+submits nothing.
 
 Not tried on a real cluster: tested with submitit's local and debug executors, and against programs
 that play sbatch, srun, sacct and scontrol.
@@ -76,7 +77,9 @@ class Task:
     for _ in range(self.retries + 1):
       with _blocked(signal.SIGUSR2):
         self.process = processes.start(self.job, 0, ())
-      code = self.process.wait()
+      # Not wait(): a signal that another thread receives does not end that.
+      while (code := self.process.poll()) is None:
+        time.sleep(processes.POLL_SECONDS)
       if code == 0:
         self.wait_for_the_end()
       if outcome(self.job.workdir):

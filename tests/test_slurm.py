@@ -101,19 +101,16 @@ def test_a_preempted_job_is_queued_again_and_goes_on(tmp_path, local):
 def test_a_second_signal_does_not_disturb_a_job_that_saves(tmp_path, local):
   """SLURM's SIGTERM has the training save, and SIGUSR2 comes before it has: both in peace."""
   run = job(tmp_path, 'run', """
-import signal
-def save(*_):
-  signal.signal(signal.SIGTERM, signal.SIG_DFL)
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  time.sleep(.3)
-  (w / 'saved').touch()
-  sys.exit()
+from visionlab.interrupt import told_to_stop
 if not first:
   conclude(w, 'done', 1)
   sys.exit()
-signal.signal(signal.SIGTERM, save)
-(w / 'ready').touch()
-time.sleep(60)
+with told_to_stop() as told:
+  (w / 'ready').touch()
+  while not told():
+    time.sleep(.05)
+  time.sleep(.5)
+  (w / 'saved').touch()
 """)
   slurm.run([run], local, watch=False, say=lambda line: None)
   (number,) = [int(n) for n in slurm.submitted(local).values()]
