@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from visionlab import sharding
 from visionlab.augment import make_augment
 from visionlab.config import (
   ConfigError,
@@ -148,11 +149,13 @@ def build_optimizer(config: Mapping, total: int, steps) -> Optimizer:
 
 def devices(parallel: Mapping) -> list:
   """The devices config.parallel asks for; the batch is spread over them."""
-  check_names(parallel, ('mode', 'devices'), 'config.parallel')
   check_choice(parallel['mode'], ('jit', 'pmap'), 'config.parallel.mode')
   found, wanted = jax.devices(), parallel['devices']
   if not 0 <= wanted <= len(found):
     raise ConfigError(f'config.parallel.devices: {wanted} asked for, {len(found)} there (0: all)')
+  if jax.process_count() > 1 and wanted not in (0, len(found)):
+    raise ConfigError(f'config.parallel.devices: {jax.process_count()} processes train on all of '
+                      f'their {len(found)} devices (0), not on {wanted}')
   return found[:wanted or len(found)]
 
 
@@ -183,7 +186,12 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   if config['accumulate'] < 1:
     raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
   mode = 'swept' if members else config['parallel']['mode']
-  mesh = data_mesh(devices(config['parallel'])[:len(members) or None])
+  spread = devices(config['parallel'])[:len(members) or None]
+  rules = sharding.check(config['parallel'], len(spread))
+  if members and (rules != sharding.Rules() or config['parallel']['model'] > 1):
+    raise ConfigError('config.parallel: members of one program are each on a device of their own; '
+                      'leave model, fsdp and shard alone')
+  mesh = data_mesh(spread, config['parallel']['model'])
   sources = open_sources(config['data'], config['split'])
   facts = Facts.of(sources)
   total, steps = durations(config, facts.examples)
@@ -215,9 +223,11 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
                                        mesh),
                empty=partial(empty_swept, task, batch=facts.example, members=len(members),
                              skip_nonfinite=skip))
+  init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
+  placed = rules.place(init, mesh)
   return job(compile_pmap(make(), mesh, resident=batches.resident) if axis else
-             compile_jit(make(), mesh),
-             init=lambda: init_state(task, optimizer, hps[0], config['seed'], facts.example, mesh),
+             compile_jit(make(), mesh, placed),
+             init=partial(init, placed),
              empty=partial(empty_tally, task, batch=facts.example, skip_nonfinite=skip))
 
 

@@ -23,6 +23,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from visionlab.config import ConfigError, check_names
+from visionlab.distributed import agreed
+from visionlab.fingerprint import fingerprint
 from visionlab.step import State
 
 MEMBER = 'member.json'
@@ -51,9 +53,7 @@ class Checkpoints:
 
   def due(self, step: int) -> bool:
     """Whether a checkpoint of this step is wanted, by the schedule or by the clock."""
-    late = time.monotonic() - self.clock > self.seconds
-    if jax.process_count() > 1:       # clocks differ, but saving is done together or not at all
-      late = False
+    late = agreed(time.monotonic() - self.clock > self.seconds)   # saved together or not at all
     return step > 0 and (step % self.every == 0 or late)
 
   def save(self, state: State, step: int):
@@ -109,11 +109,14 @@ def check(options: Mapping, steps: Callable) -> tuple[int, int]:
 
 def manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
   """Of the checkpoints in a folder, of which it keeps the last, or best, `keep`."""
-  handlers = {k: ocp.StandardCheckpointHandler() for k in ITEMS}
+  # Several processes meet at barriers known by name; two folders may be written at the same time.
+  meeting = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
+  handlers = {k: ocp.StandardCheckpointHandler(multiprocessing_options=meeting) for k in ITEMS}
   return ocp.CheckpointManager(
       folder.absolute(), item_handlers={**handlers, 'metrics': ocp.JsonCheckpointHandler()},
       options=ocp.CheckpointManagerOptions(
-          max_to_keep=keep, best_fn=(lambda metrics: metrics['value']) if best else None))
+          max_to_keep=keep, multiprocessing_options=meeting,
+          best_fn=(lambda metrics: metrics['value']) if best else None))
 
 
 @contextlib.contextmanager
@@ -139,27 +142,6 @@ def to_save(state: State):
     tree = {f: getattr(state, f) for f in fields}
     items[item] = ocp.args.StandardSave({**tree, 'fingerprint': fingerprint(tree)})
   return ocp.args.Composite(**items)
-
-
-@jax.jit
-def fingerprint(tree) -> jax.Array:
-  """A checksum () uint32 of every bit of a tree. Any one changed bit changes it.
-
-  The file format notices truncation but not a flipped bit. Computed where the arrays are, sharded
-  or not, so that saving need not bring them to the host twice.
-  """
-  total = jnp.uint32(0)
-  for leaf in jax.tree.leaves(tree):
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-      leaf = jax.random.key_data(leaf)
-    if leaf.dtype == bool:
-      leaf = leaf.astype(jnp.uint8)
-    words = jax.lax.bitcast_convert_type(
-        leaf, {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[leaf.dtype.itemsize]).astype(jnp.uint32)
-    # Odd factors are invertible mod 2^32, so that no change of one word is lost in the sum.
-    place = jax.lax.iota(jnp.uint32, words.size).reshape(words.shape)
-    total = total * jnp.uint32(0x9e3779b1) + (words * (2 * place + 1)).sum(dtype=jnp.uint32)
-  return total
 
 
 class Home(NamedTuple):

@@ -1,8 +1,10 @@
 """What the commands share: flags, the compilation cache, and errors without tracebacks."""
 
+import contextlib
 import gc
 import logging as python_logging
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from visionlab import distributed
 from visionlab.cache import cache_folder
 from visionlab.config import ConfigError, TrainingError, nearest
 
@@ -19,6 +22,25 @@ def config_flag():
   config_flags.DEFINE_config_file('config', None, 'A config file, e.g. configs/digits_cnn.py or '
                                   'configs/digits_cnn.py:smoke.', lock_config=True)
   flags.mark_flag_as_required('config')
+
+
+def distributed_flags():
+  """--distributed, and --coordinator, --processes, --process where they cannot be found out."""
+  flags.DEFINE_bool('distributed', False, 'One of several processes that train together; which is '
+                    'told by SLURM, Open MPI, Kubernetes or the TPU pod, or by the next three.')
+  flags.DEFINE_string('coordinator', '', 'host:port of process 0, the same on all.')
+  flags.DEFINE_integer('processes', None, 'How many there are.')
+  flags.DEFINE_integer('process', None, 'Which this is, from 0.')
+  flags.DEFINE_float('join_timeout', 300., 'Seconds to wait for the other processes at the start.')
+
+
+def joined():
+  """A context within which this is the process that `distributed_flags` say; or simply the only
+  one."""
+  given = flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process
+  if not flags.FLAGS.distributed and given == ('', None, None):
+    return contextlib.nullcontext()
+  return distributed.joined(*given, timeout=flags.FLAGS.join_timeout)
 
 
 def step_flag():
@@ -55,8 +77,15 @@ def guarded(main: Callable) -> Callable:
     except (ConfigError, TrainingError, OSError) as e:
       print(f'error: {e}', file=sys.stderr)
       code = 2 if isinstance(e, ConfigError) else 1
+    except BaseException:
+      if not jax.distributed.is_initialized():
+        raise
+      traceback.print_exc()
+      code = 1
     else:
       return
+    if jax.distributed.is_initialized():
+      distributed.end(code)
     gc.collect()           # what a failed save left would complain when Python has half gone
     sys.exit(code)
   return call

@@ -64,7 +64,8 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     evals: name -> dict(split=, every=, batch=, data=): see `visionlab.evals.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
-    parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are).
+    parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
+      a part of the batch, and `fsdp`, `shard`: see `visionlab.sharding.Rules`.
     log: `every` (a duration), `tensorboard`.
     checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better),
       `patience` (a duration: training ends when the best is that old; 0: never).
@@ -77,7 +78,7 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
   options = locals()
   defaults = dict(
       pipeline=dict(resident='auto', workers=0, prefetch=2, crop={}),
-      parallel=dict(mode='jit', devices=0),
+      parallel=dict(mode='jit', devices=0, model=1, fsdp=False, shard=()),
       log=dict(every='5%', tensorboard=True),
       checkpoint=dict(every='20%', minutes=10., keep=2, best='', patience='0'))
   for key, default in defaults.items():

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from visionlab.config import ConfigError, check_names
 from visionlab.data.pipeline import eval_batches, open_sources, put
 from visionlab.metrics import Ratio
+from visionlab.sharding import DATA, local_rows
 from visionlab.step import State, each_member
 from visionlab.task import Evaluator, Results, Task
 
@@ -100,11 +101,12 @@ class Evaluations:
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
                swept: bool = False):
-    self.task, self.total, self.config = task, total, config
+    self.task, self.mesh, self.total, self.config = task, mesh, total, config
+    self.swept = swept
     self.run = compile_evaluation(task, mesh, swept=swept)
     self.predict = jax.jit(task.predict)
     self.sources, self.every, self.batch, self.results = {}, {}, {}, {}
-    cut = 1 if swept else mesh.size
+    cut = 1 if swept else mesh.shape[DATA]
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
       check_names(options, ('split', 'every', 'batch', 'data'), where)
@@ -123,7 +125,9 @@ class Evaluations:
     return [k for k, n in self.every.items() if step % n == 0 or step == last]
 
   def batches(self, name: str):
-    return eval_batches(self.sources[name], self.batch[name], self.config['pipeline']['workers'])
+    rows = None if self.swept else local_rows(self.mesh, self.batch[name])
+    return eval_batches(self.sources[name], self.batch[name], self.config['pipeline']['workers'],
+                        rows=rows)
 
   def evaluate(self, name: str, state: State):
     """Measures the state, with its averaged weights where it has them: results, or a list of them
@@ -136,7 +140,8 @@ class Evaluations:
   def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
     """The task's pictures of the first examples of every split that was measured."""
     pictures = {}
-    variables = jax.tree.map(lambda x: x.addressable_data(0), state.variables)
+    whole = jax.device_put(state.variables, NamedSharding(self.mesh, P()))
+    variables = jax.tree.map(lambda x: x.addressable_data(0), whole)
     for name, results in self.results.items():
       batch, said = predictions(self.predict, variables, self.batches(name), limit)
       pictures |= {f'{name}_{k}': v for k, v in self.task.figures(batch, said, results).items()}

@@ -5,8 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-import jax
-from jax.experimental import multihost_utils
+from visionlab.distributed import agreed
 
 
 @contextlib.contextmanager
@@ -32,5 +31,4 @@ def told_to_stop() -> Iterator[Callable[[], bool]]:
 def interruptible() -> Iterator[Callable[[], bool]]:
   """`told_to_stop`, True on every process if any of them was told."""
   with told_to_stop() as told:
-    yield lambda: (told() if jax.process_count() == 1 else
-                   bool(multihost_utils.process_allgather(told()).any()))
+    yield lambda: agreed(told())

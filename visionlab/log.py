@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from visionlab.optim import paths
+from visionlab.sharding import bytes_per_device, is_cut
 from visionlab.task import Results
 
 
@@ -181,21 +182,24 @@ def clock(seconds: float) -> str:
 
 
 def parameter_table(params, flops: float | None = None, *, rows: int = 40) -> str:
-  """The parameters by name, shape and count, and the FLOPs of one example's forward pass.
+  """The parameters by name, shape and count, and the FLOPs of one example's forward pass; where
+  some are cut over devices, also the bytes on a device, were they not and as they are.
 
   A table of more than `rows` is shortened to a line for each module of the first level.
   """
-  entries = [(name, 'x'.join(map(str, p.shape)) or '()', p.size)
-             for name, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
-  total = sum(size for *_, size in entries)
+  named = dict(zip(paths(params), jax.tree.leaves(params), strict=True))
+  entries = [(name, 'x'.join(map(str, p.shape)) or '()', [p]) for name, p in named.items()]
   if len(entries) > rows:
     modules = {}
-    for name, _, size in entries:
-      modules.setdefault(name.split('/')[0], []).append(size)
-    entries = [(f'{name}/*', f'{len(sizes)} arrays', sum(sizes))
-               for name, sizes in modules.items()]
-  wide = [max(len(str(e[i])) for e in [*entries, ('parameters', '', f'{total:,}')])
-          for i in range(2)]
-  lines = [f'{name:<{wide[0]}}  {shape:>{wide[1]}}  {size:>13,}' for name, shape, size in entries]
-  work = f'  {flops / 1e6:,.1f} MFLOPs an example' if flops else ''
-  return '\n'.join([*lines, f'{"parameters":<{wide[0]}}  {"":>{wide[1]}}  {total:>13,}{work}'])
+    for name, p in named.items():
+      modules.setdefault(name.split('/')[0], []).append(p)
+    entries = [(f'{name}/*', f'{len(ps)} arrays', ps) for name, ps in modules.items()]
+  entries.append(('parameters', '', list(named.values())))
+  counts = [f'{sum(p.size for p in ps):,}' for *_, ps in entries]
+  wide = [max(len(e[i]) for e in entries) for i in range(2)] + [max(13, *map(len, counts))]
+  spread = [''] * len(entries)
+  if is_cut(params):
+    spread = ['  {:>13,} -> {:,} bytes'.format(*bytes_per_device(ps)) for *_, ps in entries]
+  lines = [f'{name:<{wide[0]}}  {shape:>{wide[1]}}  {count:>{wide[2]}}{more}'
+           for (name, shape, _), count, more in zip(entries, counts, spread, strict=True)]
+  return '\n'.join(lines) + (f'  {flops / 1e6:,.1f} MFLOPs an example' if flops else '')

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from visionlab.checkpoint import ITEMS, read_newest
 from visionlab.config import ConfigError
 from visionlab.step import State
+from visionlab.storage import local
 from visionlab.weights.files import read_weights
 from visionlab.weights.fit import fit
 
@@ -24,7 +25,7 @@ def resume(workdir: Path, config, state: State) -> tuple[State, str]:
   if own:
     return State(**own[1]), f'resumed from step {own[0]}'
   if config.resume:
-    found = read_newest(Path(config.resume), tuple(ITEMS), state)
+    found = read_newest(local(config.resume, 'config.resume'), tuple(ITEMS), state)
     if found is None:
       raise ConfigError(f'config.resume: no checkpoint in {config.resume}')
     return State(**found[1]), f'continued from {config.resume}, step {found[0]}'

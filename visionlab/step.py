@@ -19,9 +19,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.metrics import Ratio
 from visionlab.optim import Optimizer
+from visionlab.sharding import DATA, MODEL
 from visionlab.task import Task, Variables
 
-AXIS = 'data'
+AXIS = DATA                # the mapped axis under pmap
 
 
 @jax.tree_util.register_dataclass
@@ -64,9 +65,11 @@ class Tally:
 
 
 def init_state(task: Task, optimizer: Optimizer, hp: Mapping[str, float], seed: int,
-               batch: Any, mesh: Mesh) -> State:
-  """A fresh state, on every device of the mesh. `batch` may be shapes only."""
-  init = jax.jit(partial(_fresh, task, optimizer, batch), out_shardings=NamedSharding(mesh, P()))
+               batch: Any, mesh: Mesh, placed: Any = None) -> State:
+  """A fresh state, on every device of the mesh or as the shardings `placed` say. `batch` may be
+  shapes only."""
+  init = jax.jit(partial(_fresh, task, optimizer, batch),
+                 out_shardings=placed or NamedSharding(mesh, P()))
   return init(jax.random.key(seed), {k: jnp.float32(v) for k, v in hp.items()})
 
 
@@ -230,16 +233,20 @@ def empty_swept(task: Task, state: State, batch: Any, members: int, **options) -
   return jax.device_put(tally, rows.sharding)
 
 
-def data_mesh(devices: list) -> Mesh:
-  """The one-dimensional mesh of data parallelism. Its axis is Auto: newer jax would make it
-  Explicit, under which an ordinary gather is refused."""
-  return jax.make_mesh((len(devices),), (AXIS,), devices=devices, axis_types=(AxisType.Auto,))
+def data_mesh(devices: list, model: int = 1) -> Mesh:
+  """The mesh of data parallelism, with a second axis where `model` devices share each part of the
+  batch. Its axes are Auto: newer jax would make them Explicit, under which an ordinary gather is
+  refused."""
+  sizes = {AXIS: len(devices) // model} | ({MODEL: model} if model > 1 else {})
+  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
+                       axis_types=(AxisType.Auto,) * len(sizes))
 
 
-def compile_jit(run: Callable, mesh: Mesh) -> Callable:
-  """Data parallel over the mesh, collectives by XLA. The state is donated."""
+def compile_jit(run: Callable, mesh: Mesh, placed: Any = None) -> Callable:
+  """Data parallel over the mesh, collectives by XLA. The state, which is donated, stays where it is
+  `placed`: on every device, or as its shardings say."""
   everywhere = NamedSharding(mesh, P())
-  return jax.jit(run, donate_argnums=0, out_shardings=(everywhere, everywhere))
+  return jax.jit(run, donate_argnums=0, out_shardings=(placed or everywhere, everywhere))
 
 
 def compile_pmap(run: Callable, mesh: Mesh, *, resident: bool) -> Callable:

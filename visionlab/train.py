@@ -15,13 +15,16 @@ import numpy as np
 from absl import flags
 
 from visionlab import build, checkpoint, commandline, figures, workdir as workdirs
+from visionlab.distributed import slowest
 from visionlab.divergence import stop_if_bad, unless_ignored
 from visionlab.evals import Evaluations
 from visionlab.interrupt import interruptible
 from visionlab.log import Log, parameter_table, read_metrics
 from visionlab.profiler import profiler
 from visionlab.resume import resume
+from visionlab.sharding import share
 from visionlab.step import State, Tally
+from visionlab.storage import local
 from visionlab.weights.fit import adopt
 
 CHUNK_SECONDS = 1.       # of work in one dispatch: how long a signal or a bad loss may go unnoticed
@@ -41,7 +44,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     TrainingError: the loss is not finite (see config.on_nan).
     OSError: the workdir cannot be written.
   """
-  workdir = Path(workdir)
+  workdir = local(workdir, '--workdir')
   config = adopt(config, workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
@@ -55,8 +58,9 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   log = Log(workdir, step=int(state.step), total=job.total, examples=config.batch,
             tensorboard=config.log.tensorboard)
   log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example)))
-  log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}; {job.facts.examples:,} '
-          f'examples, {"resident" if job.batches.resident else "streamed"}')
+  many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
+  log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
+          f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
   checkpoints = checkpoint.Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(
       partial(stop_if_bad, workdir=workdir), config))
@@ -169,17 +173,17 @@ def next_stop(step: int, schedule: Schedule) -> int:
 
 def next_size(last: int, rate: float | None) -> int:
   """Steps in the next dispatch: about a second of them, approached from below."""
-  if jax.process_count() > 1:       # processes measure different rates, and must do the same
-    return 20
-  return max(1, min(4 * last, int((rate or 1) * CHUNK_SECONDS)))
+  return max(1, min(4 * last, int(slowest(rate or 1) * CHUNK_SECONDS)))
 
 
 def main(_):
-  train(flags.FLAGS.config, flags.FLAGS.workdir, change_config=flags.FLAGS.change_config)
+  with commandline.joined():
+    train(flags.FLAGS.config, flags.FLAGS.workdir, change_config=flags.FLAGS.change_config)
 
 
 if __name__ == '__main__':
   commandline.config_flag()
+  commandline.distributed_flags()
   flags.DEFINE_string('workdir', None, 'Folder for checkpoints, metrics and figures; one that '
                       'holds some goes on from there.', required=True)
   flags.DEFINE_bool('change_config', False, 'Go on in a workdir that was started with another '

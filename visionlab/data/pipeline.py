@@ -22,6 +22,8 @@ from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
 from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
+from visionlab.sharding import DATA, local_rows
+from visionlab.storage import local
 
 RESIDENT_BYTES = 2**30         # 'auto' keeps a set on the device up to this size
 Sources = Source | Mapping[str, Source]
@@ -33,6 +35,9 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
   are those of `visionlab.data.proposals.with_proposals`."""
   if 'name' in options:
     named = resolve(options['name'], SOURCES, f'{where}.name')
+    for key, value in options.items():
+      if isinstance(value, str):
+        local(value, f'{where}.{key}')
     own = {k: v for k, v in options.items() if k != 'proposals'}
     source = open_split(lambda plain: bind(named, own, where, split=plain), split)
     if not options.get('proposals'):
@@ -73,7 +78,7 @@ class Loader:
   sources: Sources
   batch: int
   seed: int
-  rows: slice
+  rows: np.ndarray
   crop: RandomCrop | None = None
 
   def __call__(self, step: int):
@@ -108,16 +113,16 @@ class Batches:
                prefetch: int = 2, crop: Mapping | None = None):
     self.sources, self.mesh, self.mode = sources, mesh, mode
     self.workers, self.prefetch = workers, prefetch
-    named, n = parts(sources, seed), jax.process_count()
-    cut = 1 if mode == 'swept' else mesh.size
+    named = parts(sources, seed)
+    cut = 1 if mode == 'swept' else mesh.shape[DATA]
     divisor = cut * len(named) * accumulate
     if batch <= 0 or batch % divisor:
+      many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
       raise ConfigError(f'config.batch: {batch} must be a multiple of {divisor} ({cut} '
-                        f'devices x {accumulate} microbatches x {len(named)} sources)')
-    size = batch // len(named) // n
-    self.loader = Loader(sources, batch, seed, slice(jax.process_index() * size,
-                                                     (jax.process_index() + 1) * size),
-                         _make_crop(named, crop))
+                        f'devices{many} x {accumulate} microbatches x {len(named)} sources)')
+    size = batch // len(named)
+    rows = np.arange(size) if mode == 'swept' else local_rows(mesh, size)
+    self.loader = Loader(sources, batch, seed, rows, _make_crop(named, crop))
     self.resident = _is_resident(named, resident, batch * total)
 
   @property
@@ -136,13 +141,13 @@ class Batches:
         indices = traced_indices(step, size, len(source), seed)
         if self.mode == 'pmap':
           local = size // self.mesh.size
-          indices = lax.dynamic_slice_in_dim(indices, lax.axis_index('data') * local, local)
+          indices = lax.dynamic_slice_in_dim(indices, lax.axis_index(DATA) * local, local)
         batch = source.gather(arrays[name], indices)
         return {'valid': jnp.ones(indices.shape, bool), **batch}
       batch = _join({name: gather(name) for name in named})
       if self.mode != 'jit' or self.mesh.size == 1:
         return batch
-      return lax.with_sharding_constraint(batch, NamedSharding(self.mesh, P('data')))
+      return lax.with_sharding_constraint(batch, NamedSharding(self.mesh, P(DATA)))
     return feed
 
   def arrays(self):
@@ -184,7 +189,7 @@ class Stream:
 
 def put(local, mesh: Mesh):
   """Host rows of this process -> global arrays with axis 0 cut over the mesh."""
-  sharding = NamedSharding(mesh, P('data'))
+  sharding = NamedSharding(mesh, P(DATA))
   return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), local)
 
 
@@ -239,13 +244,14 @@ def _is_resident(named, wanted, places: int) -> bool:
   return wanted == 'always' or wanted == 'auto' and fits
 
 
-def eval_batches(source: Source, batch: int, workers: int, ahead: int = 2) -> Iterator[dict]:
-  """The examples in order, this process's rows of each batch; the last is filled up with copies of
-  example 0 that are not `valid`."""
-  rows, process, n = batch // jax.process_count(), jax.process_index(), len(source)
+def eval_batches(source: Source, batch: int, workers: int, ahead: int = 2,
+                 rows: np.ndarray | None = None) -> Iterator[dict]:
+  """The examples in order, in batches whose last is filled up with copies of example 0 that are not
+  `valid`. rows: those of each batch that are wanted, by default all."""
+  n, rows = len(source), np.arange(batch) if rows is None else rows
 
   def load_one(i):
-    indices = i * batch + process * rows + np.arange(rows)
+    indices = i * batch + rows
     loaded = load(source, np.where(indices < n, indices, 0))
     return {**loaded, 'valid': loaded['valid'] & (indices < n)}
   count = -(-n // batch)
