@@ -79,7 +79,8 @@ def run(jobs: Sequence[Job], given: Options, *, at_once: int = 0, retries: int =
             say(f'{done}/{len(jobs)}  {job.name}: {outcome(job.workdir)["status"]}')
       for task in running:
         ray.cancel(task)               # KeyboardInterrupt in the task
-      ray.wait(list(running), num_returns=len(running)) if running else None
+      if running:
+        ray.wait(list(running), num_returns=len(running))
       return None if stopping() else failed
   finally:
     ray.shutdown()

@@ -1,15 +1,18 @@
-"""TPUs and Kubernetes: the commands that would be run, and what becomes of them."""
+"""TPUs and Kubernetes: the commands that would be run, and what becomes of them; containers; the
+page with the commands for each kind of machine."""
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from launch import gke, tpu
+from launch import gke, ray_cluster, slurm, tpu
 from visionlab.config import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -130,3 +133,27 @@ def test_programs_that_are_not_installed(tmp_path, arguments, name):
   code, shown, said = launched(tmp_path, *arguments)
   assert code == 2 and not shown and said.startswith(f'error: {name} is not installed here')
   assert '--dry_run' in said
+
+
+@pytest.mark.parametrize('name', ['Dockerfile.cpu', 'Dockerfile.gpu'])
+def test_dockerfiles_name_what_there_is(name):
+  text = (ROOT / 'launch' / name).read_text()
+  for line in re.findall(r'^COPY (.*)$', text, re.M):
+    *sources, _ = line.split()
+    assert all((ROOT / source).exists() for source in sources)
+  extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
+  chosen = re.search(r'^ARG EXTRAS=(.*)$', text, re.M)[1].split(',')
+  assert set(chosen) <= set(extras) and ('gpu' in chosen) == (name == 'Dockerfile.gpu')
+  assert 'ENTRYPOINT ["python", "-m", "visionlab.train"]' in text
+
+
+def test_the_page_names_flags_and_files_that_exist():
+  text = (ROOT / 'launch' / 'README.md').read_text()
+  known = {'slurm': slurm.Options, 'ray': ray_cluster.Options, 'tpu': tpu.Options,
+           'gke': gke.Options}
+  found = re.findall(r'--(slurm|ray|tpu|gke)\.(\w+)', text)
+  assert {launcher for launcher, _ in found} == set(known)
+  for launcher, key in found:
+    assert key in known[launcher]._fields, key
+  for path in re.findall(r'--config=(\S+?\.py)|\]\((colab[^)]*)\)', text):
+    assert (ROOT / path[0] if path[0] else ROOT / 'launch' / path[1]).exists()

@@ -1,0 +1,62 @@
+"""Settings as tasks of a Ray cluster: a local one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch import processes, ray_cluster
+from launch.ray_cluster import Options
+from visionlab.config import ConfigError
+from visionlab.workdir import conclude, outcome
+
+ROOT = Path(__file__).parents[1]
+
+
+def job(folder, name, program):
+  start = f"""
+import pathlib, sys
+from visionlab.workdir import conclude
+w = pathlib.Path({str(folder / name)!r})
+first = not (w / 'begun').exists()
+(w / 'begun').touch()
+"""
+  return processes.Job(name, ['-c', start + program], folder / name)
+
+
+DONE = "conclude(w, 'done', 1)\n"
+
+
+def test_without_ray(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'ray', None)
+  with pytest.raises(ConfigError, match=r'visionlab\[ray\]'):
+    ray_cluster.run([], Options())
+
+
+def test_what_would_be_run():
+  done = subprocess.run(
+      [sys.executable, '-m', 'launch.sweep', '--config=configs/digits_cnn.py', '--workdir=runs/s',
+       '--set=hp.lr=.1,.2', '--on=ray', '--ray.gpus=1', '--dry_run'],
+      cwd=ROOT, capture_output=True, text=True)
+  first, *commands = done.stdout.splitlines()
+  assert first == '# 2 tasks with 1 CPUs and 1 GPUs each, on this machine'
+  assert commands[1] == ('python -m visionlab.train --config=configs/digits_cnn.py '
+                         '--config.hp.lr=0.2 --workdir=runs/s/lr=0.2')
+
+
+@pytest.mark.filterwarnings('default')
+def test_tasks_are_retried_and_failures_reported(tmp_path, monkeypatch):
+  pytest.importorskip('ray')
+  monkeypatch.setenv('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
+  jobs = [job(tmp_path, 'good', DONE),
+          job(tmp_path, 'again', 'if first: sys.exit("lost")\n' + DONE),
+          job(tmp_path, 'bad', 'sys.exit("error: no such thing")'),
+          job(tmp_path, 'before', 'raise AssertionError')]
+  jobs[3].workdir.mkdir()
+  conclude(jobs[3].workdir, 'pruned', 3)
+  said = []
+  failed = ray_cluster.run(jobs, Options(), retries=1, say=said.append)
+  assert failed == {'bad': 'error: no such thing'}
+  assert all(outcome(j.workdir)['status'] == 'done' for j in jobs[:2])
+  assert 'bad: failed: error: no such thing' in said and len(said) == 3
