@@ -1,6 +1,7 @@
 """Programs that play SLURM: sbatch runs each job of an array at once, srun what it is given."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,14 +25,16 @@ def install(folder: Path) -> dict[str, str]:
 def sbatch():
   text = Path(sys.argv[1]).read_text()
   (HERE / 'submitted.sh').write_text(text)
-  array = [line for line in text.splitlines() if '--array=' in line]
-  last = int(array[0].split('-')[-1].split('%')[0]) if array else 0
+  asked = dict(re.findall(r'^#SBATCH --([a-z-]+)=(.*)$', text, re.M))
+  tasks = int(asked['nodes']) * int(asked['ntasks-per-node'])
+  last = int(re.match(r'0-(\d+)', asked['array'])[1]) if 'array' in asked else 0
   for i in range(last + 1):
-    own = dict(SLURM_JOB_ID=str(NUMBER + i), SLURM_NTASKS='1', SLURM_JOB_NUM_NODES='1',
-               SLURM_NODEID='0', SLURM_PROCID='0', SLURM_LOCALID='0')
-    if array:
+    own = dict(SLURM_JOB_ID=str(NUMBER + i), SLURM_NTASKS=str(tasks),
+               SLURM_JOB_NUM_NODES=asked['nodes'], SLURM_STEP_NUM_NODES=asked['nodes'],
+               SLURM_STEP_NODELIST='localhost', SLURM_LOCALID='0')
+    if 'array' in asked:
       own |= dict(SLURM_ARRAY_JOB_ID=str(NUMBER), SLURM_ARRAY_TASK_ID=str(i))
-    name = f'{NUMBER}_{i}' if array else str(NUMBER)
+    name = f'{NUMBER}_{i}' if 'array' in asked else str(NUMBER)
     subprocess.Popen([sys.executable, __file__, name, sys.argv[1]], start_new_session=True,
                      env={**os.environ, **own}, stdin=subprocess.DEVNULL,
                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -52,11 +55,16 @@ def keep(name: str, file: str):
 def srun():
   words = sys.argv[1:]
   at = words.index('--output') + 1
-  place = words[at]
-  for sign, value in dict(A=NUMBER, j=NUMBER, t=0, a=os.environ.get('SLURM_ARRAY_TASK_ID')).items():
-    place = place.replace(f'%{sign}', str(value))
-  with open(place, 'a') as log:
-    sys.exit(subprocess.run(words[at + 1:], stdout=log, stderr=log).returncode)
+  tasks = []
+  for i in map(str, range(int(os.environ['SLURM_NTASKS']))):
+    place = words[at]
+    for sign, value in dict(A=NUMBER, j=NUMBER, t=i,
+                            a=os.environ.get('SLURM_ARRAY_TASK_ID')).items():
+      place = place.replace(f'%{sign}', str(value))
+    with open(place, 'a') as log:
+      tasks.append(subprocess.Popen(words[at + 1:], stdout=log, stderr=log, env={
+          **os.environ, 'SLURM_PROCID': i, 'SLURM_NODEID': i}))
+  sys.exit(max(task.wait() for task in tasks))
 
 
 def sacct():

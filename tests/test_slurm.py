@@ -160,15 +160,19 @@ def test_a_sweep_as_an_array_is_what_dry_run_showed(tmp_path):
 
 
 def test_one_run_on_several_nodes(tmp_path):
-  code, said = launched(tmp_path, 'launch.slurm', '--config=configs/digits_cnn.py:smoke',
-                        '--config.hp.lr=.1', '--workdir=runs/a', '--slurm.nodes=2',
-                        '--slurm.gpus_per_node=8', '--slurm.mem=64G', '--dry_run')
-  assert code == 0, said
+  config = tmp_path / 'config.py'
+  config.write_text(CONFIG)
+  arguments = ('launch.slurm', f'--config={config}', f'--workdir={tmp_path / "run"}',
+               '--config.steps=4', '--config.parallel.devices=0', '--slurm.nodes=2')
+  code, shown = launched(tmp_path, *arguments, '--slurm.gpus_per_node=8', '--slurm.mem=64G',
+                         '--dry_run')
+  assert code == 0 and shown.strip().endswith('--distributed')
   for line in ('--nodes=2', '--ntasks-per-node=8', '--gpus-per-node=8', '--mem=64G', '--requeue',
-               '--job-name=a'):
-    assert f'#SBATCH {line}\n' in said
-  assert said.strip().endswith('# 0: python -m visionlab.train --config=configs/digits_cnn.py:smoke'
-                               ' --config.hp.lr=0.1 --workdir=runs/a --distributed')
+               '--job-name=run'):
+    assert f'#SBATCH {line}\n' in shown
+  code, said = launched(tmp_path, *arguments)
+  assert code == 0 and '1/1  run: done' in said, said
+  assert 'in 2 processes' in (tmp_path / 'run' / 'log.txt').read_text()
 
 
 @pytest.mark.parametrize('arguments, said', [
