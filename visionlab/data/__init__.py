@@ -11,6 +11,9 @@ from visionlab.data.source import Source, concat, subset
 SOURCES = {
     'digits': 'visionlab.data.digits:digits',
     'digits_m': 'visionlab.data.digits_m:digits_m',
+    'digit_attributes': 'visionlab.data.digit_attributes:digit_attributes',
+    'digit_measures': 'visionlab.data.digit_measures:digit_measures',
+    'partly_labelled': 'visionlab.data.partly_labelled:partly_labelled',
     'strips': 'visionlab.data.strips:strips',
     'scenes': 'visionlab.data.scenes:scenes',
     'arrays': 'visionlab.data.arrays:arrays',

@@ -24,6 +24,8 @@ MODELS: dict[str, str] = {
   'captioner': 'visionlab.models.captioner:Captioner',
   'dann': 'visionlab.models.dann:DANN',
   'dann_cnn': 'visionlab.models.dann:dann_cnn',
+  'two_column': 'visionlab.models.two_column:TwoColumn',
+  'multitask': 'visionlab.models.multitask:MultiHead',
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

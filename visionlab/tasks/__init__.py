@@ -5,6 +5,8 @@ TASKS: dict[str, str] = {
     'regress': 'visionlab.tasks.regress:regress',
     'segment': 'visionlab.tasks.segment:segment',
     'adapt': 'visionlab.tasks.adapt:adapt',
+    'two_column': 'visionlab.tasks.two_column:two_column',
+    'multitask': 'visionlab.tasks.multitask:multitask',
     'detect': 'visionlab.tasks.detect:detect',
     'caption': 'visionlab.tasks.caption:caption',
 }

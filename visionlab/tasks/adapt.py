@@ -1,4 +1,4 @@
-"""Unsupervised domain adaptation: labels of the source domain, images of both."""
+"""Domain adaptation: images of two domains, labels of the source, and none or few of the target."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from visionlab.metrics import Ratio
 from visionlab.ops.alignment import coral, mmd
 from visionlab.ops.gradient_reversal import gradient_reversal, reversal_schedule, scale_gradient
 from visionlab.ops.image import Standardise
+from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_table
 from visionlab.task import Aux
 from visionlab.tasks.classify import Classify
 from visionlab.tasks.forward import forward
@@ -26,31 +27,43 @@ METHODS = (*ADVERSARIAL, *DISTANCES, *DOMAINS)
 @dataclasses.dataclass(frozen=True)
 class Adapt(Classify):
   """In training, batch: `source` and `target`, each a batch of `Classify`, of equally many images.
-  Labels of the target are read by method 'target' alone. An evaluation, and `predict`, see one
+  Labels of the target are read by method 'target', and where it has `labelled` (b,) bool, which
+  then says of which examples by any method but 'source'. An evaluation, and `predict`, see one
   domain: a batch of `Classify`.
 
   Terms: `cross_entropy` of labels, and by method `domain` (the domain classifier's binary
   cross-entropy), `confusion`, `mmd` or `coral`. All have weight 1. What `lambda` (a metric) scales
   is the gradient that the domain classifier or the distance sends to the features, so the `loss`
-  in the log is not what the features descend.
+  in the log is not what the features descend. Of labelled target examples: `target_cross_entropy`,
+  and with soft labels `soft`.
+
+  The collection `soft_labels` has the running mean `table` (k k), row c that of the source's class.
   """
   method: str
   norm: str
+  few: bool
+  soft_labels: bool
 
   def hyperparameters(self):
     own = {} if self.method in DOMAINS else dict(lambda_max=1., gamma=10.)
+    own |= dict(target_cross_entropy_weight=1.) if self.few else {}
+    own |= dict(soft_weight=.1, temperature=2., soft_momentum=.99) if self.soft_labels else {}
     return super().hyperparameters() | own
 
   def init(self, key, batch):
-    images = self.preprocess(_one_domain(batch)['image'])
-    return self.model.init(key, images, train=False,
-                           method=_all_heads if self.method in ADVERSARIAL else None)
+    images = self.preprocess(one_domain(batch)['image'])
+    fresh = self.model.init(key, images, train=False,
+                            method=_all_heads if self.method in ADVERSARIAL else None)
+    if not self.soft_labels:
+      return fresh
+    k = len(self.classes)
+    return {**fresh, 'soft_labels': {'table': jnp.full((k, k), 1 / k)}}
 
   def loss(self, variables, batch, key, hp, *, train):
     if 'image' in batch:                   # an evaluation, of whichever domain
       return super().loss(variables, batch, key, hp, train=train)
     if self.method in DOMAINS:
-      return super().loss(variables, batch[self.method], key, hp, train=train)
+      return super().loss(variables, known(batch[self.method]), key, hp, train=train)
 
     def head(method, features, variables=variables):
       return self.model.apply(variables, features, train=train, method=method,
@@ -61,10 +74,18 @@ class Adapt(Classify):
     smoothing = hp['label_smoothing'] if train else 0.
     terms = {'cross_entropy': self.cross_entropy(logits, source, smoothing)}
     watched = {'accuracy': self.accuracy(logits, source)}
+    if self.few:
+      said = head('label_logits', others).astype(jnp.float32)
+      terms |= self._target_terms(said, known(target), variables, smoothing, hp)
+    if self.soft_labels and train:
+      table = self._table(variables, lax.stop_gradient(logits), source, hp)
+      collections = {**collections, 'soft_labels': {'table': table}}
     strength = hp['lambda_max'] * reversal_schedule(hp['progress'], hp['gamma'])
     if self.method in DISTANCES:
-      terms |= self._distance(scale_gradient(features, strength), source['valid'],
-                              scale_gradient(others, strength), target['valid'])
+      distance = distance_of(self.method, self.model,
+                             scale_gradient(features, strength), source['valid'],
+                             scale_gradient(others, strength), target['valid'])
+      terms[self.method] = Ratio(distance, jnp.float32(1))
     else:
       valid = jnp.concatenate([source['valid'], target['valid']])
       domain, accuracy = _domain_terms(self.method, head, jnp.concatenate([features, others]),
@@ -73,7 +94,7 @@ class Adapt(Classify):
     return terms, Aux(collections, watched | {'lambda': Ratio(strength, jnp.float32(1))})
 
   def predict(self, variables, batch):
-    return super().predict(variables, _one_domain(batch))
+    return super().predict(variables, one_domain(batch))
 
   def _features(self, variables, source, target, key, train):
     """((b d), (b d)) of the two domains, and the collections after both."""
@@ -83,16 +104,37 @@ class Adapt(Classify):
       if self.norm == 'joint':
         return jnp.split(model.features(jnp.concatenate(halves), train=train), 2)
       return [model.features(half, train=train) for half in halves]
-    return forward(self.model, variables, halves, key, train=train, method=features)
+    own = {k: v for k, v in variables.items() if k != 'soft_labels'}
+    return forward(self.model, own, halves, key, train=train, method=features)
 
-  def _distance(self, *sides):
-    # No sum over examples: under pmap every device needs those of all.
+  def _target_terms(self, logits, labelled, variables, smoothing, hp):
+    """Of the labelled examples of the target, the only ones that are valid in `labelled`."""
+    terms = {'target_cross_entropy': self.cross_entropy(logits, labelled, smoothing)}
+    if self.soft_labels:
+      soft = soft_cross_entropy(logits, labelled['label'], variables['soft_labels']['table'],
+                                hp['temperature'])
+      terms['soft'] = Ratio.of(soft, labelled['valid'])
+    return terms
+
+  def _table(self, variables, logits, source, hp):
+    """Soft labels after a batch of the source."""
+    found = class_sums(logits, source['label'], source['valid'], hp['temperature'])
     axis = getattr(self.model, 'axis_name', None)
-    if axis:
-      sides = [lax.all_gather(x, axis, tiled=True) for x in sides]
-    source, source_valid, target, target_valid = sides
-    distance = DISTANCES[self.method](source, target, source_valid, target_valid)
-    return {self.method: Ratio(distance, jnp.float32(1))}
+    return updated_table(variables['soft_labels']['table'],
+                         *(lax.psum(found, axis) if axis else found), hp['soft_momentum'])
+
+
+def distance_of(name: str, model: Any, *sides: jax.Array) -> jax.Array:
+  """Between features (b d) of the two domains, each followed by which of its rows count (b,).
+
+  name: of `DISTANCES`.
+  """
+  # No sum over examples: under pmap every device needs those of all.
+  axis = getattr(model, 'axis_name', None)
+  if axis:
+    sides = [lax.all_gather(x, axis, tiled=True) for x in sides]
+  source, source_valid, target, target_valid = sides
+  return DISTANCES[name](source, target, source_valid, target_valid)
 
 
 def _domain_terms(method: str, head: Callable, features: jax.Array, valid: jax.Array,
@@ -120,13 +162,20 @@ def _all_heads(model, x, *, train):
   return model.label_logits(features, train=train), model.domain_logits(features, train=train)
 
 
-def _one_domain(batch: Mapping[str, Any]) -> Mapping[str, Any]:
+def known(domain: Mapping[str, Any]) -> Mapping[str, Any]:
+  """A batch of which only what is labelled is valid."""
+  labelled = domain.get('labelled', True)
+  return {**domain, 'valid': domain['valid'] & labelled}
+
+
+def one_domain(batch: Mapping[str, Any]) -> Mapping[str, Any]:
   return batch if 'image' in batch else batch['target']
 
 
 def adapt(*, make_model: Callable, info: Info, example: Mapping,
           infos: Mapping[str, Info], method: str = 'dann', norm: str = 'joint',
-          mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Adapt:
+          soft_labels: bool = False, mean: tuple = (), std: tuple = (),
+          channel_order: str = 'RGB') -> Adapt:
   """The adaptation task of a config, whose data are dict(source=dict(...), target=dict(...)).
 
   hp, but for 'source' and 'target': `lambda_max` (1) times 2 / (1 + exp(-gamma p)) - 1, with
@@ -145,6 +194,11 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
       'target': the target's labels are learnt instead: the upper bound.
     norm: what BatchNorm normalises in training, 'joint': both domains together; 'separate': each by
       itself, the source first. Its averages, used in evaluation, are over both either way.
+    soft_labels: labelled target examples are also to be taken for what the network takes the
+      source's examples of their class for, at `hp.temperature` (2): Tzeng et al.'s equation 6, with
+      weight `hp.soft_weight` (.1). The authors average over all of the source, by a network trained
+      before; here the mean runs along (`hp.soft_momentum`, .99, is kept at each step), and with
+      config.init_from a trained network, and a momentum near 1, it is theirs.
     mean, std: by channel, in units of [0, 1], of what the network is given.
     channel_order: 'RGB' or 'BGR', in which the network is given them.
 
@@ -154,10 +208,15 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
   """
   check_choice(method, METHODS, 'config.task.method')
   check_choice(norm, ('joint', 'separate'), 'config.task.norm')
-  _check_domains(example, infos, method)
+  check_domains(example, infos, method)
   if not info.classes:
     raise ConfigError('config.data.source: adapt needs classes, and this source has continuous '
                       'targets')
+  few = method not in DOMAINS and 'labelled' in example['target']
+  if soft_labels and not few:
+    raise ConfigError('config.task.soft_labels: they are for labelled examples of the target, as '
+                      'config.data.target=dict(name="partly_labelled", ...) has, and for a method '
+                      f'that adapts, not "{method}"')
   model = make_model(classes=len(info.classes))
   needs = {'domain_logits'} if method in ADVERSARIAL else set()
   needs |= {'label_logits'} if method not in DOMAINS else set()
@@ -165,21 +224,23 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
     raise ConfigError(f'config.task.model: method "{method}" needs a network whose heads stand on '
                       'its features, such as dict(name="dann", backbone=dict(name="cnn")), not '
                       f'{type(model).__name__}')
-  return Adapt(model, info.classes, 'softmax', Standardise(mean, std, channel_order), method, norm)
+  return Adapt(model, info.classes, 'softmax', Standardise(mean, std, channel_order), method, norm,
+               few, soft_labels)
 
 
-def _check_domains(example: Mapping, infos: Mapping[str, Info], method: str) -> None:
+def check_domains(example: Mapping, infos: Mapping[str, Info], method: str = '',
+                  task: str = 'adapt') -> None:
   """Raises ConfigError unless there are two domains whose images and labels fit together."""
   if 'image' in example:
-    raise ConfigError('config.data: adapt needs two domains, '
+    raise ConfigError(f'config.data: {task} needs two domains, '
                       'dict(source=dict(name=...), target=dict(name=...)), and this is one source')
   for name in DOMAINS:
     if name not in example:
-      raise ConfigError(f'config.data.{name}: missing; adapt needs source and target, and there '
-                        f'are {", ".join(example)}{nearest(name, example)}')
+      raise ConfigError(f'config.data.{name}: missing; {task} needs source and target, and '
+                        f'there are {", ".join(example)}{nearest(name, example)}')
   for name in example:
     if name not in DOMAINS:
-      raise ConfigError(f'config.data.{name}: adapt takes source and target only')
+      raise ConfigError(f'config.data.{name}: {task} takes source and target only')
   source, target = (example[name]['image'].shape[1:] for name in DOMAINS)
   if source[-1] != target[-1]:
     raise ConfigError(f'config.data.target: its images have {target[-1]} channels, those of '
@@ -190,7 +251,8 @@ def _check_domains(example: Mapping, infos: Mapping[str, Info], method: str) -> 
                           *target[:2], *source[:2]))
   labelled = 'target' if method == 'target' else 'source'
   if 'label' not in example[labelled]:
-    raise ConfigError(f'config.data.{labelled}: method "{method}" learns its labels, and it has '
+    who = f'method "{method}"' if method else task
+    raise ConfigError(f'config.data.{labelled}: {who} learns its labels, and it has '
                       f'only {", ".join(example[labelled])}')
   classes = [infos[name].classes if name in infos else () for name in DOMAINS]
   if all(classes) and classes[0] != classes[1]:

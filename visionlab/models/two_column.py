@@ -1,0 +1,76 @@
+"""Two networks of one form, one for each domain, with heads in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.models.dann import POOLINGS, Predictor
+from visionlab.models.layers import activation, global_mean
+
+
+class TwoColumn(nn.Module):
+  """A column of layers for the source, one for the target, and what both lead to.
+
+  After Chen et al. 2015, "Deep domain adaptation for describing people based on fine-grained
+  clothing attributes" (CVPR). `__call__` is the target's column.
+
+  Attributes:
+    classes: number of attributes, or classes, k.
+    backbone: a network with `features`, the form of both columns; the last map goes on to the
+      heads, its own last layers are not used.
+    pool: 'mean' over the last map, or 'flatten' it.
+    hidden: widths of the hidden layers that the domains share.
+    dropout: share of each hidden layer's units set to zero in training (rng stream 'dropout').
+    act: the hidden layers' activation, a function or a name in `jax.nn`.
+    dtype: of the computation; parameters and logits are float32.
+    axis_name: the mapped axis, under pmap, over which a task gathers features.
+
+  Raises:
+    ConfigError: a backbone without `features`, another pooling, or an unknown activation.
+  """
+
+  classes: int
+  backbone: Any
+  pool: str = 'flatten'
+  hidden: tuple[int, ...] = (100,)
+  dropout: float = 0.
+  act: Callable | str = 'relu'
+  dtype: Any = jnp.float32
+  axis_name: str | None = None
+
+  def __post_init__(self):
+    activation(self.act)
+    check_choice(self.pool, POOLINGS, 'model.pool of two_column')
+    if not hasattr(self.backbone, 'features'):
+      raise ConfigError('model.backbone: two_column needs a network with features, such as '
+                        f'dict(name="cnn"), not {self.backbone!r}')
+    super().__post_init__()
+
+  def setup(self):
+    self.source = self.backbone.clone(name='source')
+    self.target = self.backbone.clone(name='target')
+    self.shared = Predictor(self.classes, self.hidden, self.dropout, self.act, self.dtype)
+
+  def maps(self, x: jax.Array, domain: str, *, train: bool = False) -> dict[str, jax.Array]:
+    """Normalised images (b h w c) of 'source' or 'target' -> its column's maps, by name."""
+    return getattr(self, domain).features(x, train=train)
+
+  def logits(self, last: jax.Array, *, train: bool = False) -> jax.Array:
+    """A column's last map (b h w c) -> (b k), by the layers in common."""
+    pooled = global_mean(last) if self.pool == 'mean' else last.reshape(last.shape[0], -1)
+    return self.shared(pooled, train=train)
+
+  def both(self, source: jax.Array, target: jax.Array, *, train: bool = False):
+    """Normalised images of the domains -> of each the column's maps and its logits."""
+    maps = [self.maps(x, domain, train=train)
+            for domain, x in (('source', source), ('target', target))]
+    return maps, [self.logits([*own.values()][-1], train=train) for own in maps]
+
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised images (b h w c) of the target -> logits (b k)."""
+    *_, last = self.maps(x, 'target', train=train).values()
+    return self.logits(last, train=train)

@@ -1,0 +1,272 @@
+"""Several things learnt of an image at once: classes and numbers, each of which may stop early."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from visionlab import figures
+from visionlab.config import ConfigError, bind, check_choice
+from visionlab.data.source import Info
+from visionlab.metrics import Ratio, topk_correct
+from visionlab.ops.early_stopping import stopping_measure
+from visionlab.ops.image import Standardise
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import forward
+
+KINDS = ('softmax', 'l2')
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+  """One of the tasks: an entry of the batch, and how it is learnt.
+
+  Attributes:
+    entry: its name, and that of its head and of its term.
+    kind: 'softmax', of a label (b,) int, or 'l2', of numbers (b,) or (b d).
+    mean, std: what numbers are standardised by.
+  """
+  entry: str
+  kind: str = 'l2'
+  mean: float = 0.
+  std: float = 1.
+
+  def losses(self, output: jax.Array, truth: jax.Array) -> jax.Array:
+    """(b,): the cross-entropy, or the mean of squared errors in units of `std`."""
+    if self.kind == 'softmax':
+      return -jnp.take_along_axis(jax.nn.log_softmax(output), truth[:, None], -1)[:, 0]
+    return ((output - self.standardised(truth)) ** 2).mean(-1)
+
+  def standardised(self, truth: jax.Array) -> jax.Array:
+    return (truth.reshape(len(truth), -1) - self.mean) / self.std
+
+
+@dataclasses.dataclass(frozen=True)
+class Stopping:
+  """Task-wise early stopping (Zhang et al. 2014, section 3.2).
+
+  Attributes:
+    main: the task that never stops.
+    every: updates in a strip of training, over which errors are averaged.
+    strips: k of the criterion, which is looked at from the k-th strip on.
+  """
+  main: str
+  every: int = 50
+  strips: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiTask:
+  """batch: `image` (b h w c), `valid` (b,), an entry for each target, and `held_out` (b,) bool of
+  examples that are watched and not learnt from, if tasks are to stop early.
+
+  A term for each target, under its name, with the weight `hp.<name>_weight` (1). A task stops for
+  good once its `visionlab.ops.early_stopping.stopping_measure` exceeds `hp.stop_above`: its term is
+  0 from then on, and the metric `<name>_stopped` 1. An evaluation measures all tasks.
+
+  The collection `tasks` has, in the order of the names: `train` and `held_out`, sums and counts
+  (n 2) of losses in this strip; `history` (n k) and `best` (n,) of training losses; `stopped` (n,)
+  0 or 1; `updates` () int32.
+
+  predict: by name, `probabilities` (b k) or numbers (b d) in their own units; and `prediction`
+  (b,), the main label or that of the first 'softmax', if there is one.
+  """
+  model: Any
+  targets: tuple[Target, ...]
+  classes: tuple[str, ...]
+  stopping: Stopping | None
+  preprocess: Standardise
+
+  def hyperparameters(self):
+    stop = dict(stop_above=1.) if self.stopping else {}
+    return {f'{t.entry}_weight': 1. for t in self.targets} | stop
+
+  def init(self, key, batch):
+    fresh = self.model.init(key, self.preprocess(batch['image']), train=False)
+    if not self.stopping:
+      return fresh
+    n, k = len(self.targets), self.stopping.strips
+    return {**fresh, 'tasks': dict(
+        train=jnp.zeros((n, 2)), held_out=jnp.zeros((n, 2)), history=jnp.zeros((n, k)),
+        best=jnp.full(n, jnp.inf), stopped=jnp.zeros(n), updates=jnp.int32(0))}
+
+  def outputs(self, variables, batch, key=None, *, train=False):
+    """{name: (b width) float32}, and the model's collections after this batch."""
+    own = {k: v for k, v in variables.items() if k != 'tasks'}
+    return forward(self.model, own, self.preprocess(batch['image']), key, train=train)
+
+  def loss(self, variables, batch, key, hp, *, train):
+    outputs, collections = self.outputs(variables, batch, key, train=train)
+    losses = {t.entry: t.losses(outputs[t.entry], batch[t.entry]) for t in self.targets}
+    learnt = batch['valid']
+    if not (train and self.stopping):
+      terms = {name: Ratio.of(loss, learnt) for name, loss in losses.items()}
+      return terms, Aux({**collections, **_tasks(variables)}, {})
+    watched = learnt & batch['held_out']
+    learnt = learnt & ~batch['held_out']
+    stopped = variables['tasks']['stopped']
+    terms = {name: Ratio.of(loss, learnt) for name, loss in losses.items()}
+    held_out = {name: Ratio.of(loss, watched) for name, loss in losses.items()}
+    state = self._after(variables['tasks'], terms, held_out, hp)
+    metrics = {f'{name}_held_out': ratio for name, ratio in held_out.items()}
+    metrics |= {f'{name}_stopped': Ratio(stopped[i], jnp.float32(1))
+                for i, name in enumerate(terms)}
+    alive = {name: Ratio((1 - stopped[i]) * term.sum, term.count)
+             for i, (name, term) in enumerate(terms.items())}
+    return alive, Aux({**collections, 'tasks': state}, metrics)
+
+  def _after(self, state, terms, held_out, hp):
+    """The collection `tasks` after a batch."""
+    axis = getattr(self.model, 'axis_name', None)
+    train, watched = (jnp.stack([jnp.stack([r.sum, r.count]) for r in ratios.values()])
+                      for ratios in lax.stop_gradient((terms, held_out)))
+    train, watched = lax.psum((train, watched), axis) if axis else (train, watched)
+    state = {**state, 'train': state['train'] + train, 'held_out': state['held_out'] + watched,
+             'updates': state['updates'] + 1}
+    weights = jnp.stack([hp[f'{t.entry}_weight'] for t in self.targets])
+    return lax.cond(state['updates'] % self.stopping.every == 0,
+                    lambda: self._judged(state, weights, hp['stop_above']), lambda: state)
+
+  def _judged(self, state, weights, threshold):
+    """At the end of a strip: what has stopped, and empty sums."""
+    error, watched = (sums[:, 0] / jnp.maximum(sums[:, 1], 1)
+                      for sums in (state['train'], state['held_out']))
+    history = jnp.roll(state['history'], 1, 1).at[:, 0].set(error)
+    best = jnp.minimum(state['best'], error)
+    main = [t.entry for t in self.targets].index(self.stopping.main)
+    past = stopping_measure(history, best, watched, weights / weights[main]) > threshold
+    full = state['updates'] >= self.stopping.every * self.stopping.strips
+    past &= full & (jnp.arange(len(past)) != main)
+    return {**state, 'history': history, 'best': best, 'train': jnp.zeros_like(state['train']),
+            'held_out': jnp.zeros_like(state['held_out']),
+            'stopped': jnp.maximum(state['stopped'], past)}
+
+  def predict(self, variables, batch):
+    outputs, _ = self.outputs(variables, batch)
+    said = {t.entry: jax.nn.softmax(outputs[t.entry]) if t.kind == 'softmax' else
+            outputs[t.entry] * t.std + t.mean for t in self.targets}
+    label = self._label()
+    return said | ({'prediction': outputs[label].argmax(-1)} if label else {})
+
+  def evaluators(self):
+    return {'targets': Evaluator(self._counts, self._finish)}
+
+  def describe(self, said, top):
+    """A line for each image, of what is predicted: for the command line."""
+    return ['  '.join(f'{name} {text}' for name, text in self._words(said, i).items())
+            for i in range(len(next(iter(said.values()))))]
+
+  def figures(self, batch, predictions, results):
+    words = [self._words(predictions, i) for i in range(min(24, len(batch['image'])))]
+    captions = ['\n'.join(f'{name} {text}' for name, text in one.items()) for one in words]
+    label = self._label()
+    right = predictions['prediction'] == batch[label] if label else None
+    pictures = {'samples': figures.image_grid(batch['image'][:24], captions, right, 'Predictions')}
+    for t in self.targets:
+      if t.kind == 'l2':
+        truth = batch[t.entry].reshape(len(batch[t.entry]), -1)
+        pictures[t.entry] = figures.scatter(truth, predictions[t.entry])
+    return pictures
+
+  def _label(self):
+    """The name of the label that stands for the image, or None."""
+    labels = [t.entry for t in self.targets if t.kind == 'softmax']
+    main = self.stopping.main if self.stopping else None
+    return main if main in labels else next(iter(labels), None)
+
+  def _words(self, said, i):
+    words = {}
+    for t in self.targets:
+      row = said[t.entry][i]
+      words[t.entry] = (f'{self.classes[row.argmax()]} {row.max():.0%}' if t.kind == 'softmax' else
+                       ' '.join(f'{v:.2f}' for v in row))
+    return words
+
+  def _counts(self, variables, batch, hp):
+    outputs, _ = self.outputs(variables, batch)
+    valid, found = batch['valid'], {}
+    for t in self.targets:
+      output = outputs[t.entry]
+      if t.kind == 'softmax':
+        found[t.entry] = dict(right=Ratio.of(topk_correct(output, batch[t.entry], 1), valid))
+        continue
+      truth = t.standardised(batch[t.entry])
+      found[t.entry] = dict(error=Ratio.of(((output - truth) ** 2).sum(-1), valid),
+                           sum=jnp.where(valid[:, None], truth, 0).sum(0),
+                           square=Ratio.of((truth ** 2).sum(-1), valid))
+    return found
+
+  def _finish(self, stats):
+    results = {}
+    for t in self.targets:
+      own = stats[t.entry]
+      if t.kind == 'softmax':
+        results[f'{t.entry}_accuracy'] = float(own['right'].value)
+        continue
+      n, total = max(float(own['error'].count), 1), np.asarray(own['sum'], np.float64)
+      variance = float(own['square'].sum) - (total ** 2).sum() / n
+      error = float(own['error'].sum)
+      results[f'{t.entry}_rmse'] = t.std * float(np.sqrt(error / n / len(total)))
+      results[f'{t.entry}_r2'] = 1 - error / variance if variance > 0 else 0.
+    return results
+
+
+def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Mapping,
+              stopping: Mapping | None = None, mean: tuple = (), std: tuple = (),
+              channel_order: str = 'RGB') -> MultiTask:
+  """The multi-task learner of a config.
+
+  Args:
+    targets: entry of the batch -> dict(kind=, mean=, std=), see `Target`.
+    stopping: dict(main=, every=, strips=), see `Stopping`; without it no task stops.
+    mean, std: of images, by channel, in units of [0, 1].
+    channel_order: 'RGB' or 'BGR', in which the network is given them.
+
+  Raises:
+    ConfigError: a target that the data do not have or that is of another kind, nothing held out to
+      stop by, or a model without heads.
+  """
+  if not targets:
+    raise ConfigError('config.task.targets: at least one is needed, e.g. dict(label=dict('
+                      'kind="softmax"))')
+  there = [k for k in example if k not in ('image', 'valid', 'held_out')]
+  made, widths = [], {}
+  for name, options in targets.items():
+    where = f'config.task.targets.{name}'
+    check_choice(name, there, 'config.task.targets')
+    made.append(bind(Target, options, where, entry=name))
+    widths[name] = _width(made[-1], example[name], info, where)
+  stop = bind(Stopping, stopping, 'config.task.stopping') if stopping else None
+  if stop:
+    check_choice(stop.main, tuple(widths), 'config.task.stopping.main')
+    if min(stop.every, stop.strips) < 1:
+      raise ConfigError('config.task.stopping: every and strips must be at least 1')
+    if 'held_out' not in example:
+      raise ConfigError('config.task.stopping: the data have no `held_out` to stop by, as '
+                        'dict(name="digit_measures", ...) has')
+  model = make_model(outputs=widths, classes=0)
+  if not hasattr(model, 'outputs'):
+    raise ConfigError('config.task.model: multitask needs a network with a head for each target, '
+                      'such as dict(name="multitask", backbone=dict(name="cnn")), not '
+                      f'{type(model).__name__}')
+  return MultiTask(model, tuple(made), info.classes, stop, Standardise(mean, std, channel_order))
+
+
+def _width(target: Target, spec: jax.ShapeDtypeStruct, info: Info, where: str) -> int:
+  """Of the head that a target needs."""
+  check_choice(target.kind, KINDS, f'{where}.kind')
+  if target.std <= 0:
+    raise ConfigError(f'{where}.std: must be above 0, not {target.std}')
+  if target.kind == 'l2':
+    return int(np.prod(spec.shape[1:]))
+  if not (info.classes and spec.ndim == 1 and np.issubdtype(spec.dtype, np.integer)):
+    raise ConfigError(f'{where}.kind: softmax is for a label, one class of each image')
+  return len(info.classes)
+
+
+def _tasks(variables):
+  return {k: v for k, v in variables.items() if k == 'tasks'}
