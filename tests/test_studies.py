@@ -24,7 +24,7 @@ from visionlab.config import ConfigError, experiment
 from visionlab.evals import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann')
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +287,26 @@ def test_show_and_tell(tmp_path):
   cells = [visionlab.load(tmp_path / name / '0').task.model.cell for name in ('RNN', 'LSTM')]
   assert cells == ['rnn', 'lstm']
   assert rows[0]['perplexity'] == rows[1]['perplexity'] != rows[2]['perplexity']
+
+
+def test_dann(tmp_path):
+  """Networks after 20 steps know nothing; but what becomes of their answers can be followed."""
+  found = quick('dann', tmp_path, 'methods', 'candidates', 'selection',
+                f'--figure={tmp_path}/dann.png')
+  methods = [row['method'] for row in found['methods']]
+  assert methods == ['source only', 'subspace alignment', 'DANN']
+  assert all(0 <= float(row['target, %']) <= 100 for row in found['methods'])
+  assert [row['setting'] for row in found['candidates']] == ['source only', 'DANN, lambda 1']
+  by = {row['chosen by']: row for row in found['selection']}
+  scores = {row['setting']: row for row in found['candidates']}
+  for criterion, key, best in (('the oracle', 'target accuracy, %', max),
+                               ('entropy', 'entropy, nats', min),
+                               ('reverse validation', 'reverse risk, %', min)):
+    chosen = by[criterion]['what'].removesuffix(' (1)')
+    assert float(scores[chosen][key]) == best(float(row[key]) for row in found['candidates'])
+    assert by[criterion]['target accuracy, %'] == scores[chosen]['target accuracy, %']
+  for name in 'dann', 'tsne':
+    assert (tmp_path / f'{name}.png').stat().st_size > 5_000
 
 
 @pytest.mark.parametrize('name', NAMES)
