@@ -12,10 +12,16 @@
 # A run is a folder. This notebook makes one with a few hundred steps on scikit-learn's handwritten
 # digits (no download), reloads it in one line, and looks at what it learned and where it is wrong.
 
+# %% [markdown]
+# Of a clone of the repository (in Colab first `!git clone` it and `%cd` to its `launch/colab`):
+
 # %%
-# In Colab, first: # !pip install -q ./visionlab   (a clone of the repository)
-import importlib.util
+# %pip install -q -e "../.."
+
+# %%
+import importlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -32,9 +38,8 @@ from visionlab.train import train
 
 # %%
 root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / 'configs').is_dir())
-spec = importlib.util.spec_from_file_location('digits_cnn', root / 'configs' / 'digits_cnn.py')
-digits_cnn = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(digits_cnn)
+sys.path.insert(0, str(root))
+digits_cnn = importlib.import_module('configs.digits_cnn')
 
 config = digits_cnn.get_config()
 config.steps = os.environ.get('VISIONLAB_STEPS', '300')
