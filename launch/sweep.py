@@ -27,13 +27,14 @@ from ml_collections import ConfigDict, config_flags
 from launch import clusters, options as flagged, processes, programs, results
 from visionlab import commandline, sweep as sweeps
 from visionlab.config import ConfigError, TrainingError, check_choice, nearest
+from visionlab.storage import local
 from visionlab.sweep import Choice, Setting
 from visionlab.workdir import write_members
 
 
 def main(_):
   options = flags.FLAGS
-  folder = Path(options.workdir)
+  folder = local(options.workdir, '--workdir')
   base = options.config
   where = config_flags.get_config_filename(options['config'])
   apart = '--workers' if options.on == 'here' else f'--on={options.on}'

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tiny import config
 
+import visionlab
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.storage import local
@@ -29,3 +30,8 @@ def test_data_and_runs_to_resume_are_refused_too(tmp_path):
 @pytest.mark.parametrize('path', ['runs/a', '/data/x', 'C:/data', '~/runs', 'a:b'])
 def test_folders_are_what_they_are(path):
   assert local(path, '--workdir') == Path(path)
+
+
+def test_a_run_in_a_bucket_is_not_loaded():
+  with pytest.raises(ConfigError, match='load: gs://b/run is no folder'):
+    visionlab.load('gs://b/run')

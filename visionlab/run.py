@@ -16,6 +16,7 @@ from visionlab.data.imagenet import synsets
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
+from visionlab.storage import local
 from visionlab.task import Task, Variables
 from visionlab.weights.files import (
   EXPORT,
@@ -145,7 +146,7 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   text = str(workdir)
   if text.startswith(HUB):
     workdir = download(text.removeprefix(HUB))
-  workdir = Path(workdir).expanduser()
+  workdir = local(workdir, 'load').expanduser()
   if member is not None:
     workdir = member_folder(workdir, member)
   if not (workdir / 'data.json').exists():
