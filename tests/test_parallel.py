@@ -1,11 +1,5 @@
 """One step, compiled in every way there is: the results are the same."""
 
-import os
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
@@ -84,41 +78,3 @@ def test_accumulation_is_exact_where_counts_differ():
 def test_a_batch_that_does_not_divide_is_refused():
   with pytest.raises(ConfigError, match='config.batch: 30 must be a multiple of 4'):
     build.assemble(config(batch=30, parallel=dict(devices=4)))
-
-
-PROCESS = """
-    import sys
-    import jax
-    jax.config.update('jax_num_cpu_devices', 2)
-    jax.distributed.initialize('localhost:{port}', num_processes=2, process_id=int(sys.argv[1]))
-    import numpy as np
-    from tiny import config
-    from visionlab.run import load
-    from visionlab.train import train
-    train(config(parallel=dict(devices=0)), {workdir!r})
-"""
-
-
-def test_two_processes_equal_one_device(single, tmp_path):
-  """Through the whole loop: logs from one process, evaluation and checkpoints by both together."""
-  from visionlab.run import load
-  workdir = tmp_path / 'run'
-  program = textwrap.dedent(PROCESS.format(port=free_port(), workdir=str(workdir)))
-  environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parent)}
-  processes = [subprocess.Popen([sys.executable, '-c', program, str(i)], env=environment,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-               for i in range(2)]
-  outputs = [p.communicate(timeout=240)[0] for p in processes]
-  assert [p.returncode for p in processes] == [0, 0], '\n'.join(outputs)
-  assert 'step 20/20' in outputs[0] and 'step 20/20' not in outputs[1]
-  run = load(workdir)
-  assert run.step == 20
-  collections = {k: v for k, v in run.variables.items() if k != 'params'}
-  assert difference(single[0], (run.variables['params'], collections)) < 1e-5
-
-
-def free_port():
-  import socket
-  with socket.socket() as s:
-    s.bind(('localhost', 0))
-    return s.getsockname()[1]

@@ -254,6 +254,8 @@ def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, 
       aside = workdir / 'damaged' / f'{bad}-{time.time_ns()}'
       aside.parent.mkdir(exist_ok=True)
       (folder / str(bad)).rename(aside)
+    if set_aside:
+      agreed(bool(damaged))            # nobody looks into the folder again before it is tidy
     return step, fields
   if steps:
     raise ConfigError(f'{folder}: none of the checkpoints {steps} can be read into this model')

@@ -93,10 +93,12 @@ def _connect(coordinator: str, processes: int | None, process: int | None, timeo
   try:
     jax.distributed.initialize(coordinator or None, processes, process,
                                local_device_ids=None if coordinator else node_devices(os.environ),
-                               initialization_timeout=int(timeout) + 60)
-  except (ValueError, TypeError) as e:
-    if coordinator:
-      raise
+                               initialization_timeout=int(timeout) + 60,
+                               heartbeat_timeout_seconds=int(2 * PATIENCE))
+  except RuntimeError as e:
+    where = f'--coordinator={coordinator}' if coordinator else '--distributed'
+    raise ConfigError(f'{where}: {e}') from e
+  except ValueError as e:
     raise ConfigError('--distributed: found no SLURM, Open MPI, Kubernetes or TPU pod to learn the '
                       f'processes from ({e}); give --coordinator=host:port --processes=n '
                       '--process=i') from e
@@ -211,10 +213,8 @@ def rollcall(processes: int, patience: float) -> Callable[[Mapping[int, str], fl
     ended = len(settled) == processes
     if ended and len(failures) in (0, processes):
       return ''
-    to_blame = sorted(failures if ended else late & {*failures})
-    for i in to_blame:
-      return f'process {i} of {processes} failed: {failures[i]}'
-    return None
+    first = min(failures if ended else late & {*failures}, default=None)
+    return None if first is None else f'process {first} of {processes} failed: {failures[first]}'
   return call
 
 

@@ -116,7 +116,7 @@ def _row(row: Any, where: str, mesh: Mesh) -> tuple[re.Pattern, tuple]:
 
 def _names(axes: Sequence) -> list[str]:
   """The mesh axes in a spec, whose entries are None, a name or a tuple of names."""
-  entries = [(axis,) if isinstance(axis, str) else axis or () for axis in axes]
+  entries = [axis if isinstance(axis, tuple) else (axis,) for axis in axes if axis is not None]
   return [name for entry in entries for name in entry]
 
 

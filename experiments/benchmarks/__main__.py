@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.benchmarks import decoding, jobs, jpeg, steps, sweep
+from experiments.benchmarks import decoding, hosts, jobs, jpeg, steps, sweep
 from experiments.benchmarks.harness import Benchmark, load_warning, measure, record, table
 from visionlab import commandline
 from visionlab.config import nearest
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'beam_search': decoding.beam_search,
     'jpeg': jpeg.decoding,
     'import': jobs.imports,
+    'hosts': hosts.hosts,
     'first_step': jobs.first_step,
     'load': jobs.load,
     'memory': jobs.memory,
