@@ -8,6 +8,8 @@ on this machine alone. Needs Ray (pip install -e '.[ray]').
 """
 
 import shlex
+import signal
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -33,11 +35,14 @@ MEANINGS = dict(address='Of a running cluster: auto, or ray://host:port; default
 def attempt(job: Job) -> str:
   """Runs a job once, where it is called: how it ended. Raises RuntimeError, with the last line of
   its log, if it died."""
+  # Ray cancels by SIGINT, which is ignored where the sweep was begun in the background.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   process = processes.start(job, 0, ())
   try:
-    code = process.wait()
+    while (code := process.poll()) is None:
+      time.sleep(processes.POLL_SECONDS)
   finally:
-    process.terminate()                # the task was cancelled: save, and end
+    process.terminate()                # if it was cancelled: save, and end
     process.wait()
   if not outcome(job.workdir):
     raise RuntimeError(processes.last_line(job) if code else 'interrupted')

@@ -1,5 +1,6 @@
 """Settings as tasks of a Ray cluster: a local one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,19 @@ def test_tasks_are_retried_and_failures_reported(tmp_path, monkeypatch):
   assert failed == {'bad': 'error: no such thing'}
   assert all(outcome(j.workdir)['status'] == 'done' for j in jobs[:2])
   assert 'bad: failed: error: no such thing' in said and len(said) == 3
+
+
+@pytest.mark.filterwarnings('default')
+def test_an_interrupted_sweep_has_its_tasks_save(tmp_path):
+  pytest.importorskip('ray')
+  run = job(tmp_path, 'run', f"""
+import os, signal, time
+from visionlab.interrupt import told_to_stop
+with told_to_stop() as told:
+  os.kill({os.getpid()}, signal.SIGTERM)
+  while not told():
+    time.sleep(.05)
+(w / 'saved').touch()
+""")
+  assert ray_cluster.run([run], Options(), say=lambda line: None) is None
+  assert (run.workdir / 'saved').exists() and not outcome(run.workdir)
