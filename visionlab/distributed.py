@@ -11,6 +11,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -49,16 +50,18 @@ def joined(coordinator: str = '', processes: int | None = None, process: int | N
   _connect(coordinator, processes, process, timeout)
   # The store of the coordination service, which has no public name.
   from jax._src import distributed
+  address = distributed.global_state.coordinator_address
   roll = Roll(distributed.global_state.client, jax.process_index(), jax.process_count())
-  try:
-    yield
-  except BaseException as error:
-    verdict = roll.failed(error)
-    if verdict:
-      raise TrainingError(verdict) from error
-    raise
-  finally:
-    roll.leave()
+  with _explained_abort(address, jax.process_index(), jax.process_count()):
+    try:
+      yield
+    except BaseException as error:
+      verdict = roll.failed(error)
+      if verdict:
+        raise TrainingError(verdict) from error
+      raise
+    finally:
+      roll.leave()
 
 
 def check(coordinator: str, processes: int | None, process: int | None):
@@ -106,10 +109,28 @@ def _connect(coordinator: str, processes: int | None, process: int | None, timeo
     timer.cancel()
   if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, signal.SIG_DFL)    # JAX has put a handler that only takes note
-  # When process 0 is gone JAX aborts at once; the roll needs a moment to say why.
+
+
+@contextlib.contextmanager
+def _explained_abort(address: str, process: int, processes: int) -> Iterator[None]:
+  """When process 0 is gone JAX aborts the others at once, from a C++ thread that holds the locks of
+  its store; a handler of Python's own would never run."""
+  @ctypes.CFUNCTYPE(None, ctypes.c_int)
+  def handler(_):
+    host, port = address.rsplit(':', 1)
+    try:
+      if process:
+        socket.create_connection((host.strip('[]'), int(port)), 5).close()
+    except OSError:
+      _end(f'process 0 of {processes}, which the others need, is lost')
+    _end('JAX has ended this process; the lines above say why')
   libc = ctypes.CDLL(None)
   libc.signal.argtypes = ctypes.c_int, ctypes.c_void_p
-  libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
+  libc.signal(signal.SIGABRT, ctypes.cast(handler, ctypes.c_void_p))
+  try:
+    yield
+  finally:
+    libc.signal(signal.SIGABRT, None)
 
 
 def node_devices(environment: Mapping[str, str]) -> list[int] | None:
