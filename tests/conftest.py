@@ -10,6 +10,14 @@ import pytest
 jax.config.update('jax_num_cpu_devices', 8)
 
 
+@pytest.fixture(scope='module')
+def quick_compilation():
+  """For tests of tiny networks, most of whose time would go into optimising programs."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
 @pytest.fixture
 def shared_data() -> Path:
   """The folder of real data and weights used for verification; skips where there is none."""

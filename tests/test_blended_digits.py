@@ -151,3 +151,14 @@ def test_mnist_m_mistakes(tmp_path):
   np.savez(tmp_path / 'mnist_m.npz', x_train=np.zeros((1, 9, 9, 3), np.uint8), y_train=[1])
   with pytest.raises(ConfigError, match=r'\(9, 9, 3\)'):
     mnist_m('train', root=str(tmp_path))
+
+
+def test_copies_are_the_same_digits_on_other_crops():
+  once, thrice = digits_m('train', size=16), digits_m('train', size=16, copies=3)
+  n = len(once)
+  assert len(thrice) == 3 * n and len(digits_m('test', copies=3)) == len(digits_m('test'))
+  np.testing.assert_array_equal(thrice.arrays['image'][:n], once.arrays['image'])
+  np.testing.assert_array_equal(thrice.arrays['label'], np.tile(once.arrays['label'], 3))
+  assert (thrice.arrays['image'][n:2 * n] != once.arrays['image']).any((1, 2, 3)).all()
+  with pytest.raises(ConfigError, match='copies must be at least 1, not 0'):
+    digits_m('train', copies=0)

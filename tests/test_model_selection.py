@@ -19,7 +19,7 @@ from visionlab.train import train
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
+def run(tmp_path_factory, quick_compilation):
   """A network after ten steps, from digits to digits on photographs."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(Evaluations, 'figures', lambda self, state: {})

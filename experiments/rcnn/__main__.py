@@ -31,6 +31,7 @@ from visionlab.models.low_rank import truncated
 CONFIGS = {'localisation': scenes_localize, 'sliding window': scenes_sliding, 'R-CNN': scenes_rcnn,
            'SPP-net': scenes_spp, 'Fast R-CNN': scenes_fast_rcnn,
            'Faster R-CNN': scenes_faster_rcnn}
+QUICK = ('localisation', 'R-CNN', 'SPP-net', 'Fast R-CNN')
 LOW = 8                          # the rank of Fast R-CNN's fc6 is its width divided by this
 IMAGES = 20                      # timed together
 REPEATS = 5
@@ -39,7 +40,7 @@ REPEATS = 5
 def detectors(given, folder):
   """Training time, test time, precision and memory of the six."""
   made = {f'{name}/{seed}': config_of(name, given, seed)
-          for seed in range(given.seeds) for name in CONFIGS}
+          for seed in range(given.seeds) for name in (QUICK if given.quick else CONFIGS)}
   before = {name: config for name, config in made.items() if not name.startswith('SPP-net')}
   workdirs = study.run(before, folder)
   # As the paper's are an ImageNet classifier's, SPP-net's convolutions are the localiser's.

@@ -1,5 +1,7 @@
 """Handwritten digits blended with photographs, all from scikit-learn: no download."""
 
+import numpy as np
+
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
 from visionlab.data.digits import digits
@@ -8,7 +10,7 @@ from visionlab.data.source import Arrays
 
 
 def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom: float = 1.,
-             test_fraction: float = .2) -> Arrays:
+             test_fraction: float = .2, copies: int = 1) -> Arrays:
   """What MNIST-M is to MNIST, for scikit-learn's digits (see `visionlab.data.blend`).
 
   The digits are those of `digits` with the same size, in the same order, so the two are two domains
@@ -21,6 +23,7 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
     seed: of the crops.
     zoom: what the photographs, 640 pixels wide, are scaled by before they are cropped.
     test_fraction: as for `digits`.
+    copies: of each training digit, each on a crop of its own; the first of all digits come first.
 
   Returns:
     `image` (n size size 3) uint8, `label` (n,) int32.
@@ -33,7 +36,11 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   plain = digits(split, test_fraction=test_fraction, size=size)
   if zoom <= 0:
     raise ConfigError(f'digits_m: zoom must be above 0, not {zoom}')
+  if copies < 1:
+    raise ConfigError(f'digits_m: copies must be at least 1, not {copies}')
+  copies = copies if split == 'train' else 1
   # Asked for the size at which patches of `PATCH` pixels are scaled by `zoom`.
   photos = photographs(split, zoom * sum(PATCH) / 2)
-  image = blend(plain.arrays['image'], photos, seed)
-  return Arrays({'image': image, 'label': plain.arrays['label']}, plain.info)
+  images = np.tile(plain.arrays['image'], (copies, 1, 1, 1))
+  return Arrays({'image': blend(images, photos, seed),
+                 'label': np.tile(plain.arrays['label'], copies)}, plain.info)
