@@ -50,11 +50,11 @@ def test_the_way_back_exchanges_the_domains(run, tmp_path):
   config = reverse_config(run, tmp_path)
   job = build.assemble(config)
   batch = job.batches.loader(0)
-  plain = digits('train', size=28, channels=3).arrays
+  plain = digits('train', size=16, channels=3).arrays
   with np.load(tmp_path / PSEUDO) as written:
     images, labels = written['train_image'], written['train_label']
   np.testing.assert_array_equal(labels, run.predict(images)['prediction'])
-  assert len(images) == len(plain['image']) and job.facts.info.classes == run.classes
+  assert len(images) == 8 * len(plain['image']) and job.facts.info.classes == run.classes
   # Each half of the batch: pictures on photographs with the run's answers; then plain digits.
   for image, label in zip(batch['source']['image'][:4], batch['source']['label'][:4], strict=True):
     (i,) = np.flatnonzero((images == image).all((1, 2, 3)))[:1]
@@ -85,7 +85,7 @@ def test_mistakes(run, tmp_path):
 
 
 def test_representations_are_what_the_label_stands_on(run):
-  images = digits_m('test').arrays['image'][:7]
+  images = digits_m('test', size=16, zoom=.15).arrays['image'][:7]
   features = domain_figures.representations(run, images, batch=3)
   logits = run.task.model.apply(run.variables, features, method='label_logits')
   np.testing.assert_allclose(logits, run.predict(images)['logits'], rtol=1e-4, atol=1e-5)
