@@ -97,7 +97,8 @@ def _connect(coordinator: str, processes: int | None, process: int | None, timeo
     jax.distributed.initialize(coordinator or None, processes, process,
                                local_device_ids=None if coordinator else node_devices(os.environ),
                                initialization_timeout=int(timeout) + 60,
-                               heartbeat_timeout_seconds=int(2 * PATIENCE))
+                               # Well after the roll, which is to have the first word.
+                               heartbeat_timeout_seconds=int(2 * PATIENCE) + 20)
   except RuntimeError as e:
     where = f'--coordinator={coordinator}' if coordinator else '--distributed'
     raise ConfigError(f'{where}: {e}') from e
