@@ -3,7 +3,7 @@
 python -m visionlab.train --config=configs/scenes_captioner.py --workdir=runs/scenes_captioner
 Measured (seed 0, 20 November 2026, a single run): 80.0 % of the captions of 5,000 test scenes
 wholly true (83.6 % of the 1,000 validation scenes), CIDEr-D 5.55 (of 10), BLEU-1 93.3 %, BLEU-4
-73.7 %; TIMES.
+73.7 %. 49 ms an update on 2 CPU cores that do nothing else: 9.8 minutes of training.
 """
 
 from visionlab.config import experiment, is_smoke
