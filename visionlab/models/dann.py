@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import Conv, Dense, Head, activation, global_mean, he_fan_in, max_pool
+from visionlab.models.captioner import pooled
+from visionlab.models.layers import Conv, Dense, Head, activation, he_fan_in, max_pool
 
 POOLINGS = ('mean', 'flatten')
 # Figure 4 of the paper. Of each convolution its maps, the side of its kernel, and that of the
@@ -58,11 +59,7 @@ class DANN(nn.Module):
   axis_name: str | None = None
 
   def __post_init__(self):
-    activation(self.act)
-    check_choice(self.pool, POOLINGS, 'model.pool of dann')
-    if not hasattr(self.backbone, 'features'):
-      raise ConfigError('model.backbone: dann needs a network with features, such as '
-                        f'dict(name="cnn"), not {self.backbone!r}')
+    check_stand(self, 'dann')
     super().__post_init__()
 
   def setup(self):
@@ -75,7 +72,7 @@ class DANN(nn.Module):
   def features(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> the representation (b d)."""
     *_, x = self.backbone.features(x, train=train).values()
-    x = global_mean(x) if self.pool == 'mean' else x.reshape(x.shape[0], -1)
+    x = pooled(x, self.pool)
     return self.narrow(x) if self.bottleneck else x
 
   def label_logits(self, features: jax.Array, *, train: bool = False) -> jax.Array:
@@ -89,6 +86,16 @@ class DANN(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> logits (b k)."""
     return self.label_logits(self.features(x, train=train), train=train)
+
+
+def check_stand(model: nn.Module, name: str):
+  """Raises `ConfigError` unless the heads of a model can stand on its `backbone`, as its `pool` and
+  `act` say. name: of the model, for a reader."""
+  activation(model.act)
+  check_choice(model.pool, POOLINGS, f'model.pool of {name}')
+  if not hasattr(model.backbone, 'features'):
+    raise ConfigError(f'model.backbone: {name} needs a network with features, such as '
+                      f'dict(name="cnn"), not {model.backbone!r}')
 
 
 class Predictor(nn.Module):

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.config import ConfigError, check_choice
-from visionlab.models.dann import POOLINGS, Predictor
-from visionlab.models.layers import Dense, activation, global_mean, he_fan_in
+from visionlab.models.captioner import pooled
+from visionlab.models.dann import Predictor, check_stand
+from visionlab.models.layers import Dense, activation, he_fan_in
 
 
 class MultiHead(nn.Module):
@@ -43,18 +43,14 @@ class MultiHead(nn.Module):
   axis_name: str | None = None
 
   def __post_init__(self):
-    activation(self.act)
-    check_choice(self.pool, POOLINGS, 'model.pool of multitask')
-    if not hasattr(self.backbone, 'features'):
-      raise ConfigError('model.backbone: multitask needs a network with features, such as '
-                        f'dict(name="cnn"), not {self.backbone!r}')
+    check_stand(self, 'multitask')
     super().__post_init__()
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> {head: (b width) float32}."""
     *_, x = self.backbone.features(x, train=train).values()
-    x = global_mean(x) if self.pool == 'mean' else x.reshape(x.shape[0], -1)
+    x = pooled(x, self.pool)
     for i, width in enumerate(self.shared):
       x = Dense(width, dtype=self.dtype, kernel_init=he_fan_in, name=f'shared{i}')(x)
       x = nn.Dropout(self.dropout, deterministic=not train)(activation(self.act)(x))

@@ -7,9 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.config import ConfigError, check_choice
-from visionlab.models.dann import POOLINGS, Predictor
-from visionlab.models.layers import activation, global_mean
+from visionlab.models.captioner import pooled
+from visionlab.models.dann import Predictor, check_stand
 
 
 class TwoColumn(nn.Module):
@@ -43,11 +42,7 @@ class TwoColumn(nn.Module):
   axis_name: str | None = None
 
   def __post_init__(self):
-    activation(self.act)
-    check_choice(self.pool, POOLINGS, 'model.pool of two_column')
-    if not hasattr(self.backbone, 'features'):
-      raise ConfigError('model.backbone: two_column needs a network with features, such as '
-                        f'dict(name="cnn"), not {self.backbone!r}')
+    check_stand(self, 'two_column')
     super().__post_init__()
 
   def setup(self):
@@ -61,8 +56,7 @@ class TwoColumn(nn.Module):
 
   def logits(self, last: jax.Array, *, train: bool = False) -> jax.Array:
     """A column's last map (b h w c) -> (b k), by the layers in common."""
-    pooled = global_mean(last) if self.pool == 'mean' else last.reshape(last.shape[0], -1)
-    return self.shared(pooled, train=train)
+    return self.shared(pooled(last, self.pool), train=train)
 
   def both(self, source: jax.Array, target: jax.Array, *, train: bool = False):
     """Normalised images of the domains -> of each the column's maps and its logits."""
