@@ -3,19 +3,17 @@
 import os
 from pathlib import Path
 
+# Networks are tiny here, and most of the time would go into optimising their programs, many of
+# which are the same in several tests. Set before jax is imported; the commands that tests start
+# inherit it.
+os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
+
 import jax
 import pytest
 
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
-
-
-@pytest.fixture(scope='module')
-def quick_compilation():
-  """For tests of tiny networks, most of whose time would go into optimising programs."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 @pytest.fixture

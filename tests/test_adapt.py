@@ -147,7 +147,7 @@ def test_with_lambda_zero_features_and_labels_train_as_from_the_source_alone(met
   assert metrics['lambda'] == 0
   if method in ADVERSARIAL:
     start = compiled(method=method, **FULL)[0].params['domain']
-    assert difference(start, params['domain']) > .1           # its classifier learns all the same
+    assert difference(start, params['domain']) > .05          # its classifier learns all the same
 
 
 def test_with_lambda_zero_a_joint_pass_does_so_too():

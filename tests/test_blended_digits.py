@@ -1,5 +1,7 @@
 """Digits on photographs: the recipe, its determinism, and what splits may not share."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,8 +9,9 @@ from PIL import Image
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
 from visionlab.data.digits import digits
-from visionlab.data.digits_m import digits_m
+from visionlab.data.digits_m import BANDS, digits_m, views
 from visionlab.data.mnist_m import mnist_m
+from visionlab.data.scenes_assets import cut_out
 
 RNG = np.random.default_rng(0)
 GLYPHS = RNG.integers(0, 256, (20, 4, 5), np.uint8)
@@ -59,17 +62,35 @@ def test_digits_m_are_the_digits():
 
 
 def test_digits_m_are_blended_with_their_own_splits_photographs_only():
-  """Where a glyph is black the photograph shows: the corner columns of a digit almost always are.
-  Bands of the photographs that no other split shows are checked in test_scenes."""
-  from visionlab.data.scenes_assets import photographs
-  there = {split: crops(photographs(split, 104), 12, 2) for split in ('train', 'test')}
+  """Where a glyph is black the photograph shows: a digit's corner columns almost always are."""
+  photos = {split: [p for columns in BANDS[split] for p in cut_out(*columns, zoom=1.)]
+            for split in ('train', 'test')}
+  there = {split: crops(own, 12, 2) | crops(own, 2, 12) for split, own in photos.items()}
   for split, other in (('train', 'test'), ('test', 'train')):
     # Of the first digits, strips of the leftmost pixels where all of them are without ink.
     glyphs = digits(split, size=28).arrays['image'][..., 0]
     chosen = np.flatnonzero((glyphs[:, 8:20, :2] == 0).all((1, 2)))[:5]
     strips = digits_m(split).arrays['image'][chosen, 8:20, :2]
-    found = [{s: x.tobytes() in there[s] for s in (split, other)} for x in strips if x.std() > 5]
+    found = [{s: any(view.tobytes() in there[s] for view in views(x)) for s in (split, other)}
+             for x in strips if x.std() > 5]
     assert found and all(f == {split: True, other: False} for f in found), found
+
+
+def test_bands_of_photographs_are_apart():
+  columns = sorted((*band, split) for split, bands in BANDS.items() for band in bands)
+  for (_, right, before), (left, _, after) in pairwise(columns):
+    assert left - right >= 6 and before != after
+
+
+def test_views_are_all_different_and_hold_the_same_pixels():
+  photo = RNG.integers(0, 256, (4, 5, 3), np.uint8)
+  seen = views(photo)
+  assert len({(x.shape, x.tobytes()) for x in seen}) == 48
+  np.testing.assert_array_equal(seen[0], photo)
+  for x in seen:
+    np.testing.assert_array_equal(np.sort(x, axis=None), np.sort(photo, axis=None))
+    pixels = sorted(tuple(sorted(p)) for p in x.reshape(-1, 3))
+    assert pixels == sorted(tuple(sorted(p)) for p in photo.reshape(-1, 3))
 
 
 def test_digits_m_options():

@@ -58,14 +58,6 @@ def said_of(task, variables, batch=BATCH):
   return jax.device_get(jax.jit(task.predict)(variables, batch))
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Most of the time here is compiling."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 @pytest.fixture(scope='module')
 def fitted():
   """A task whose model knows the first caption of each image by heart, and its variables."""

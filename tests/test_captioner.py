@@ -24,14 +24,6 @@ KINDS = dict(told=dict(pool='flatten'), points=dict(pool='points', cell='rnn'),
              attention_gru=dict(attention=5, cell='gru'))
 
 
-@pytest.fixture(autouse=True, scope='module')
-def quick():
-  """Most of the time here is compiling."""
-  jax.config.update('jax_disable_most_optimizations', True)
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
-
-
 def close(a, b, atol=2e-5):
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=atol), a, b)
 

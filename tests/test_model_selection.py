@@ -19,7 +19,7 @@ from visionlab.train import train
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory, quick_compilation):
+def run(tmp_path_factory):
   """A network after ten steps, from digits to digits on photographs."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(Evaluations, 'figures', lambda self, state: {})
@@ -54,7 +54,8 @@ def test_the_way_back_exchanges_the_domains(run, tmp_path):
   with np.load(tmp_path / PSEUDO) as written:
     images, labels = written['train_image'], written['train_label']
   np.testing.assert_array_equal(labels, run.predict(images)['prediction'])
-  assert len(images) == 8 * len(plain['image']) and job.facts.info.classes == run.classes
+  assert len(images) == run.config.data.target.copies * len(plain['image'])
+  assert job.facts.info.classes == run.classes
   # Each half of the batch: pictures on photographs with the run's answers; then plain digits.
   for image, label in zip(batch['source']['image'][:4], batch['source']['label'][:4], strict=True):
     (i,) = np.flatnonzero((images == image).all((1, 2, 3)))[:1]

@@ -24,7 +24,6 @@ from visionlab.models.multitask import MultiHead
 from visionlab.ops.early_stopping import CAP, stopping_measure
 from visionlab.tasks.multitask import multitask
 
-pytestmark = pytest.mark.usefixtures('quick_compilation')
 DATA = dict(name='digit_measures', of=dict(name='digits'))
 TARGETS = dict(label=dict(kind='softmax'), ink=dict(mean=.3, std=.03), centre=dict(std=.04))
 STOPPING = dict(main='label', every=2, strips=3)

@@ -19,7 +19,6 @@ from visionlab.data.partly_labelled import PartlyLabelled, partly_labelled
 from visionlab.data.source import Subset
 from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_table
 
-pytestmark = pytest.mark.usefixtures('quick_compilation')
 PLAIN = dict(name='digits', size=8, channels=3)
 
 

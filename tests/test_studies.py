@@ -35,9 +35,6 @@ def plain(monkeypatch):
   monkeypatch.setattr(Evaluations, 'figures', lambda self, state: {})
   monkeypatch.setattr(figures, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
   monkeypatch.setattr(build, 'flops', lambda *_: None)
-  jax.config.update('jax_disable_most_optimizations', True)       # half of all time is compiling
-  yield
-  jax.config.update('jax_disable_most_optimizations', False)
 
 
 def quick(name, folder, *more):

@@ -19,15 +19,7 @@ from visionlab.swept import train_together
 from visionlab.train import train
 from visionlab.workdir import outcome
 
-QUICK = 'jax_disable_most_optimizations'      # half of all time is compiling
 LRS, SEEDS = (.1, .03, .01), (0, 1, 0)
-
-
-@pytest.fixture
-def quick():
-  jax.config.update(QUICK, True)
-  yield
-  jax.config.update(QUICK, False)
 
 
 def config(lr=.1, seed=0, **changes):
@@ -91,14 +83,14 @@ def test_widened_members_equal_their_single_runs(monkeypatch):
   assert (np.asarray(tally.bad_step) >= 0).tolist() == [False, False, False, True]
 
 
-def test_streamed_members_share_their_batches(quick):
+def test_streamed_members_share_their_batches():
   configs = [config(lr, steps=6, pipeline=dict(resident='never')) for lr in LRS]
   members, _ = together(configs, 6)
   single, _ = trained(alone(configs[1]), 6)
   assert difference(single, members[1]) < 1e-5
 
 
-def test_members_may_have_data_seeds_of_their_own(quick):
+def test_members_may_have_data_seeds_of_their_own():
   configs = [config(steps=6, data_seed=s) for s in (0, 7)]
   members, _ = together(configs, 6)
   for own, member in zip(configs, members, strict=True):
@@ -113,17 +105,15 @@ def test_members_may_have_data_seeds_of_their_own(quick):
 def swept(tmp_path_factory):
   """A sweep that was stopped at half, and went on without a member that had diverged."""
   folder = tmp_path_factory.mktemp('sweep')
-  jax.config.update(QUICK, True)
   configs = {f'lr={lr}': config(lr, seed) for lr, seed in zip(LRS, SEEDS, strict=True)}
   stopped = train_together({**configs, 'wild': config(1e30)}, folder, until='50%')
   assert tuple(stopped) == (10, 10, False)
   assert outcome(folder / 'wild')['status'] == 'diverged' and not outcome(folder / 'lr=0.1')
   assert tuple(train_together(configs, folder)) == (20, 20, False)
-  jax.config.update(QUICK, False)
   return folder, configs
 
 
-def test_a_member_leaves_what_a_run_leaves(swept, tmp_path, quick):
+def test_a_member_leaves_what_a_run_leaves(swept, tmp_path):
   folder, configs = swept
   name = 'lr=0.03'
   train(alone(configs[name]), tmp_path / 'alone')
@@ -157,7 +147,7 @@ def test_members_are_loaded_by_number_or_name(swept):
     visionlab.load(folder / 'lr=0.03', member=0)
 
 
-def test_a_diverging_member_does_not_touch_its_neighbours(swept, quick):
+def test_a_diverging_member_does_not_touch_its_neighbours(swept):
   folder, configs = swept
   assert outcome(folder / 'wild')['step'] < 3
   with pytest.raises(ConfigError, match='diverged at step'):
@@ -169,7 +159,7 @@ def test_a_diverging_member_does_not_touch_its_neighbours(swept, quick):
     assert difference(variables, member) == 0
 
 
-def test_what_is_done_starts_from_its_end(swept, capsys, quick):
+def test_what_is_done_starts_from_its_end(swept, capsys):
   folder, configs = swept
   before = (folder / 'lr=0.1' / 'metrics.jsonl').read_text()
   train_together(configs, folder)
@@ -179,13 +169,13 @@ def test_what_is_done_starts_from_its_end(swept, capsys, quick):
     train_together({**configs, 'lr=0.1': config(.2)}, folder)
 
 
-def test_when_all_have_diverged_that_is_said(tmp_path, quick):
+def test_when_all_have_diverged_that_is_said(tmp_path):
   with pytest.raises(TrainingError, match='every setting has diverged'):
     train_together({name: config(1e30) for name in 'ab'}, tmp_path)
   assert [outcome(tmp_path / name)['status'] for name in 'ab'] == ['diverged'] * 2
 
 
-def test_a_full_disk_loses_nothing_that_is_finished(tmp_path, monkeypatch, quick):
+def test_a_full_disk_loses_nothing_that_is_finished(tmp_path, monkeypatch):
   configs = {'a': config(.1, steps=10), 'b': config(.03, steps=10)}
   train_together({'done': config(.1, steps=5)}, tmp_path)
   with monkeypatch.context() as patch:
@@ -198,7 +188,7 @@ def test_a_full_disk_loses_nothing_that_is_finished(tmp_path, monkeypatch, quick
   assert train_together(configs, tmp_path).step == 10
 
 
-def test_members_stop_early_one_by_one(tmp_path, quick):
+def test_members_stop_early_one_by_one(tmp_path):
   """The first does not move, so that its best is its first; the others go on without it."""
   options = dict(steps=12, evals=dict(test=dict(split='test', every='2', batch=120)),
                  checkpoint=dict(every='2', keep=1, best='-test/loss', patience='4'))

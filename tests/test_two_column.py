@@ -19,7 +19,6 @@ from visionlab.data.source import Info
 from visionlab.models.two_column import TwoColumn
 from visionlab.tasks.two_column import two_column
 
-pytestmark = pytest.mark.usefixtures('quick_compilation')
 SOURCE = dict(name='digit_attributes', of=dict(name='digits', size=8, channels=3))
 TARGET = dict(name='digit_attributes', of=dict(name='digits_m', size=8))
 FEW = dict(name='partly_labelled', of=TARGET, per_class=9)

@@ -1,12 +1,18 @@
 """Handwritten digits blended with photographs, all from scikit-learn: no download."""
 
+import itertools
+
 import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
 from visionlab.data.digits import digits
-from visionlab.data.scenes_assets import PATCH, photographs
+from visionlab.data.scenes_assets import cut_out
 from visionlab.data.source import Arrays
+
+# Columns of the photographs, 640 wide, six pixels apart so that no resampling filter reaches over.
+# They alternate: one edge is sky and blur, on which digits are easier to read than elsewhere.
+BANDS = dict(train=((0, 154), (278, 394), (518, 640)), test=((160, 272), (400, 512)))
 
 
 def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom: float = 1.,
@@ -39,8 +45,16 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   if copies < 1:
     raise ConfigError(f'digits_m: copies must be at least 1, not {copies}')
   copies = copies if split == 'train' else 1
-  # Asked for the size at which patches of `PATCH` pixels are scaled by `zoom`.
-  photos = photographs(split, zoom * sum(PATCH) / 2)
+  photos = [view for columns in BANDS[split] for photo in cut_out(*columns, zoom=zoom)
+            for view in views(photo)]
   images = np.tile(plain.arrays['image'], (copies, 1, 1, 1))
   return Arrays({'image': blend(images, photos, seed),
                  'label': np.tile(plain.arrays['label'], copies)}, plain.info)
+
+
+def views(photo: np.ndarray) -> list[np.ndarray]:
+  """A photograph (h w 3) turned by quarters, mirrored, and with its colours exchanged, in all 48
+  ways: two photographs alone are few."""
+  turned = [np.rot90(photo, k) for k in range(4)]
+  turned += [x[:, ::-1] for x in turned]
+  return [x[..., list(order)] for x in turned for order in itertools.permutations(range(3))]

@@ -30,8 +30,14 @@ def photographs(split: str, size: int) -> np.ndarray:
 
   Raises ConfigError if scikit-learn is not installed.
   """
-  left, right = BANDS[split]
-  zoom = size * 2 / sum(PATCH)
+  return cut_out(*BANDS[split], zoom=size * 2 / sum(PATCH))
+
+
+def cut_out(left: int, right: int, *, zoom: float) -> np.ndarray:
+  """The columns from `left` to `right` of both photographs, scaled by `zoom`: (2 h w 3) uint8.
+
+  Raises ConfigError if scikit-learn is not installed.
+  """
   bands = [Image.open(path).convert('RGB').crop((left, 0, right, 427))
            for path in (_folder() / 'china.jpg', _folder() / 'flower.jpg')]
   target = [round(side * zoom) for side in bands[0].size]
