@@ -30,5 +30,7 @@ def get_config(variant=''):
           dict(match='^stage3/', lr=.01, start='40%'),
           dict(match='^(stem|stem_norm|stage1|stage2)/', frozen=True))),
       hp=dict(lr=1e-3, weight_decay=1e-2, label_smoothing=.1),
-      evals=dict(held_out=dict(split='train[80%:]', every='50%' if smoke else '5%')),
-      checkpoint=dict(every='5%', best='-held_out/loss', patience='0' if smoke else '20%'))
+      evals=dict(held_out=dict(split='train[97%:]' if smoke else 'train[80%:]',
+                               every='50%' if smoke else '5%')),
+      checkpoint=dict(every='50%' if smoke else '5%', best='-held_out/loss',
+                      patience='0' if smoke else '20%'))

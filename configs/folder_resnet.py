@@ -24,5 +24,6 @@ def get_config(variant=''):
       precision='float32',
       optim=dict(name='sgd', nesterov=True, schedule=dict(name='cosine', warmup='5%'), ema=True),
       hp=dict(lr=.1, momentum=.9, weight_decay=1e-4, label_smoothing=.1, ema_decay=.999),
-      evals=dict(held_out=dict(split='train[90%:]', every='50%' if smoke else '10%')),
+      evals=dict(held_out=dict(split='train[97%:]' if smoke else 'train[90%:]',
+                               every='50%' if smoke else '10%')),
       checkpoint=dict(best='held_out/accuracy'))

@@ -57,8 +57,11 @@ def test_connectivity(tmp_path, capsys):
 
 def test_depth(tmp_path):
   (row,) = quick('depth', tmp_path)
-  assert row['layers'] == 20 and row['plain: loss'] != row['residual: loss']
-  plain, residual = (visionlab.load(tmp_path / f'{kind}-20' / '0') for kind in study_depth())
+  assert row['layers'] == 20
+  paths = [tmp_path / f'{kind}-20' / '0' for kind in study_depth()]
+  plain, residual = (study.curve(path, 'train/loss') for path in paths)
+  assert plain[0] == residual[0] and plain[1] != residual[1]
+  plain, residual = map(visionlab.load, paths)
   sizes = [sum(x.size for x in jax.tree.leaves(run.variables['params']))
            for run in (plain, residual)]
   assert sizes == [269_722, 269_722]                     # He et al. 2015: shortcut A costs nothing

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from visionlab.config import ConfigError, check_choice, nearest
-from visionlab.models.layers import BatchNorm, Dense, Head, noise
+from visionlab.models.layers import BatchNorm, Dense, Head, map_axes, noise, pooled
 from visionlab.ops import recurrent
 from visionlab.ops.attention import attend, init_attention
 from visionlab.vocabulary import SPECIAL, START
@@ -136,7 +136,7 @@ class Captioner(nn.Module):
       memory['absent'] = jax.nn.log_sigmoid(-scores).sum((1, 2))
       seen = jnp.concatenate([seen, scores], axis=-1)
     if self.position:
-      where = [jnp.broadcast_to(axis, (*seen.shape[:3], 1)) for axis in _axes(seen)]
+      where = [jnp.broadcast_to(axis, (*seen.shape[:3], 1)) for axis in map_axes(seen)]
       seen = jnp.concatenate([seen, *where], axis=-1)
     whole = pooled(seen, self.pool)
     if self.detected:
@@ -206,36 +206,6 @@ class Captioner(nn.Module):
       raise ConfigError(f'model.level of captioner: the backbone has no map {self.level!r}'
                         f'{nearest(self.level, maps)}; there are: {", ".join(maps)}')
     return maps[self.level] if self.level else list(maps.values())[-1]
-
-
-def pooled(x: jax.Array, pool: str) -> jax.Array:
-  """A map (b h w c) as one vector for each image.
-
-    mean      over the places, (b c)
-    flatten   all of it, (b h*w*c): what is where, to be learnt anew for each place
-    points    (b 4c): of each feature the mean, the maximum, and x and y in [-1, 1] of where it is,
-              weighed by its softmax over the places (Levine et al. 2016, section 5.1)
-
-  >>> x = jnp.zeros((1, 3, 3, 1)).at[0, 0, 2].set(99.)
-  >>> pooled(x, 'points').tolist()
-  [[11.0, 99.0, 1.0, -1.0]]
-  """
-  if pool == 'flatten':
-    return x.reshape(len(x), -1)
-  x = x.astype(jnp.float32)
-  mean = x.mean((1, 2))
-  if pool == 'mean':
-    return mean
-  weights = jax.nn.softmax(x, axis=(1, 2))
-  where = [(weights * axis).sum((1, 2)) for axis in _axes(x)]
-  return jnp.concatenate([mean, x.max((1, 2)), *where], axis=-1)
-
-
-def _axes(x):
-  """x (1 1 w 1) and y (1 h 1 1) in [-1, 1] of the places of a map (b h w c)."""
-  _, h, w, _ = x.shape
-  along = lambda n: jnp.linspace(-1, 1, n, dtype=x.dtype)
-  return along(w)[None, None, :, None], along(h)[None, :, None, None]
 
 
 def repeated(tree, n: int):

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.captioner import pooled
-from visionlab.models.layers import Conv, Dense, Head, activation, he_fan_in, max_pool
+from visionlab.models.layers import Conv, Dense, Head, activation, he_fan_in, max_pool, pooled
 
 POOLINGS = ('mean', 'flatten')
 # Figure 4 of the paper. Of each convolution its maps, the side of its kernel, and that of the

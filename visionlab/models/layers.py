@@ -97,6 +97,36 @@ def global_mean(x: jax.Array) -> jax.Array:
   return jnp.mean(x, (1, 2), dtype=jnp.float32)
 
 
+def pooled(x: jax.Array, pool: str) -> jax.Array:
+  """A map (b h w c) as one vector for each image.
+
+    mean      over the places, (b c)
+    flatten   all of it, (b h*w*c): what is where, to be learnt anew for each place
+    points    (b 4c): of each feature the mean, the maximum, and x and y in [-1, 1] of where it is,
+              weighed by its softmax over the places (Levine et al. 2016, section 5.1)
+
+  >>> x = jnp.zeros((1, 3, 3, 1)).at[0, 0, 2].set(99.)
+  >>> pooled(x, 'points').tolist()
+  [[11.0, 99.0, 1.0, -1.0]]
+  """
+  if pool == 'flatten':
+    return x.reshape(len(x), -1)
+  x = x.astype(jnp.float32)
+  mean = x.mean((1, 2))
+  if pool == 'mean':
+    return mean
+  weights = jax.nn.softmax(x, axis=(1, 2))
+  where = [(weights * axis).sum((1, 2)) for axis in map_axes(x)]
+  return jnp.concatenate([mean, x.max((1, 2)), *where], axis=-1)
+
+
+def map_axes(x):
+  """x (1 1 w 1) and y (1 h 1 1) in [-1, 1] of the places of a map (b h w c)."""
+  _, h, w, _ = x.shape
+  along = lambda n: jnp.linspace(-1, 1, n, dtype=x.dtype)
+  return along(w)[None, None, :, None], along(h)[None, :, None, None]
+
+
 def fully_connected(model: nn.Module, x: jax.Array, size: int, train: bool) -> jax.Array:
   """What follows the maps of AlexNet, ZFNet and VGG: (b h w c) -> logits (b k).
 

@@ -7,9 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.models.captioner import pooled
 from visionlab.models.dann import Predictor, check_stand
-from visionlab.models.layers import Dense, activation, he_fan_in
+from visionlab.models.layers import Dense, activation, he_fan_in, pooled
 
 
 class MultiHead(nn.Module):

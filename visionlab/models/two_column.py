@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.models.captioner import pooled
 from visionlab.models.dann import Predictor, check_stand
+from visionlab.models.layers import pooled
 
 
 class TwoColumn(nn.Module):
