@@ -16,6 +16,17 @@ import pytest
 jax.config.update('jax_num_cpu_devices', 8)
 
 
+@pytest.fixture(scope='module')
+def optimised():
+  """Programs as users have them, here and in commands: for invariants that those must keep."""
+  before = jax.config.read('jax_disable_most_optimizations')
+  jax.config.update('jax_disable_most_optimizations', False)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', 'false')
+    yield
+  jax.config.update('jax_disable_most_optimizations', before)
+
+
 @pytest.fixture
 def shared_data() -> Path:
   """The folder of real data and weights used for verification; skips where there is none."""

@@ -9,6 +9,8 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.step import make_step
 
+pytestmark = pytest.mark.usefixtures('optimised')
+
 
 def trained(settings, steps=20):
   """(params, collections) after some steps, driven as the loop does, and the mean metrics."""

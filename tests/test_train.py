@@ -21,6 +21,8 @@ from visionlab.log import read_metrics
 from visionlab.run import load
 from visionlab.train import train
 
+pytestmark = pytest.mark.usefixtures('optimised')
+
 
 def equal(a, b):
   a, b = (jax.tree.leaves(jax.device_get(jax.tree.map(
