@@ -1,7 +1,7 @@
 """Domain adaptation without labels of the target: the table of DANN's paper beside ours.
 
 python -m experiments.dann [--folder=runs/dann]
-python -m experiments.dann --task=mnist --root=<folder with MNIST and mnist_m*.npz> --steps=20000
+python -m experiments.dann --task=mnist --root=<folder with MNIST and mnist_m*.npz> --steps=12000
 python -m experiments.dann candidates selection
 """
 
