@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 # Networks are tiny here, and most of the time would go into optimising their programs, many of
-# which are the same in several tests. Set before jax is imported; the commands that tests start
-# inherit it.
+# which are the same in several tests. XLA's own passes are the same either way (its optimised HLO
+# does not change); what is left out is LLVM's. Set before jax is imported; the commands that tests
+# start inherit it.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
 

@@ -20,7 +20,8 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   """What MNIST-M is to MNIST, for scikit-learn's digits (see `visionlab.data.blend`).
 
   The digits are those of `digits` with the same size, in the same order, so the two are two domains
-  of one task. Training and test share neither digits nor parts of the photographs.
+  of one task. Training and test share neither digits nor parts of the photographs. These are also
+  turned, mirrored and have their colours exchanged (`views`).
 
   Args:
     split: 'train' or 'test'.
@@ -45,8 +46,7 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   if copies < 1:
     raise ConfigError(f'digits_m: copies must be at least 1, not {copies}')
   copies = copies if split == 'train' else 1
-  photos = [view for columns in BANDS[split] for photo in cut_out(*columns, zoom=zoom)
-            for view in views(photo)]
+  photos = [view for photo in cut_out(BANDS[split], zoom) for view in views(photo)]
   images = np.tile(plain.arrays['image'], (copies, 1, 1, 1))
   return Arrays({'image': blend(images, photos, seed),
                  'label': np.tile(plain.arrays['label'], copies)}, plain.info)

@@ -1,5 +1,6 @@
 """What scenes are made of, split so that no two splits share any: glyphs and photographs."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,18 +31,19 @@ def photographs(split: str, size: int) -> np.ndarray:
 
   Raises ConfigError if scikit-learn is not installed.
   """
-  return cut_out(*BANDS[split], zoom=size * 2 / sum(PATCH))
+  return np.stack(cut_out([BANDS[split]], size * 2 / sum(PATCH)))
 
 
-def cut_out(left: int, right: int, *, zoom: float) -> np.ndarray:
-  """The columns from `left` to `right` of both photographs, scaled by `zoom`: (2 h w 3) uint8.
+def cut_out(bands: Sequence[tuple[int, int]], zoom: float) -> list[np.ndarray]:
+  """Of each band, (left, right) columns, what both photographs show there, scaled by `zoom`:
+  uint8 (h w 3) each.
 
   Raises ConfigError if scikit-learn is not installed.
   """
-  bands = [Image.open(path).convert('RGB').crop((left, 0, right, 427))
-           for path in (_folder() / 'china.jpg', _folder() / 'flower.jpg')]
-  target = [round(side * zoom) for side in bands[0].size]
-  return np.stack([np.asarray(b.resize(target, Image.Resampling.LANCZOS)) for b in bands])
+  whole = [Image.open(_folder() / name).convert('RGB') for name in ('china.jpg', 'flower.jpg')]
+  return [np.asarray(photo.crop((left, 0, right, photo.height)).resize(
+      (round((right - left) * zoom), round(photo.height * zoom)), Image.Resampling.LANCZOS))
+          for left, right in bands for photo in whole]
 
 
 def _folder() -> Path:
