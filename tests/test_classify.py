@@ -16,6 +16,7 @@ from visionlab.evals import compile_evaluation, predictions
 from visionlab.log import scalars
 from visionlab.step import data_mesh
 from visionlab.tasks.classify import classify
+from visionlab.views import WHOLE, rescaled
 
 K = 7
 SHAPE = (2, 3, 1)
@@ -289,7 +290,7 @@ def test_averaged_predicts_the_mean_probability(head):
   task, data = make_task(head=head), draw(37, multi=head == 'sigmoid')
   members = [start(task, seed=s) for s in (1, 2)]
   flips = [lambda x: x, lambda x: x[:, :, ::-1]]
-  average = task.averaged([task, task], lambda image: [f(image) for f in flips])
+  average = task.averaged([task, task], rescaled(mirror=True))
   variables = {'params': members}
   want = np.mean([task.predict(m, {'image': f(data['image'])})['probabilities']
                   for m in members for f in flips], 0)
@@ -307,7 +308,7 @@ def test_averaged_of_one_member_and_view_is_that_member():
   task, data = make_task(), draw(37)
   variables = start(task)
   alone = evaluate(task, variables, data, 8)
-  same = evaluate(task.averaged([task], lambda image: [image]), {'params': [variables]}, data, 37)
+  same = evaluate(task.averaged([task], [WHOLE]), {'params': [variables]}, data, 37)
   for name in alone:
     np.testing.assert_allclose(same[name], alone[name], rtol=1e-4, atol=1e-5, err_msg=name)
 

@@ -84,12 +84,19 @@ def test_evaluate_averages_runs_and_crops(workdir):
     assert value(twice.stdout, name) == pytest.approx(value(alone.stdout, name), abs=2e-4)
   crops = command('evaluate', f'--workdir={workdir}', '--ten_crop')
   assert crops.returncode == 0 and value(crops.stdout, 'accuracy') > .3
+  flipped = command('evaluate', f'--workdir={workdir}', '--mirror')
+  assert ', mirrored too' in flipped.stdout and .1 < value(flipped.stdout, 'accuracy') < 1
 
 
 def test_evaluate_mistakes(workdir, tmp_path):
   assert 'no run here' in command('evaluate', f'--workdir={tmp_path}').stderr
   assert 'there are: ' in command('evaluate', f'--workdir={workdir}', '--step=7').stderr
   assert 'test' in command('evaluate', f'--workdir={workdir}', '--split=tset').stderr
+  for options, said in ((['--scales=1;2'], 'expected numbers with commas'),
+                        (['--scales=2'], 'takes images of the size it was trained on; neither'),
+                        (['--ten_crop', '--mirror'], 'leave out --mirror')):
+    done = command('evaluate', f'--workdir={workdir}', *options)
+    assert done.returncode == 2 and said in done.stderr and 'Traceback' not in done.stderr
 
 
 def odd_images(folder):

@@ -14,6 +14,7 @@ from visionlab.data.source import Arrays
 from visionlab.evals import compile_evaluation, predictions
 from visionlab.step import data_mesh
 from visionlab.tasks.regress import regress
+from visionlab.views import rescaled
 
 SHAPE = (2, 3, 1)
 MEAN, STD = 40., 12.
@@ -157,9 +158,9 @@ def test_averaged_predicts_the_mean():
   task, first = make()
   second = task.init(jax.random.key(1), draw(2))
   data = draw(37)
-  average = task.averaged([task, task], lambda image: [image, image[:, ::-1]])
+  average = task.averaged([task, task], rescaled(mirror=True))
   want = np.mean([outputs_of(v, image) * STD + MEAN for v in (first, second)
-                  for image in (data['image'], data['image'][:, ::-1])], 0)
+                  for image in (data['image'], data['image'][:, :, ::-1])], 0)
   variables = {'params': [first, second]}
   np.testing.assert_allclose(average.predict(variables, data)['prediction'], want, rtol=1e-5)
   np.testing.assert_allclose(evaluate(average, variables, data, 16)['mae'],

@@ -16,6 +16,7 @@ from visionlab.evals import compile_evaluation, predictions
 from visionlab.log import scalars
 from visionlab.step import data_mesh
 from visionlab.tasks.segment import segment
+from visionlab.views import WHOLE, rescaled, ten_crops
 
 K, SIZE = 5, (10, 12)
 
@@ -324,14 +325,46 @@ def test_averaged_probabilities():
   task, first = make()
   second = task.init(jax.random.key(1), draw(2))
   batch = draw()
-  average = task.averaged([task, task], lambda image: [image])
+  average = task.averaged([task, task], [WHOLE])
   variables = {'params': [first, second]}
   want = sum(np.asarray(jax.nn.softmax(logits_of(v, batch['image']))) for v in (first, second)) / 2
   said = average.predict(variables, batch)
   np.testing.assert_array_equal(said['prediction'], want.argmax(-1))
   np.testing.assert_allclose(said['confidence'], want.max(-1), rtol=1e-4)
   with pytest.raises(ConfigError, match='no average'):
-    task.averaged([task], lambda image: [image, image]).predict({'params': [first]}, batch)
+    task.averaged([task], ten_crops())
+
+
+def test_scales_are_averaged_pixel_by_pixel():
+  torch = pytest.importorskip('torch')
+  task, variables = make()
+  batch = draw()
+
+  def resized(x, size):
+    x = torch.tensor(np.moveaxis(x, -1, 1))
+    x = torch.nn.functional.interpolate(x, size=size, mode='bilinear', align_corners=False)
+    return np.moveaxis(x.numpy(), 1, -1)
+
+  def probabilities(image):
+    return np.asarray(jax.nn.softmax(logits_of(variables, image)))
+  large = np.round(resized(batch['image'].astype(np.float64), (2 * SIZE[0], 2 * SIZE[1])))
+  want = (probabilities(batch['image']) + resized(probabilities(large), SIZE)) / 2
+  # What the network says of a pixel does not depend on its place: a mirror image adds nothing.
+  for mirror in False, True:
+    average = task.averaged([task], rescaled((1, 2), mirror))
+    said = average.predict({'params': [variables]}, batch)
+    np.testing.assert_allclose(said['confidence'], want.max(-1), rtol=2e-3)
+    sure = np.diff(np.sort(want, -1)[..., -2:])[..., 0] > .01
+    np.testing.assert_array_equal(said['prediction'][sure], want.argmax(-1)[sure])
+
+
+def test_a_network_that_answers_for_the_middle_has_one_scale():
+  task, variables = make(model=dict(crop=1))
+  batch, members = draw(), {'params': [variables]}
+  both = task.averaged([task], rescaled(mirror=True)).predict(members, batch)
+  assert both['prediction'].shape == task.predict(variables, batch)['prediction'].shape
+  with pytest.raises(ConfigError, match='--scales: this network answers for the middle'):
+    task.averaged([task], rescaled((2.,))).predict(members, batch)
 
 
 @pytest.mark.parametrize('crop', [0, 1])

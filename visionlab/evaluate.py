@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from flax.errors import ScopeParamShapeError
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
@@ -27,11 +28,12 @@ from visionlab.log import scalars
 from visionlab.run import Run, load
 from visionlab.step import data_mesh
 from visionlab.task import Results
+from visionlab.views import WHOLE, View, rescaled, ten_crops
 from visionlab.workdir import check_words, save_figures
 
 
 def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '',
-             ten_crop: bool = False, batch: int = 0,
+             views: Sequence[View] = (WHOLE,), batch: int = 0,
              figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
   """(results, pictures) of the runs' average on a split of the first one's data.
 
@@ -40,19 +42,18 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
     domain: which of the data's sources, where there are several.
     root: instead of the data's own root; its classes may be some of those the network knows, by
       their names or, for ImageNet's, their WordNet ids.
-    ten_crop: averages over corners, centre and their mirror images (Krizhevsky et al. 2012).
+    views: pictures of each image to average over, from `visionlab.views`.
 
   Raises:
     ConfigError: runs that do not fit together, or a task whose predictions have no average.
   """
   task, variables = runs[0].task, runs[0].variables
-  if ten_crop or len(runs) > 1:
+  if list(views) != [WHOLE] or len(runs) > 1:
     if not hasattr(task, 'averaged'):
-      raise ConfigError(f'{type(task).__name__} has no average over runs or crops')
+      raise ConfigError(f'{type(task).__name__} has no average over runs or views')
     if any(r.facts.info != runs[0].facts.info for r in runs):
       raise ConfigError('these runs were trained on different classes: '
                         + ', '.join(str(r.workdir) for r in runs))
-    views = ten_crops if ten_crop else lambda image: [image]
     task = task.averaged([r.task for r in runs], views)
     variables = {'params': [r.variables for r in runs]}
   mesh = data_mesh(jax.devices())
@@ -71,7 +72,11 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
     return eval_batches(source, batch, runs[0].config.pipeline.workers)
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
-  results = compile_evaluation(task, mesh)(*everywhere, batches())
+  try:
+    results = compile_evaluation(task, mesh)(*everywhere, batches())
+  except ScopeParamShapeError as e:
+    raise ConfigError('this network takes images of the size it was trained on; neither --scales '
+                      f'nor other data can change that ({e})') from e
   pictures = {}
   if figures:
     seen = predictions(jax.jit(task.predict), variables, batches(), 2000)
@@ -79,19 +84,22 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
   return results, pictures
 
 
-def ten_crops(image: jax.Array, fraction: float = .875) -> list[jax.Array]:
-  """Four corners and the centre of images (b h w c), each `fraction` of the side, and their mirror
-  images; scaled back to h x w, which not every network could do without."""
-  b, h, w, c = image.shape
-  height, width = round(h * fraction), round(w * fraction)
-  tops, lefts = (0, h - height), (0, w - width)
-  corners = [(t, u) for t in tops for u in lefts] + [((h - height) // 2, (w - width) // 2)]
-  dtype = image.dtype
-  crops = [jax.image.resize(image[:, t:t + height, u:u + width].astype(jnp.float32), image.shape,
-                            'bilinear') for t, u in corners]
-  # Rounded again for uint8, whose range says how pixels are to be read.
-  crops = [jnp.round(x).astype(dtype) if dtype == jnp.uint8 else x for x in crops]
-  return crops + [x[:, :, ::-1] for x in crops]
+def chosen_views():
+  """Those of the flags."""
+  options = flags.FLAGS
+  if options.ten_crop:
+    if options.mirror or options.scales:
+      raise ConfigError('--ten_crop: has mirror images and a scale of its own; leave out --mirror '
+                        'and --scales')
+    return ten_crops()
+  if not (options.mirror or options.scales):
+    return [WHOLE]
+  try:
+    scales = [float(s) for s in options.scales or ['1']]
+  except ValueError as e:
+    raise ConfigError(f'--scales={",".join(options.scales)}: expected numbers with commas between '
+                      'them, such as .75,1,1.25') from e
+  return rescaled(scales, options.mirror)
 
 
 def main(_):
@@ -99,12 +107,14 @@ def main(_):
   step = commandline.chosen_step()
   runs = [load(w, step=step) for w in options.workdir]
   results, pictures = evaluate(runs, options.split, domain=options.domain, root=options.root,
-                               ten_crop=options.ten_crop, figures=options.figures is not None)
+                               views=chosen_views(), figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
   print(f'{", ".join(options.workdir)} on {options.split}, step '
         f'{", ".join(str(r.step) for r in runs)}'
-        f'{", ten crops" if options.ten_crop else ""}')
+        f'{", ten crops" if options.ten_crop else ""}'
+        f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
+        f'{", mirrored too" if options.mirror else ""}')
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
@@ -123,6 +133,8 @@ if __name__ == '__main__':
   flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
   commandline.step_flag()
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
+  flags.DEFINE_list('scales', None, 'Average over the image at these scales: .75,1,1.25.')
+  flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('figures', None, 'Write pictures to figures/ in this folder.')
   commandline.run(main)

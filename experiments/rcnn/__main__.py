@@ -55,7 +55,8 @@ def detectors(given, folder):
     rows += further_stages(ordered)
   if given.figure:
     runs = {name: visionlab.load(paths[0]) for name, paths in ordered.items()}
-    figures.save(stages.picture(runs, batch_of(runs['R-CNN'], 1)), given.figure)
+    # As many images as were timed: the same programs.
+    figures.save(stages.picture(runs, batch_of(runs['R-CNN'], IMAGES)), given.figure)
     study.picture(given.figure, given.figure)
   return rows
 

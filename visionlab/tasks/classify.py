@@ -96,12 +96,11 @@ class Classify:
     return pictures
 
   def averaged(self, members, views):
-    """A task whose probabilities are the mean over `members` and over `views(image)`, a list of
-    pictures of one image; its variables are {'params': [each member's variables]}."""
+    """A task whose probabilities are the mean over `members` and over `views`
+    (`visionlab.views`); its variables are {'params': [each member's variables]}."""
     def log_mean(variables, batch):
-      each = [task.predict(member, {'image': view})['probabilities']
-              for task, member in zip(members, variables, strict=True)
-              for view in views(batch['image'])]
+      each = [task.predict(member, {'image': view.see(batch['image'])})['probabilities']
+              for task, member in zip(members, variables, strict=True) for view in views]
       p = jnp.clip(sum(each) / len(each), 1e-12, 1 - 1e-7)
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
     return Averaged(None, self.classes, self.head, Standardise(), log_mean)

@@ -59,12 +59,11 @@ class Regress:
     return dict(prediction=outputs * self.target_std + self.target_mean)
 
   def averaged(self, members, views):
-    """A task that predicts the mean of `members` over `views(image)`, a list of pictures of one
-    image; its variables are {'params': [each member's variables]}."""
+    """A task that predicts the mean of `members` over `views` (`visionlab.views`); its variables
+    are {'params': [each member's variables]}."""
     def mean(variables, batch):
-      each = [task.predict(member, {'image': view})['prediction']
-              for task, member in zip(members, variables, strict=True)
-              for view in views(batch['image'])]
+      each = [task.predict(member, {'image': view.see(batch['image'])})['prediction']
+              for task, member in zip(members, variables, strict=True) for view in views]
       return (sum(each) / len(each) - self.target_mean) / self.target_std
     return Averaged(None, self.target, self.distance, self.target_mean, self.target_std,
                     Standardise(), mean)

@@ -122,13 +122,14 @@ class Segment:
     return pictures
 
   def averaged(self, members, views):
-    """A task whose probabilities are the mean over `members`; its variables are
-    {'params': [each member's variables]}."""
+    """A task whose probabilities are the mean over `members` and over `views`
+    (`visionlab.views`); its variables are {'params': [each member's variables]}."""
+    if any(view.back is None for view in views):
+      raise ConfigError('segment: maps of different crops have no average')
+
     def log_mean(variables, batch):
-      if len(views(batch['image'])) != 1:
-        raise ConfigError('segment: maps of different crops have no average')
-      each = [task.probabilities(member, batch)
-              for task, member in zip(members, variables, strict=True)]
+      each = [_seen(task, member, view, batch['image'])
+              for task, member in zip(members, variables, strict=True) for view in views]
       return jnp.log(jnp.maximum(sum(each) / len(each), 1e-12))
     return Averaged(None, self.classes, self.terms, self.class_weights, self.tolerance,
                     Standardise(), log_mean)
@@ -185,6 +186,16 @@ class Segment:
 
 
 _probabilities = jax.jit(Segment.probabilities, static_argnums=0)
+
+
+def _seen(task, variables, view, image):
+  """Probabilities (b h' w' k) of the pixels of an image that a network is shown in a view."""
+  seen, size = view.see(image), image.shape[1:3]
+  p = task.probabilities(variables, {'image': seen})
+  if seen.shape[1:3] != size and p.shape[1:3] != seen.shape[1:3]:
+    raise ConfigError('--scales: this network answers for the middle of an image only, which at '
+                      'another scale is another part of it')
+  return view.back(p, size)
 
 
 @dataclasses.dataclass(frozen=True)
