@@ -177,8 +177,11 @@ def test_copies_are_the_same_digits_on_other_crops():
   once, thrice = digits_m('train', size=16), digits_m('train', size=16, copies=3)
   n = len(once)
   assert len(thrice) == 3 * n and len(digits_m('test', copies=3)) == len(digits_m('test'))
+  assert len(digits_m('test', test_copies=2)) == 2 * len(digits_m('test'))
   np.testing.assert_array_equal(thrice.arrays['image'][:n], once.arrays['image'])
   np.testing.assert_array_equal(thrice.arrays['label'], np.tile(once.arrays['label'], 3))
   assert (thrice.arrays['image'][n:2 * n] != once.arrays['image']).any((1, 2, 3)).all()
   with pytest.raises(ConfigError, match='copies must be at least 1, not 0'):
     digits_m('train', copies=0)
+  with pytest.raises(ConfigError, match='test_copies must be at least 1, not 0'):
+    digits_m('train', test_copies=0)

@@ -16,7 +16,7 @@ BANDS = dict(train=((0, 154), (278, 394), (518, 640)), test=((160, 272), (400, 5
 
 
 def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom: float = 1.,
-             test_fraction: float = .2, copies: int = 1) -> Arrays:
+             test_fraction: float = .2, copies: int = 1, test_copies: int = 1) -> Arrays:
   """What MNIST-M is to MNIST, for scikit-learn's digits (see `visionlab.data.blend`).
 
   The digits are those of `digits` with the same size, in the same order, so the two are two domains
@@ -30,7 +30,8 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
     seed: of the crops.
     zoom: what the photographs, 640 pixels wide, are scaled by before they are cropped.
     test_fraction: as for `digits`.
-    copies: of each training digit, each on a crop of its own; the first of all digits come first.
+    copies, test_copies: of each training or test digit, each on a crop of its own; the first of all
+      digits come first.
 
   Returns:
     `image` (n size size 3) uint8, `label` (n,) int32.
@@ -43,13 +44,14 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   plain = digits(split, test_fraction=test_fraction, size=size)
   if zoom <= 0:
     raise ConfigError(f'digits_m: zoom must be above 0, not {zoom}')
-  if copies < 1:
-    raise ConfigError(f'digits_m: copies must be at least 1, not {copies}')
-  copies = copies if split == 'train' else 1
+  for key, value in dict(copies=copies, test_copies=test_copies).items():
+    if value < 1:
+      raise ConfigError(f'digits_m: {key} must be at least 1, not {value}')
+  count = copies if split == 'train' else test_copies
   photos = [view for photo in cut_out(BANDS[split], zoom) for view in views(photo)]
-  images = np.tile(plain.arrays['image'], (copies, 1, 1, 1))
+  images = np.tile(plain.arrays['image'], (count, 1, 1, 1))
   return Arrays({'image': blend(images, photos, seed),
-                 'label': np.tile(plain.arrays['label'], copies)}, plain.info)
+                 'label': np.tile(plain.arrays['label'], count)}, plain.info)
 
 
 def views(photo: np.ndarray) -> list[np.ndarray]:
