@@ -155,10 +155,10 @@ class Caption:
       cards.append(caption_figures.Card(image, self.sentences(predictions, i), true, right))
     pictures = {'samples': caption_figures.sheet(cards, 'Captions')}
     if self.attention:
-      rows = []
-      for i, image in enumerate(batch['image'][:6]):
+      rows = []             # of some of the longest, whose words look at several places
+      for i in np.argsort(-predictions['lengths'][:40, 0], kind='stable')[:6]:
         words = self.vocabulary.decode(predictions['tokens'][i, 0]).split()
-        rows.append((image, words, predictions['alpha'][i, :len(words)]))
+        rows.append((batch['image'][i], words, predictions['alpha'][i, :len(words)]))
       pictures['attention'] = caption_figures.attention(rows, 'Where each word looked')
     return pictures
 
