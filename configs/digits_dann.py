@@ -36,8 +36,9 @@ def get_config(variant='dann'):
       # Shifted digits: 1,438 are few, and a domain classifier may know each of them.
       augment=dict(pad_crop=2),
       task=dict(name='adapt', method=method, mean=(.32, .32, .32), model=MODEL),
-      # Two opponents never settle: the average of the weights does better than the last.
-      optim=dict(name='sgd', ema=True, schedule=dict(name='inverse')),
+      # Two opponents never settle unless the rate goes to zero; on the way their average is better.
+      # The paper's schedule, 'inverse', ends at 17 % of the rate and 3 points lower.
+      optim=dict(name='sgd', ema=True, schedule=dict(name='cosine')),
       hp=dict(lr=.01, momentum=.9, **reversal),
       evals={name: dict(split='test', data=data, every='25%', batch=360)
              for name, data in domains.items()})
