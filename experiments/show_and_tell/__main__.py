@@ -15,7 +15,7 @@ from visionlab.evals import compile_evaluation
 from visionlab.step import data_mesh
 
 METRICS = {'wholly true, %': ('true', 100), 'a reference, %': ('exact_match', 100),
-           'BLEU-1': ('bleu_1', 100), 'BLEU-4': ('bleu_4', 100), 'CIDEr-D': ('cider_d', 100),
+           'BLEU-1': ('bleu_1', 100), 'BLEU-4': ('bleu_4', 100), 'CIDEr-D, of 10': ('cider_d', 1),
            'finds its image, %': ('image_recall_at_1', 100), 'perplexity': ('perplexity', 1)}
 DECODERS = {'RNN': (scenes_captioner, dict(task__model__cell='rnn')),
             'LSTM': (scenes_captioner, {}),
