@@ -104,10 +104,10 @@ def chosen_views():
 
 def main(_):
   options = flags.FLAGS
-  step = commandline.chosen_step()
+  step, views = commandline.chosen_step(), chosen_views()
   runs = [load(w, step=step) for w in options.workdir]
   results, pictures = evaluate(runs, options.split, domain=options.domain, root=options.root,
-                               views=chosen_views(), figures=options.figures is not None)
+                               views=views, figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
   print(f'{", ".join(options.workdir)} on {options.split}, step '

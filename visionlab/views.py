@@ -52,7 +52,8 @@ def rescaled(scales: Sequence[float] = (1.,), mirror: bool = False) -> list[View
   """
   if not scales or not all(0 < scale < math.inf for scale in scales):
     raise ConfigError(f'--scales: must all be above 0, not {", ".join(map(str, scales))}')
-  return [_rescaled(scale, flip) for scale in scales for flip in ([False, True][:1 + mirror])]
+  flips = (False, True) if mirror else (False,)
+  return [_rescaled(scale, flip) for scale in scales for flip in flips]
 
 
 def _rescaled(scale, flip):
