@@ -11,7 +11,7 @@ Measured: of six learning rates with 300 steps and four seeds each, .008 is best
 """
 
 from visionlab.config import experiment, is_smoke
-from visionlab.sweep import grid, log_uniform
+from visionlab.sweeps.settings import grid, log_uniform
 
 
 def get_config(variant=''):

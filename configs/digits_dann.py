@@ -10,7 +10,7 @@ in one program and 62.0 % alone, in 2.2 minutes on 2 CPU cores with other work o
 """
 
 from visionlab.config import experiment, is_smoke
-from visionlab.sweep import grid
+from visionlab.sweeps.settings import grid
 from visionlab.tasks.adapt import DOMAINS, METHODS
 
 # For digits 16 pixels wide this background is as large a part of a photograph as in MNIST-M.

@@ -10,9 +10,9 @@ import numpy as np
 
 from visionlab.config import experiment, is_smoke
 from visionlab.data.border import border_weights
-from visionlab.data.pairs import pairs
-from visionlab.data.scenes import scenes
+from visionlab.data.scenes.scenes import scenes
 from visionlab.data.source import Arrays, Info
+from visionlab.data.sources.pairs import pairs
 
 CLASSES = ('membrane', 'cell')
 

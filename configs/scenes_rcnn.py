@@ -4,7 +4,7 @@ through the network by itself.
 python -m visionlab.train --config=configs/scenes_rcnn.py --workdir=runs/scenes_rcnn
 Measured (seed 0): AP50 95.1 %, AP 80.0 % on 500 test scenes; 72 ms an image and 51
 for its proposals.
-python -m visionlab.region_svm --workdir=runs/scenes_rcnn --output=runs/scenes_rcnn_svm
+python -m experiments.rcnn.region_svm --workdir=runs/scenes_rcnn --output=runs/scenes_rcnn_svm
 puts SVMs and ridge regressions in the place of the softmax and its boxes: AP50 96.0 %, AP 82.7 %.
 """
 

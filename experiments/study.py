@@ -15,10 +15,10 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from visionlab import commandline
-from visionlab.log import read_metrics
+from visionlab.storage.workdir import check_config
 from visionlab.train import train
+from visionlab.training.log import read_metrics
 from visionlab.weights.fit import adopt
-from visionlab.workdir import check_config
 
 LAST = 'figures/learning_curves.png'      # what `train` writes last, and only once it is through
 

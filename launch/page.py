@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launch.pictures import varied
-from launch.results import Group, Sweep, Trial, best_trial, command
-from visionlab.workdir import write
+from launch.trials import Group, Sweep, Trial, best_trial, command
+from visionlab.storage.workdir import write
 
 TEMPLATE = Path(__file__).with_name('page.html')
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from launch.results import Group, Trial
-from visionlab.figures import new_axes, rendered
-from visionlab.workdir import save_figures
+from launch.trials import Group, Trial
+from visionlab.figures.charts import new_axes, rendered
+from visionlab.storage.workdir import save_figures
 
 CURVES = 8                       # settings whose curves are told apart by colour, the best ones
 

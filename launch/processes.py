@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from visionlab.interrupt import told_to_stop
-from visionlab.sweep import arguments
-from visionlab.workdir import outcome
+from visionlab.storage.workdir import outcome
+from visionlab.sweeps.settings import arguments
+from visionlab.training.interrupt import told_to_stop
 
 POLL_SECONDS = .2
 
@@ -20,7 +20,7 @@ POLL_SECONDS = .2
 class Job(NamedTuple):
   name: str
   command: Sequence[str]         # what follows `python`
-  workdir: Path                  # done once `visionlab.workdir.outcome` says how it ended
+  workdir: Path                  # done once `visionlab.storage.workdir.outcome` says how it ended
   tries: int = 0
 
   @classmethod

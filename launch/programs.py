@@ -7,10 +7,10 @@ from ml_collections import ConfigDict
 
 from visionlab import build
 from visionlab.config import TrainingError
-from visionlab.shared_checkpoints import reached
-from visionlab.sweep import kind_of
-from visionlab.swept import train_together
-from visionlab.workdir import conclude, outcome
+from visionlab.storage.workdir import conclude, outcome
+from visionlab.sweeps.checkpoints import reached
+from visionlab.sweeps.settings import kind_of
+from visionlab.sweeps.together import train_together
 
 Configs = Mapping[str, ConfigDict]
 Drop = Callable[[str, Sequence[str]], Sequence[str]]      # (rung, names) -> those to give up

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from launch import options, processes
 from launch.processes import Job
 from visionlab.config import ConfigError
-from visionlab.interrupt import told_to_stop
-from visionlab.workdir import outcome
+from visionlab.storage.workdir import outcome
+from visionlab.training.interrupt import told_to_stop
 
 POLL_SECONDS = 1.
 

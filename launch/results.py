@@ -5,129 +5,23 @@ python -m launch.results --workdir=runs/sweep [--metric=test/accuracy]
 
 import csv
 import io
-import json
-import math
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any, NamedTuple
 
 from absl import flags
 
+from launch.trials import (
+  Group,
+  Sweep,
+  Trial,
+  best_trial,
+  check_metric,
+  command,
+  grouped,
+  read_trials,
+)
 from visionlab import commandline
-from visionlab.config import ConfigError, check_choice, with_tuples
-from visionlab.log import read_metrics
-from visionlab.sweep import SEEDS, Setting, arguments
-from visionlab.workdir import outcome, write
-
-SWEEP = 'sweep.json'
-
-
-class Trial(NamedTuple):
-  """One setting and what came of it. `last`: the last value of every metric of an evaluation."""
-  name: str
-  setting: Setting
-  status: str                        # done, diverged, pruned, failed, running, waiting
-  step: int
-  last: Mapping[str, float]
-  lines: Sequence[Mapping[str, Any]]
-
-  def value(self, metric: str) -> float:
-    value = self.last.get(metric.lstrip('-'), math.nan)
-    return math.nan if self.status == 'diverged' else value
-
-
-class Group(NamedTuple):
-  """The settings that differ in their seeds alone."""
-  setting: Setting
-  trials: Sequence[Trial]
-  values: Sequence[float]            # of those that were trained to the end
-
-  @property
-  def mean(self) -> float:
-    return mean(self.values) if self.values else math.nan
-
-  @property
-  def error(self) -> float:
-    """The standard error of the mean."""
-    n = len(self.values)
-    return stdev(self.values) / math.sqrt(n) if n > 1 else math.nan
-
-
-class Sweep(NamedTuple):
-  """What sweep.json holds: the config file, what the command line changed, every setting."""
-  config: str
-  base: Mapping[str, Any]
-  metric: str
-  settings: Mapping[str, Setting]
-
-  def save(self, folder: Path):
-    folder.mkdir(parents=True, exist_ok=True)
-    write(folder / SWEEP, json.dumps(self._asdict(), indent=2))
-
-  @classmethod
-  def read(cls, folder: Path) -> 'Sweep':
-    if not (folder / SWEEP).exists():
-      raise ConfigError(f'{folder}: no sweep here (there is no {SWEEP})')
-    return cls(**with_tuples(json.loads((folder / SWEEP).read_text())))
-
-
-def read_trials(folder: Path, sweep: Sweep) -> list[Trial]:
-  trials = []
-  for name, setting in sweep.settings.items():
-    lines = read_metrics(folder / name)
-    ended = outcome(folder / name)
-    last = {k: float(v) for line in lines if 'eval' in line for k, v in line.items() if '/' in k}
-    step = ended.get('step', lines[-1]['step'] if lines else 0)
-    trials.append(Trial(name, setting, ended.get('status', 'running' if lines else 'waiting'),
-                        step, last, lines))
-  return trials
-
-
-def choose_metric(config: Mapping) -> str:
-  """What the best is chosen by where nobody says: as config.checkpoint.best, else the first
-  evaluation's loss; with '-', smaller is better."""
-  if config['checkpoint']['best']:
-    return config['checkpoint']['best']
-  names = list(config['evals'])
-  if not names:
-    raise ConfigError('--metric: the config has no evaluation to choose the best by')
-  return f'-{names[0]}/loss'
-
-
-def grouped(trials: Sequence[Trial], metric: str) -> list[Group]:
-  """By all that is no seed, the best mean first; those without a result last."""
-  groups: dict[str, list[Trial]] = {}
-  for trial in trials:
-    setting = {k: v for k, v in trial.setting.items() if k not in SEEDS}
-    groups.setdefault(json.dumps(setting, sort_keys=True), []).append(trial)
-  found = []
-  for own in groups.values():
-    setting = {k: v for k, v in own[0].setting.items() if k not in SEEDS}
-    values = [t.value(metric) for t in own if t.status == 'done']
-    found.append(Group(setting, own, [v for v in values if not math.isnan(v)]))
-  sign = 1 if metric.startswith('-') else -1
-  return sorted(found, key=lambda g: (not g.values, sign * g.mean if g.values else 0))
-
-
-def best_trial(groups: Sequence[Group], metric: str) -> Trial | None:
-  """Of the best setting, by its mean over seeds, the best run."""
-  done = [t for t in groups[0].trials if t.status == 'done' and not math.isnan(t.value(metric))]
-  sign = -1 if metric.startswith('-') else 1
-  return max(done, key=lambda t: sign * t.value(metric), default=None)
-
-
-def command(sweep: Sweep, trial: Trial, workdir: str = 'runs/best') -> str:
-  """What trains this setting alone, to the same numbers."""
-  return shlex.join(['python', '-m', 'visionlab.train', f'--config={sweep.config}',
-                     f'--workdir={workdir}', *arguments({**sweep.base, **trial.setting})])
-
-
-def check_metric(trials: Sequence[Trial], metric: str):
-  known = {k for trial in trials for k in trial.last}
-  if known:
-    check_choice(metric.lstrip('-'), sorted(known), '--metric')
+from visionlab.storage.workdir import write
 
 
 def table(groups: Sequence[Group], metric: str, rows: int = 40) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from launch import programs
-from launch.results import Sweep, read_trials
+from launch.trials import Sweep, read_trials
 from visionlab.config import ConfigError
-from visionlab.sweep import Choice, Setting, name_of, override
-from visionlab.workdir import write_members
+from visionlab.storage.workdir import write_members
+from visionlab.sweeps.settings import Choice, Setting, name_of, override
 
 JOURNAL = 'optuna.journal'
 

@@ -33,8 +33,8 @@ from launch import options, processes
 from launch.processes import Job
 from visionlab import commandline
 from visionlab.config import ConfigError, TrainingError
-from visionlab.interrupt import told_to_stop
-from visionlab.workdir import outcome, write
+from visionlab.storage.workdir import outcome, write
+from visionlab.training.interrupt import told_to_stop
 
 SUBMITTED = 'jobs.json'            # name -> SLURM's number of the job
 GRACE_SECONDS = 120                # from the warning to the time limit: to save in

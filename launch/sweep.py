@@ -24,12 +24,13 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from launch import clusters, options as flagged, processes, programs, results
-from visionlab import commandline, sweep as sweeps
+from launch import clusters, options as flagged, processes, programs, results, trials
+from visionlab import commandline
 from visionlab.config import ConfigError, TrainingError, check_choice, nearest
-from visionlab.storage import local
-from visionlab.sweep import Choice, Setting
-from visionlab.workdir import write_members
+from visionlab.paths import local
+from visionlab.storage.workdir import write_members
+from visionlab.sweeps import settings as sweeps
+from visionlab.sweeps.settings import Choice, Setting
 
 
 def main(_):
@@ -45,8 +46,8 @@ def main(_):
   if options.metric:
     check_choice(options.metric.lstrip('-').partition('/')[0], tuple(base.evals), '--metric')
   found = chosen(where, options.sweep, options.set)
-  record = results.Sweep(where, dict(options['config'].override_values),
-                         options.metric or results.choose_metric(base), {})
+  record = trials.Sweep(where, dict(options['config'].override_values),
+                         options.metric or trials.choose_metric(base), {})
   if options.search:
     from launch import search  # noqa: PLC0415 - optuna is optional
     search.run(base, space_of(found), folder, record, trials=options.search,
@@ -58,7 +59,7 @@ def main(_):
     print(results.report(folder))
 
 
-def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, record: results.Sweep,
+def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, record: trials.Sweep,
           options):
   """Trains the settings, together or as processes.
 
@@ -124,15 +125,15 @@ def space_of(found) -> Mapping:
   return found
 
 
-def merged(folder: Path, record: results.Sweep) -> results.Sweep:
+def merged(folder: Path, record: trials.Sweep) -> trials.Sweep:
   """`record` with the settings of an earlier sweep in this folder before its own.
 
   Raises:
     ConfigError: a setting has changed under its name.
   """
-  if not (folder / results.SWEEP).exists():
+  if not (folder / trials.SWEEP).exists():
     return record
-  before = results.Sweep.read(folder)
+  before = trials.Sweep.read(folder)
   for name, setting in record.settings.items():
     if name in before.settings and dict(before.settings[name]) != dict(setting):
       raise ConfigError(f'{folder}: another setting is called {name!r} there')
@@ -148,12 +149,12 @@ def rungs(eta: int) -> list[str]:
   return [f'{100 / eta ** r}%' for r in (2, 1)] if eta else []
 
 
-def halving(folder: Path, record: results.Sweep, n: int, eta: int) -> programs.Drop:
+def halving(folder: Path, record: trials.Sweep, n: int, eta: int) -> programs.Drop:
   """Which of the settings to give up at a rung: of n, one in `eta` stays at the first, and of
   those one in `eta` at the second."""
   def drop(rung: str, left: Sequence[str]) -> Sequence[str]:
     keep = math.ceil(n / eta ** (1 + rungs(eta).index(rung)))
-    found = {t.name: t.value(record.metric) for t in results.read_trials(folder, record)}
+    found = {t.name: t.value(record.metric) for t in trials.read_trials(folder, record)}
     sign = -1 if record.metric.startswith('-') else 1
     best = sorted(left, key=lambda name: (math.isnan(found[name]), -sign * found[name]))
     return best[keep:]

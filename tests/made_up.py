@@ -2,7 +2,7 @@
 
 import json
 
-from visionlab.workdir import conclude
+from visionlab.storage.workdir import conclude
 
 
 def finish(workdir, accuracy, step=30):

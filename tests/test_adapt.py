@@ -12,13 +12,13 @@ from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.data.digits import digits
-from visionlab.data.digits_m import digits_m
 from visionlab.data.source import Arrays, Info
-from visionlab.evals import Evaluations
+from visionlab.data.sources.digits import digits
+from visionlab.data.sources.digits_m import digits_m
 from visionlab.metrics import Ratio
 from visionlab.models.dann import DANN
 from visionlab.tasks.adapt import ADVERSARIAL, DISTANCES, METHODS, adapt
+from visionlab.training.evaluation import Evaluations
 
 plain = cache(partial(digits, size=8, channels=3))
 blended = cache(partial(digits_m, size=8))

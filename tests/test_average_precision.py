@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from visionlab.average_precision import (
+from visionlab.measures.average_precision import (
   Curve,
   area_under,
   box_iou,

@@ -8,10 +8,10 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
-from visionlab.data.digits import digits
-from visionlab.data.digits_m import BANDS, digits_m, views
-from visionlab.data.mnist_m import mnist_m
-from visionlab.data.scenes_assets import cut_out
+from visionlab.data.photographs import cut_out
+from visionlab.data.sources.digits import digits
+from visionlab.data.sources.digits_m import BANDS, digits_m, views
+from visionlab.data.sources.mnist_m import mnist_m
 
 RNG = np.random.default_rng(0)
 GLYPHS = RNG.integers(0, 256, (20, 4, 5), np.uint8)

@@ -7,19 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab import caption_metrics, retrieval
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError, experiment
 from visionlab.data.caption_rows import caption_rows, texts
-from visionlab.data.digits import digits
 from visionlab.data.pipeline import eval_batches
-from visionlab.data.scenes import scenes
+from visionlab.data.scenes.scenes import scenes
 from visionlab.data.source import Arrays, Info
-from visionlab.evals import compile_evaluation
+from visionlab.data.sources.digits import digits
+from visionlab.data.vocabulary import PAD, build
+from visionlab.measures import captions as caption_metrics, retrieval
 from visionlab.optim import make_optimizer
 from visionlab.step import data_mesh, init_state, make_step
 from visionlab.tasks.caption import coverage, detection, some_captions
-from visionlab.vocabulary import PAD, build
+from visionlab.training.evaluation import compile_evaluation
 
 TEXTS = (['a red dog', 'a dog'], ['the cat'], ['a cat and a dog', 'cat, dog', 'two'], ['nothing'])
 WORDS = build(itertools.chain(*TEXTS), 1).words

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from visionlab.class_table import class_table
+from visionlab.measures.class_table import class_table
 
 
 def test_columns_line_up_and_the_last_line_sums_up():

@@ -12,11 +12,11 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
-from visionlab.evals import compile_evaluation, predictions
-from visionlab.log import scalars
+from visionlab.ops.views import WHOLE, rescaled
 from visionlab.step import data_mesh
 from visionlab.tasks.classify import classify
-from visionlab.views import WHOLE, rescaled
+from visionlab.training.evaluation import compile_evaluation, predictions
+from visionlab.training.log import scalars
 
 K = 7
 SHAPE = (2, 3, 1)

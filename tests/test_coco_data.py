@@ -10,9 +10,9 @@ from pictured import BRIGHT, DARK, check_boxes_hold_what_is_bright, everything, 
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.coco import coco
-from visionlab.data.objects import fitted
 from visionlab.data.pipeline import eval_batches, open_sources
+from visionlab.data.sources.coco import coco
+from visionlab.data.sources.objects import fitted
 from visionlab.ops.masks import paste
 
 

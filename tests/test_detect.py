@@ -8,11 +8,11 @@ from drawn import drawn_variables
 from PIL import Image
 from tiny import config
 
-from visionlab.average_precision import box_iou
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Info
+from visionlab.measures.average_precision import box_iou
 from visionlab.ops.image import Standardise
 from visionlab.tasks.detect import Detect, on_canvas
 from visionlab.tasks.two_stage import Detecting, Proposing

@@ -9,10 +9,10 @@ from pictured import check_boxes_hold_what_is_bright, everything, picture
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.pennfudan import pennfudan
 from visionlab.data.pipeline import open_sources
-from visionlab.data.voc import voc_objects
-from visionlab.data.yolo import yolo
+from visionlab.data.sources.pennfudan import pennfudan
+from visionlab.data.sources.voc import voc_objects
+from visionlab.data.sources.yolo import yolo
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from visionlab import detection_figures
-from visionlab.average_precision import judge, precision_recall
-from visionlab.figures import CRIMSON
+from visionlab.figures import detection as detection_figures
+from visionlab.figures.charts import CRIMSON
+from visionlab.measures.average_precision import judge, precision_recall
 
 CLASSES = ('cat', 'dog')
 IMAGES = np.full((3, 60, 80, 3), 90, np.uint8)

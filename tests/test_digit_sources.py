@@ -10,10 +10,10 @@ from scipy.io import savemat
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
+from visionlab.data.sources.svhn import svhn
+from visionlab.data.sources.synnumbers import CONTRAST, synnumbers
+from visionlab.data.sources.usps import usps
 from visionlab.data.stretch import stretched
-from visionlab.data.svhn import svhn
-from visionlab.data.synnumbers import CONTRAST, synnumbers
-from visionlab.data.usps import usps
 
 RNG = np.random.default_rng(0)
 
@@ -148,7 +148,7 @@ def test_the_label_is_the_digit_in_the_middle(monkeypatch):
   is that digit as Pillow draws it alone."""
   from PIL import ImageDraw, ImageFont
 
-  from visionlab.data import synnumbers as module
+  from visionlab.data.sources import synnumbers as module
   for name, value in dict(HEIGHT=(1., 1.), TURN=0., BLUR=0., SHIFT=0.).items():
     monkeypatch.setattr(module, name, value)
   source = synnumbers('train')

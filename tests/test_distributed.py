@@ -12,10 +12,10 @@ import pytest
 import together
 
 from visionlab import distributed
-from visionlab.checkpoint import steps_of
 from visionlab.config import ConfigError
 from visionlab.distributed import DONE, FAILED, Roll, rollcall
 from visionlab.run import load
+from visionlab.storage.checkpoint import steps_of
 
 STEPS, RESUMED = 12, 4
 CONFIG = """

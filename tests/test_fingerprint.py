@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab import fingerprint as fingerprints
-from visionlab.fingerprint import fingerprint, on_devices, on_host
+from visionlab.storage import fingerprint as fingerprints
+from visionlab.storage.fingerprint import fingerprint, on_devices, on_host
 
 
 def leaves():

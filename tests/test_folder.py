@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.folder import folder
 from visionlab.data.images import Canvas, open_image
+from visionlab.data.sources.folder import folder
 
 RNG = np.random.default_rng(0)
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import mask as coco
 
-from visionlab.host_masks import compressed, encode, paste_bitmap, paste_bitmaps, run_lengths
+from visionlab.ops.host_masks import compressed, encode, paste_bitmap, paste_bitmaps, run_lengths
 from visionlab.ops.masks import paste
 
 

@@ -19,11 +19,11 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data import open_split, resize as resizing
 from visionlab.data.crop import TRIES, RandomCrop
-from visionlab.data.folder import folder
 from visionlab.data.images import Canvas
 from visionlab.data.jpeg import shorten
 from visionlab.data.pipeline import Batches, Loader, prefetched
 from visionlab.data.resize import resize
+from visionlab.data.sources.folder import folder
 from visionlab.step import data_mesh
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -353,7 +353,7 @@ def test_tfds_cuts_what_it_has_not_decoded(tmp_path):
       yield 0, {'image': io.BytesIO(encoded()), 'label': 5,
                 'small': io.BytesIO(encoded(CHINA.resize((40, 32)), 'PNG'))}
   Photos(data_dir=str(tmp_path), file_format='array_record').download_and_prepare()
-  from visionlab.data.tfds import tfds
+  from visionlab.data.sources.tfds import tfds
   crop = RandomCrop(128)
   draws = crop.draws(0, 0, 2)
   small = CHINA.resize((40, 32))

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import visionlab
-from visionlab.log import read_metrics
-from visionlab.workdir import outcome
+from visionlab.storage.workdir import outcome
+from visionlab.training.log import read_metrics
 
 ROOT = Path(__file__).parents[1]
 CONFIG = """
-from visionlab.sweep import grid
+from visionlab.sweeps.settings import grid
 import tiny
 
 def get_config():

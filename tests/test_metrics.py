@@ -14,16 +14,15 @@ from sklearn.metrics import (
   top_k_accuracy_score,
 )
 
-from visionlab.metrics import (
-  Ratio,
-  boundary_f1,
+from visionlab.measures.classification import (
   calibration_bins,
   calibration_error,
   class_counts,
   confusion,
-  region_scores,
   topk_correct,
 )
+from visionlab.measures.segmentation import boundary_f1, region_scores
+from visionlab.metrics import Ratio
 
 # --- Ratio ---
 

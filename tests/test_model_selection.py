@@ -8,14 +8,16 @@ from scipy.stats import entropy
 
 import visionlab
 from configs import digits_dann
+from experiments.dann import domain_figures, model_selection
+from experiments.dann.model_selection import PSEUDO, mean_entropy, reverse_config, target_entropy
 from experiments.study import changed
-from visionlab import build, domain_figures, figures
+from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.data.digits import digits
-from visionlab.data.digits_m import digits_m
-from visionlab.evals import Evaluations
-from visionlab.model_selection import PSEUDO, mean_entropy, reverse_config, target_entropy
+from visionlab.data.sources.digits import digits
+from visionlab.data.sources.digits_m import digits_m
+from visionlab.figures import charts
 from visionlab.train import train
+from visionlab.training.evaluation import Evaluations
 
 
 @pytest.fixture(scope='module')
@@ -23,7 +25,7 @@ def run(tmp_path_factory):
   """A network after ten steps, from digits to digits on photographs."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(Evaluations, 'figures', lambda self, state: {})
-    patch.setattr(figures, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
+    patch.setattr(charts, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
     path = tmp_path_factory.mktemp('runs') / 'there'
     config = changed(digits_dann.get_config('smoke'), steps=10, evals__source__every='100%',
                      evals__target__every='100%', parallel__devices=1)
@@ -69,9 +71,9 @@ def test_the_way_back_exchanges_the_domains(run, tmp_path):
 
 def test_the_way_back_never_reads_labels_of_the_target(run, tmp_path, monkeypatch):
   right = reverse_config(run, tmp_path / 'right')
-  source = visionlab.model_selection.open_sources(run.config.data.target.to_dict(), 'train')
+  source = model_selection.open_sources(run.config.data.target.to_dict(), 'train')
   source.arrays['label'][:] = 7
-  monkeypatch.setattr(visionlab.model_selection, 'open_sources', lambda *_: source)
+  monkeypatch.setattr(model_selection, 'open_sources', lambda *_: source)
   spoilt = reverse_config(run, tmp_path / 'spoilt')
   labels = [np.load(config.data.source.path)['train_label'] for config in (right, spoilt)]
   np.testing.assert_array_equal(*labels)

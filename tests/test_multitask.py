@@ -16,13 +16,13 @@ from tiny import config
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.digit_measures import digit_measures, measure
-from visionlab.data.digits import digits
 from visionlab.data.source import Info
-from visionlab.evals import compile_evaluation
+from visionlab.data.sources.digit_measures import digit_measures, measure
+from visionlab.data.sources.digits import digits
 from visionlab.models.multitask import MultiHead
 from visionlab.ops.early_stopping import CAP, stopping_measure
 from visionlab.tasks.multitask import multitask
+from visionlab.training.evaluation import compile_evaluation
 
 DATA = dict(name='digit_measures', of=dict(name='digits'))
 TARGETS = dict(label=dict(kind='softmax'), ink=dict(mean=.3, std=.03), centre=dict(std=.04))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from visionlab.data.outlines import Outlines, Runs, bitmap, coverage, read_counts, runs_of
+from visionlab.data.sources.outlines import Outlines, Runs, bitmap, coverage, read_counts, runs_of
 from visionlab.ops.masks import paste
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'outlines.npz')

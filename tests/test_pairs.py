@@ -12,7 +12,7 @@ from visionlab.data import open_split
 from visionlab.data.crop import RandomCrop
 from visionlab.data.images import Canvas
 from visionlab.data.masks import Labels, label_map, read_labels
-from visionlab.data.pairs import pairs
+from visionlab.data.sources.pairs import pairs
 
 RNG = np.random.default_rng(0)
 NAMES = ('sky', 'road', 'car')

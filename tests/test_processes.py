@@ -3,14 +3,14 @@
 import signal
 
 from launch import processes
-from visionlab.workdir import conclude
+from visionlab.storage.workdir import conclude
 
 
 def job(tmp_path, name, program):
   """A job whose program finds its workdir in `w`, and `tries` it has begun."""
   start = f"""
 import os, pathlib, signal, sys, time
-from visionlab.workdir import conclude
+from visionlab.storage.workdir import conclude
 w = pathlib.Path({str(tmp_path / name)!r})
 tries = len((w / 'tries').read_text()) if (w / 'tries').exists() else 0
 (w / 'tries').write_text('x' * (tries + 1))

@@ -10,7 +10,7 @@ import pytest
 from launch import processes, ray_cluster
 from launch.ray_cluster import Options
 from visionlab.config import ConfigError
-from visionlab.workdir import conclude, outcome
+from visionlab.storage.workdir import conclude, outcome
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 def job(folder, name, program):
   start = f"""
 import pathlib, sys
-from visionlab.workdir import conclude
+from visionlab.storage.workdir import conclude
 w = pathlib.Path({str(folder / name)!r})
 first = not (w / 'begun').exists()
 (w / 'begun').touch()
@@ -68,7 +68,7 @@ def test_an_interrupted_sweep_has_its_tasks_save(tmp_path):
   pytest.importorskip('ray')
   run = job(tmp_path, 'run', f"""
 import os, signal, time
-from visionlab.interrupt import told_to_stop
+from visionlab.training.interrupt import told_to_stop
 with told_to_stop() as told:
   os.kill({os.getpid()}, signal.SIGTERM)
   while not told():

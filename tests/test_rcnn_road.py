@@ -8,7 +8,7 @@ from tiny import config as tiny_config
 
 import visionlab
 from configs import scenes_rcnn
-from visionlab import region_svm
+from experiments.rcnn import region_svm
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches, open_sources

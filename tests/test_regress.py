@@ -11,10 +11,10 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays
-from visionlab.evals import compile_evaluation, predictions
+from visionlab.ops.views import rescaled
 from visionlab.step import data_mesh
 from visionlab.tasks.regress import regress
-from visionlab.views import rescaled
+from visionlab.training.evaluation import compile_evaluation, predictions
 
 SHAPE = (2, 3, 1)
 MEAN, STD = 40., 12.

@@ -12,9 +12,9 @@ from made_up import finish
 from PIL import Image
 
 from launch import page, pictures, results
-from launch.results import Sweep
-from visionlab.sweep import grid, named
-from visionlab.workdir import conclude
+from launch.trials import Sweep, grouped, read_trials
+from visionlab.storage.workdir import conclude
+from visionlab.sweeps.settings import grid, named
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome', 'chrome-headless-shell')
 VALUES = {.1: (.90, .92, .97), .2: (.99, .95), .3: (.5,)}
@@ -120,7 +120,7 @@ def test_the_page_in_a_browser(finished, browser):
 def test_the_page_is_written_before_anything_is_done(tmp_path):
   record = Sweep('c.py', {}, 'test/accuracy', {'a': {'seed': 0}})
   record.save(tmp_path)
-  trials = results.read_trials(tmp_path, record)
-  page.save(tmp_path, record, trials, results.grouped(trials, 'test/accuracy'), 'test/accuracy')
+  trials = read_trials(tmp_path, record)
+  page.save(tmp_path, record, trials, grouped(trials, 'test/accuracy'), 'test/accuracy')
   assert '"status": "waiting"' in (tmp_path / 'results.html').read_text()
   assert 'a' not in results.report(tmp_path).split('best')[0].split()

@@ -15,12 +15,12 @@ from scipy import ndimage
 from visionlab.augment import make_augment
 from visionlab.build import Facts
 from visionlab.config import ConfigError
-from visionlab.data import scenes_assets as assets
-from visionlab.data.digits import digits
-from visionlab.data.scenes import Scenes, _draw, scenes
-from visionlab.data.scenes_captions import caption, caption_facts
-from visionlab.data.scenes_figures import JOINTS, LIMBS, MIRRORED
-from visionlab.data.scenes_render import bounce, coloured, scene
+from visionlab.data.scenes import assets
+from visionlab.data.scenes.captions import caption, caption_facts
+from visionlab.data.scenes.figures import JOINTS, LIMBS, MIRRORED
+from visionlab.data.scenes.render import bounce, coloured, scene
+from visionlab.data.scenes.scenes import Scenes, _draw, scenes
+from visionlab.data.sources.digits import digits
 
 SOME = np.arange(64)
 KINDS = ('digits', 'figures')

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from visionlab.data.scenes_captions import COUNTS, Group, caption, words
-from visionlab.data.scenes_truth import PARTS, Said, judge, read
-from visionlab.vocabulary import tokenise
+from visionlab.data.scenes.captions import COUNTS, Group, caption, words
+from visionlab.data.scenes.truth import PARTS, Said, judge, read
+from visionlab.data.vocabulary import tokenise
 
 CLASSES = (*COUNTS[1:10], 'zero', 'person')
 SCENE = (Group('seven', 'large', ((.2, .3),), .2), Group('three', '', ((.7, .4), (.8, .9)), .1),

@@ -7,11 +7,11 @@ import pytest
 from made_up import finish
 
 from configs.digits_cnn import get_config
-from launch import programs, results, search, sweep as command
-from launch.results import Sweep
+from launch import programs, search, sweep as command
+from launch.trials import Sweep, read_trials
 from visionlab.config import ConfigError
-from visionlab.sweep import grid, log_uniform, named, override
-from visionlab.swept import Stopped
+from visionlab.sweeps.settings import grid, log_uniform, named, override
+from visionlab.sweeps.together import Stopped
 
 
 def pretended(accuracy_of, interrupt_after=math.inf):
@@ -42,7 +42,7 @@ def test_successive_halving_gives_up_the_worse(tmp_path, monkeypatch):
   programs.train(configs, tmp_path, rungs=command.rungs(3),
                  drop=command.halving(tmp_path, record, 9, 3))
   assert [len(names) for _, names in calls] == [9, 3, 1]
-  status = {t.setting['hp.lr']: (t.status, t.step) for t in results.read_trials(tmp_path, record)}
+  status = {t.setting['hp.lr']: (t.status, t.step) for t in read_trials(tmp_path, record)}
   assert [s for s, _ in status.values()] == ['pruned'] * 8 + ['done']
   assert [n for _, n in status.values()] == [3] * 6 + [10] * 2 + [30]
 
@@ -64,7 +64,7 @@ def test_search_goes_on_where_it_was_interrupted(tmp_path, monkeypatch, rungs):
   monkeypatch.setattr(programs, 'train_together', train)
   assert not search.run(get_config(), space, tmp_path, record, **options)
   assert calls[0][1] == interrupted                     # what had been asked for comes first
-  trials = results.read_trials(tmp_path, Sweep.read(tmp_path))
+  trials = read_trials(tmp_path, Sweep.read(tmp_path))
   assert len(trials) == 64 and len({t.setting['hp.lr'] for t in trials}) > 60
   assert {t.status for t in trials} == ({'done', 'pruned'} if rungs else {'done'})
   first, last = (statistics.mean(t.value('test/accuracy') for t in part if t.status == 'done')

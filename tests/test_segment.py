@@ -12,11 +12,11 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
-from visionlab.evals import compile_evaluation, predictions
-from visionlab.log import scalars
+from visionlab.ops.views import WHOLE, rescaled, ten_crops
 from visionlab.step import data_mesh
 from visionlab.tasks.segment import segment
-from visionlab.views import WHOLE, rescaled, ten_crops
+from visionlab.training.evaluation import compile_evaluation, predictions
+from visionlab.training.log import scalars
 
 K, SIZE = 5, (10, 12)
 

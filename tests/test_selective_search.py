@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from visionlab import selective_search as ss
-from visionlab.average_precision import box_iou, proposal_recall
 from visionlab.config import ConfigError
-from visionlab.data.scenes import scenes
+from visionlab.data import selective_search as ss
+from visionlab.data.scenes.scenes import scenes
+from visionlab.measures.average_precision import box_iou, proposal_recall
 
 pytest.importorskip('skimage', reason='Selective Search needs scikit-image')
 

@@ -10,12 +10,12 @@ from jax.sharding import PartitionSpec as P
 from tiny import config
 
 from visionlab import build
-from visionlab.checkpoint import Checkpoints
 from visionlab.config import ConfigError
-from visionlab.log import parameter_table
-from visionlab.resume import resume
 from visionlab.sharding import Rules, bytes_per_device, local_rows, share
 from visionlab.step import data_mesh
+from visionlab.storage.checkpoint import Checkpoints
+from visionlab.training.log import parameter_table
+from visionlab.training.resume import resume
 
 TABLE = (('conv/kernel', (None, None, None, 'model')), ('head/kernel', ('data', None)))
 SHAPES = {'conv': {'kernel': jnp.zeros((3, 3, 1, 4)), 'bias': jnp.zeros(4)},

@@ -13,8 +13,8 @@ from slurm_played import until
 from launch import processes, slurm
 from launch.slurm import Options
 from visionlab.config import ConfigError
-from visionlab.log import read_metrics
-from visionlab.workdir import outcome
+from visionlab.storage.workdir import outcome
+from visionlab.training.log import read_metrics
 
 submitit = pytest.importorskip('submitit')
 submitit_local = pytest.importorskip('submitit.local.local')
@@ -40,7 +40,7 @@ def job(folder, name, program):
   is begun for the first time."""
   start = f"""
 import pathlib, sys, time
-from visionlab.workdir import conclude
+from visionlab.storage.workdir import conclude
 w = pathlib.Path({str(folder / name)!r})
 first = not (w / 'begun').exists()
 (w / 'begun').touch()
@@ -101,7 +101,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(tmp_path, local):
 def test_a_second_signal_does_not_disturb_a_job_that_saves(tmp_path, local):
   """SLURM's SIGTERM has the training save, and SIGUSR2 comes before it has: both in peace."""
   run = job(tmp_path, 'run', """
-from visionlab.interrupt import told_to_stop
+from visionlab.training.interrupt import told_to_stop
 if not first:
   conclude(w, 'done', 1)
   sys.exit()

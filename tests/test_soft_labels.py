@@ -14,9 +14,9 @@ from tiny import config
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.digits import digits
-from visionlab.data.partly_labelled import PartlyLabelled, partly_labelled
 from visionlab.data.source import Subset
+from visionlab.data.sources.digits import digits
+from visionlab.data.sources.partly_labelled import PartlyLabelled, partly_labelled
 from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_table
 
 PLAIN = dict(name='digits', size=8, channels=3)
@@ -49,7 +49,7 @@ def test_a_source_that_is_read_piece_by_piece_hides_the_same_labels(monkeypatch)
   whole = partly_labelled('train', of=PLAIN, per_class=4)
   plain = digits('train', size=8, channels=3)
   lazy = Subset(plain, np.arange(len(plain)))
-  monkeypatch.setattr('visionlab.data.partly_labelled.open_sources', lambda *_: lazy)
+  monkeypatch.setattr('visionlab.data.sources.partly_labelled.open_sources', lambda *_: lazy)
   source = partly_labelled('train', of=PLAIN, per_class=4)
   assert isinstance(source, PartlyLabelled) and source.info == plain.info
   indices = np.arange(0, len(plain), 7)

@@ -12,11 +12,11 @@ import pytest
 
 from visionlab.config import ConfigError
 from visionlab.data import SOURCES, open_split
-from visionlab.data.arrays import arrays
-from visionlab.data.cifar import CIFAR10, cifar10, cifar100
-from visionlab.data.digits import digits
-from visionlab.data.mnist import fashion_mnist, mnist
 from visionlab.data.source import Arrays, Concat, Info, Subset, concat, subset
+from visionlab.data.sources.arrays import arrays
+from visionlab.data.sources.cifar import CIFAR10, cifar10, cifar100
+from visionlab.data.sources.digits import digits
+from visionlab.data.sources.mnist import fashion_mnist, mnist
 
 RNG = np.random.default_rng(0)
 
@@ -190,7 +190,7 @@ def test_digits_errors(monkeypatch):
     digits('tests')
   with pytest.raises(ConfigError, match='test_fraction'):
     digits('train', test_fraction=1.)
-  monkeypatch.setattr('visionlab.data.digits.find_spec', lambda name: None)
+  monkeypatch.setattr('visionlab.data.sources.digits.find_spec', lambda name: None)
   with pytest.raises(ConfigError, match='pip install scikit-learn'):
     digits('train')
 

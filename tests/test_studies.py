@@ -19,9 +19,10 @@ from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
 from experiments.limited_data.cells import crop_cells
 from experiments.long_dependency.shown_once import shown_once
-from visionlab import build, figures
+from visionlab import build
 from visionlab.config import ConfigError, experiment
-from visionlab.evals import Evaluations
+from visionlab.figures import charts
+from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
          'rcnn', 'long_dependency', 'show_and_tell', 'dann')
@@ -33,7 +34,7 @@ def plain(monkeypatch):
   first = jax.devices()[:1]
   monkeypatch.setattr(jax, 'devices', lambda: first)
   monkeypatch.setattr(Evaluations, 'figures', lambda self, state: {})
-  monkeypatch.setattr(figures, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
+  monkeypatch.setattr(charts, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
   monkeypatch.setattr(build, 'flops', lambda *_: None)
 
 
@@ -95,7 +96,7 @@ def test_ensembles_average_probabilities(tmp_path):
   rows = quick('ensembles', tmp_path)
   assert [(row['networks'], row['teams']) for row in rows] == [(1, 2), (2, 1)]
   runs = [visionlab.load(tmp_path / str(seed)) for seed in range(2)]
-  source = visionlab.data.open_split(visionlab.data.digits.digits, 'test')
+  source = visionlab.data.open_split(visionlab.data.sources.digits.digits, 'test')
   test = source[np.arange(len(source))]
   p = np.mean([run.predict(test['image'])['probabilities'] for run in runs], 0)
   assert float(rows[1]['test accuracy, %']) == pytest.approx(
@@ -271,7 +272,7 @@ def test_long_dependency(tmp_path):
 
 def test_shown_once_is_empty_but_for_the_first_step():
   given = shown_once('test', steps=7).arrays
-  own = visionlab.data.digits.digits('test').arrays
+  own = visionlab.data.sources.digits.digits('test').arrays
   np.testing.assert_array_equal(given['image'][:, 0, :, 0].reshape(-1, 8, 8, 1), own['image'])
   assert given['image'].shape[1] == 7 and not given['image'][:, 1:].any()
   np.testing.assert_array_equal(given['label'], own['label'])

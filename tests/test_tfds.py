@@ -15,7 +15,7 @@ from visionlab.config import ConfigError
 from visionlab.data import open_split
 from visionlab.data.crop import RandomCrop
 from visionlab.data.source import Info
-from visionlab.data.tfds import tfds
+from visionlab.data.sources.tfds import tfds
 
 lib = pytest.importorskip('tensorflow_datasets')
 
@@ -193,7 +193,7 @@ def test_tensorflow_is_never_imported(root, tmp_path):
   script = f'''
 import sys
 import numpy as np
-from visionlab.data.tfds import tfds
+from visionlab.data.sources.tfds import tfds
 assert 'tensorflow_datasets' not in sys.modules
 source = tfds('train', root={root!r}, dataset='blobs', size=4)
 print(source[np.arange(7)]['image'].shape)

@@ -9,7 +9,7 @@ from scipy.ndimage import correlate
 
 from visionlab.config import ConfigError
 from visionlab.models.unet import UNet, margin
-from visionlab.tiling import plan, segment_images, tiled
+from visionlab.ops.tiling import plan, segment_images, tiled
 
 
 @pytest.mark.parametrize('align', [1, 4, 16])

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from tiny import config
 
-from visionlab import build, checkpoint, train as train_module
+from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError
-from visionlab.log import read_metrics
 from visionlab.run import load
+from visionlab.storage import checkpoint
 from visionlab.train import train
+from visionlab.training.log import read_metrics
 
 pytestmark = pytest.mark.usefixtures('optimised')
 

@@ -13,9 +13,9 @@ from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.data.digit_attributes import ATTRIBUTES, digit_attributes
-from visionlab.data.digits import digits
 from visionlab.data.source import Info
+from visionlab.data.sources.digit_attributes import ATTRIBUTES, digit_attributes
+from visionlab.data.sources.digits import digits
 from visionlab.models.two_column import TwoColumn
 from visionlab.tasks.two_column import two_column
 

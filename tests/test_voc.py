@@ -6,7 +6,7 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.voc import CLASSES, voc
+from visionlab.data.sources.voc import CLASSES, voc
 
 LISTS = {'train': ['2007_000032', '2007_000039'], 'val': ['2007_000033']}
 RNG = np.random.default_rng(0)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from visionlab import vocabulary
 from visionlab.config import ConfigError
-from visionlab.data.scenes_captions import Group, caption
-from visionlab.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary, join, tokenise
+from visionlab.data import vocabulary
+from visionlab.data.scenes.captions import Group, caption
+from visionlab.data.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary, join, tokenise
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden/captions.json').read_text(encoding='utf8'))
 CAPTIONS = ('a dog and a cat', 'a dog, a man\'s dog!', 'the dog sleeps')

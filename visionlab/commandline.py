@@ -13,8 +13,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from visionlab import distributed
-from visionlab.cache import cache_folder
 from visionlab.config import ConfigError, TrainingError, nearest
+from visionlab.paths import cache_folder
 
 
 def config_flag():

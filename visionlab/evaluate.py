@@ -18,18 +18,18 @@ from flax.errors import ScopeParamShapeError
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
-from visionlab.class_table import class_table
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.imagenet import synsets
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.source import Relabelled
-from visionlab.evals import compile_evaluation, predictions
-from visionlab.log import scalars
+from visionlab.measures.class_table import class_table
+from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
 from visionlab.run import Run, load
 from visionlab.step import data_mesh
+from visionlab.storage.workdir import check_words, save_figures
 from visionlab.task import Results
-from visionlab.views import WHOLE, View, rescaled, ten_crops
-from visionlab.workdir import check_words, save_figures
+from visionlab.training.evaluation import compile_evaluation, predictions
+from visionlab.training.log import scalars
 
 
 def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '',
@@ -42,7 +42,7 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
     domain: which of the data's sources, where there are several.
     root: instead of the data's own root; its classes may be some of those the network knows, by
       their names or, for ImageNet's, their WordNet ids.
-    views: pictures of each image to average over, from `visionlab.views`.
+    views: pictures of each image to average over, from `visionlab.ops.views`.
 
   Raises:
     ConfigError: runs that do not fit together, or a task whose predictions have no average.

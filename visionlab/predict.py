@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from visionlab import commandline, figures
+from visionlab import commandline
 from visionlab.config import ConfigError
 from visionlab.data.images import open_image
+from visionlab.figures import charts
 from visionlab.run import Run, load
 
 
@@ -62,8 +63,8 @@ def main(argv):
               for p, line in zip(paths, lines, strict=True)]
   title = str(run.workdir)
   picture = (run.task.picture(images, said, captions, title) if hasattr(run.task, 'picture')
-             else figures.image_grid(np.stack(images), captions, None, title))
-  figures.save(picture, options.output)
+             else charts.image_grid(np.stack(images), captions, None, title))
+  charts.save(picture, options.output)
   print(f'picture: {options.output}')
 
 

@@ -9,15 +9,18 @@ import jax
 import numpy as np
 from PIL import Image, ImageOps
 
-from visionlab import checkpoint, config as configs, log
+from visionlab import config as configs
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.imagenet import synsets
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
-from visionlab.storage import local
+from visionlab.paths import local
+from visionlab.storage import checkpoint
+from visionlab.storage.workdir import member_folder, outcome
 from visionlab.task import Task, Variables
+from visionlab.training import log
 from visionlab.weights.files import (
   EXPORT,
   HUB,
@@ -28,7 +31,6 @@ from visionlab.weights.files import (
   read_weights,
 )
 from visionlab.weights.fit import fit
-from visionlab.workdir import member_folder, outcome
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,17 +14,19 @@ import jax
 import numpy as np
 from absl import flags
 
-from visionlab import build, checkpoint, commandline, figures, workdir as workdirs
+from visionlab import build, commandline
 from visionlab.distributed import slowest
-from visionlab.divergence import stop_if_bad, unless_ignored
-from visionlab.evals import Evaluations
-from visionlab.interrupt import interruptible
-from visionlab.log import Log, parameter_table, read_metrics
-from visionlab.profiler import profiler
-from visionlab.resume import resume
+from visionlab.figures import charts
+from visionlab.paths import local
 from visionlab.sharding import share
 from visionlab.step import State, Tally
-from visionlab.storage import local
+from visionlab.storage import checkpoint, workdir as workdirs
+from visionlab.training.divergence import stop_if_bad, unless_ignored
+from visionlab.training.evaluation import Evaluations
+from visionlab.training.interrupt import interruptible
+from visionlab.training.log import Log, parameter_table, read_metrics
+from visionlab.training.profiler import profiler
+from visionlab.training.resume import resume
 from visionlab.weights.fit import adopt
 
 CHUNK_SECONDS = 1.       # of work in one dispatch: how long a signal or a bad loss may go unnoticed
@@ -73,7 +75,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     if step < job.total and not stale:
       log.say(f'interrupted; {workdir} holds step {step}, the same command goes on from there')
       return state
-    pictures = {**evaluations.figures(state), 'learning_curves': figures.curves(
+    pictures = {**evaluations.figures(state), 'learning_curves': charts.curves(
         read_metrics(workdir))}
     workdirs.save_figures(workdir, pictures)
     log.pictures(step, pictures)
@@ -100,7 +102,7 @@ class Schedule(NamedTuple):
 
 class Records(NamedTuple):
   """Who is told of what training gives: of one run (a `Log`, `Checkpoints`), or of many in one
-  program (visionlab.swept); state, tally and results are then those of every member."""
+  program (visionlab.sweeps.together); state, tally and results are then those of every member."""
   log: Any
   checkpoints: Any
   check: Callable[[Tally], None]         # raises where training must not go on
@@ -137,7 +139,7 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, records: Record
       state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
       step += n
     if first == start:
-      figures.preload()
+      charts.preload()
     land(flight, log, check)                          # ... while the chunk before is looked at
     logged = step % schedule.log == 0 or step == schedule.until
     flight = Chunk(first, step, tally, begun, logged)

@@ -17,8 +17,8 @@ from PIL import Image
 from experiments.benchmarks.harness import Row, Skip, cores, in_turn
 from visionlab.data import resize
 from visionlab.data.crop import RandomCrop
-from visionlab.data.folder import folder
 from visionlab.data.pipeline import Loader, prefetched
+from visionlab.data.sources.folder import folder
 
 FILES, BATCH, SIZE = 256, 64, 224
 SECONDS = 3.             # that one measurement takes, about

@@ -18,9 +18,9 @@ from visionlab import build
 from visionlab.augment import make_augment
 from visionlab.config import experiment
 from visionlab.data.pipeline import put
-from visionlab.log import read_metrics
 from visionlab.step import make_step
 from visionlab.train import train
+from visionlab.training.log import read_metrics
 
 SECONDS = 4.            # of training in one measurement of the loop
 LINES = 10              # that it logs meanwhile

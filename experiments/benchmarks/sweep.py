@@ -18,7 +18,7 @@ from experiments.benchmarks.harness import Row, in_turn
 from experiments.benchmarks.processes import run
 from visionlab import build
 from visionlab.config import experiment
-from visionlab.sweep import arguments, named
+from visionlab.sweeps.settings import arguments, named
 
 CACHE = 'JAX_COMPILATION_CACHE_DIR'
 CONFIG = '--config=configs/digits_cnn.py'

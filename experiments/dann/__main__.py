@@ -9,10 +9,10 @@ import numpy as np
 
 import visionlab
 from experiments import study
-from experiments.dann import runs
+from experiments.dann import domain_figures, runs
 from experiments.dann.choose import candidates, selection
-from visionlab import domain_figures, figures
 from visionlab.data.pipeline import open_sources
+from visionlab.figures import charts
 from visionlab.ops.alignment import subspace_alignment
 
 # Ganin et al. 2016, table 2, from MNIST to MNIST-M.
@@ -99,7 +99,7 @@ def maps(made, path):
     sides = [domain_figures.representations(run, examples(run, domain, 'test', SHOWN)['image'])
              for domain in ('source', 'target')]
     panels[title] = dict(zip(('source', 'target'), domain_figures.tsne(sides), strict=True))
-  figures.save(domain_figures.side_by_side(panels), path)
+  charts.save(domain_figures.side_by_side(panels), path)
   study.picture(path, path)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import visionlab
 from experiments import study
 from experiments.dann import runs
-from visionlab.model_selection import reverse_config, target_entropy
+from experiments.dann.model_selection import reverse_config, target_entropy
 
 # Other methods, and DANN at several strengths.
 CANDIDATES = {'source only': ('source only', {}), 'MMD': ('MMD', {}), 'CORAL': ('CORAL', {}),

@@ -9,7 +9,7 @@ import numpy as np
 from configs import digits_dann, mnist_mnistm_dann
 from experiments import study
 from launch import programs
-from visionlab.workdir import outcome
+from visionlab.storage.workdir import outcome
 
 TASKS = dict(digits=digits_dann, mnist=mnist_mnistm_dann)
 METHODS = {'source only': 'source', 'MMD': 'mmd', 'CORAL': 'coral', 'confusion': 'confusion',

@@ -14,8 +14,8 @@ from PIL import Image
 import visionlab
 from configs import camvid_fcn, camvid_segnet, camvid_unet, scenes_unet
 from experiments import study
-from visionlab import annotations
-from visionlab.data.arrays import arrays
+from visionlab.data.sources.arrays import arrays
+from visionlab.figures import drawing
 from visionlab.models.patches import PatchClassifier, classify_patches
 from visionlab.models.segnet import UNPOOLS
 
@@ -124,11 +124,11 @@ def picture(given, folder, path, count=3):
              **{name: run.predict(chosen['image'])['prediction'] for name, run in runs.items()}}
   drawn = []
   for title, maps in columns.items():
-    pictures = [annotations.as_picture(m) if title == 'image' else
-                annotations.draw_label_map(m, camvid_fcn.CLASSES) for m in maps]
-    drawn.append(annotations.captioned(annotations.below(pictures), title))
-  sheet = annotations.beside(drawn)
-  sheet = annotations.below([sheet, annotations.legend(camvid_fcn.CLASSES, sheet.shape[1])])
+    pictures = [drawing.as_picture(m) if title == 'image' else
+                drawing.draw_label_map(m, camvid_fcn.CLASSES) for m in maps]
+    drawn.append(drawing.captioned(drawing.below(pictures), title))
+  sheet = drawing.beside(drawn)
+  sheet = drawing.below([sheet, drawing.legend(camvid_fcn.CLASSES, sheet.shape[1])])
   picture = Image.fromarray(sheet).quantize(64, dither=Image.Dither.NONE)
   picture.save(path, optimize=True)
 

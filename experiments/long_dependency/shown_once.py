@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from visionlab.data.digits import digits
 from visionlab.data.source import Arrays
+from visionlab.data.sources.digits import digits
 
 
 def shown_once(split: str, *, root: str = '', steps: int) -> Arrays:

@@ -21,11 +21,11 @@ from configs import (
   scenes_spp,
 )
 from experiments import study
-from experiments.rcnn import recall, stages
-from visionlab import figures, region_svm
+from experiments.rcnn import recall, region_svm, stages
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.proposals import proposer
 from visionlab.evaluate import evaluate
+from visionlab.figures import charts
 from visionlab.models.low_rank import truncated
 
 CONFIGS = {'localisation': scenes_localize, 'sliding window': scenes_sliding, 'R-CNN': scenes_rcnn,
@@ -56,7 +56,7 @@ def detectors(given, folder):
   if given.figure:
     runs = {name: visionlab.load(paths[0]) for name, paths in ordered.items()}
     # As many images as were timed: the same programs.
-    figures.save(stages.picture(runs, batch_of(runs['R-CNN'], IMAGES)), given.figure)
+    charts.save(stages.picture(runs, batch_of(runs['R-CNN'], IMAGES)), given.figure)
     study.picture(given.figure, given.figure)
   return rows
 

@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from visionlab.average_precision import proposal_recall
 from visionlab.data.pipeline import open_sources
-from visionlab.selective_search import SelectiveSearch
+from visionlab.data.selective_search import SelectiveSearch
+from visionlab.measures.average_precision import proposal_recall
 
 COUNTS = (100, 300, 1000, 2000)
 

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from visionlab.average_precision import box_iou
-from visionlab.figures import new_axes, rendered
-from visionlab.selective_search import in_colour_space, segments
+from visionlab.data.selective_search import in_colour_space, segments
+from visionlab.figures.charts import new_axes, rendered
+from visionlab.measures.average_precision import box_iou
 
 SCALE = 2.                       # of the configs' segmentation
 

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from PIL import Image
 
-from visionlab import annotations
-from visionlab.data.scenes import Scenes, scenes
-from visionlab.data.scenes_figures import JOINTS, LIMBS
+from visionlab.data.scenes.figures import JOINTS, LIMBS
+from visionlab.data.scenes.scenes import Scenes, scenes
+from visionlab.figures import drawing
 
 ZOOM = 3
 SIDES = [side if (side := name.split()[0]) in ('right', 'left') else 'middle' for name in JOINTS]
@@ -22,22 +22,22 @@ def columns(source: Scenes, indices: np.ndarray, limbs=(), sides=()) -> np.ndarr
   batch, drawn = source[indices], []
   for i, caption in enumerate(source.captions(indices)):
     one = jax.tree.map(lambda x: x[i], batch)        # noqa: B023
-    drawn.append(annotations.captioned(annotations.below([
-        annotations.as_picture(one['image'], ZOOM),
-        annotations.annotated(one['image'], one['objects'], source.info.classes, zoom=ZOOM,
+    drawn.append(drawing.captioned(drawing.below([
+        drawing.as_picture(one['image'], ZOOM),
+        drawing.annotated(one['image'], one['objects'], source.info.classes, zoom=ZOOM,
                               limbs=limbs, sides=sides),
-        annotations.draw_label_map(one['label_map'], source.info.map_classes, zoom=ZOOM)]),
+        drawing.draw_label_map(one['label_map'], source.info.map_classes, zoom=ZOOM)]),
         caption, lines=3))
-  return annotations.beside(drawn)
+  return drawing.beside(drawn)
 
 
 def clip(source: Scenes, index: int, limbs=(), sides=()) -> np.ndarray:
   """The frames of one clip in a row, above the same with their objects."""
   one = jax.tree.map(lambda x: x[0], source[np.array([index])])
   frames = [jax.tree.map(lambda x: x[t], one) for t in range(len(one['image']))]   # noqa: B023
-  return annotations.below([
-      annotations.beside([annotations.as_picture(f['image'], 2) for f in frames]),
-      annotations.beside([annotations.annotated(f['image'], f['objects'], source.info.classes,
+  return drawing.below([
+      drawing.beside([drawing.as_picture(f['image'], 2) for f in frames]),
+      drawing.beside([drawing.annotated(f['image'], f['objects'], source.info.classes,
                                                 zoom=2, limbs=limbs, sides=sides)
                           for f in frames])])
 
@@ -46,19 +46,19 @@ def sheet() -> np.ndarray:
   figures = dict(kind='figures', objects=(1, 3))
   digits, people = scenes('train'), scenes('train', size=96, **figures)
   wide = columns(digits, np.arange(8))
-  elsewhere = [annotations.as_picture(x, 2) for split in ('validation', 'test')
+  elsewhere = [drawing.as_picture(x, 2) for split in ('validation', 'test')
                for x in scenes(split)[np.arange(6)]['image']]
   titled = {
-      "scenes('train')": annotations.below(
-          [wide, annotations.legend(digits.info.map_classes, wide.shape[1])]),
+      "scenes('train')": drawing.below(
+          [wide, drawing.legend(digits.info.map_classes, wide.shape[1])]),
       "scenes('train', kind='figures', size=96, objects=(1, 3))":
           columns(people, np.arange(5), LIMBS, SIDES),
       "scenes('train', frames=12, objects=(2, 4))":
           clip(scenes('train', frames=12, objects=(2, 4)), 8),
       "scenes('train', kind='figures', frames=12, objects=(1, 3))":
           clip(scenes('train', frames=12, **figures), 2, LIMBS, SIDES),
-      "six of scenes('validation') and of scenes('test')": annotations.beside(elsewhere)}
-  return annotations.below([annotations.captioned(picture, title, above=True)
+      "six of scenes('validation') and of scenes('test')": drawing.beside(elsewhere)}
+  return drawing.below([drawing.captioned(picture, title, above=True)
                             for title, picture in titled.items()], gap=14)
 
 

@@ -11,8 +11,8 @@ import visionlab
 from configs import scenes_attention_captioner, scenes_captioner
 from experiments import study
 from visionlab.data.pipeline import eval_batches, open_sources
-from visionlab.evals import compile_evaluation
 from visionlab.step import data_mesh
+from visionlab.training.evaluation import compile_evaluation
 
 METRICS = {'wholly true, %': ('true', 100), 'a reference, %': ('exact_match', 100),
            'BLEU-1': ('bleu_1', 100), 'BLEU-4': ('bleu_4', 100), 'CIDEr-D, of 10': ('cider_d', 1),

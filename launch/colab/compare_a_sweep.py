@@ -54,11 +54,12 @@ if not folder:
 
 # %%
 from launch import results  # noqa: E402
+from launch.trials import Sweep, grouped, read_trials  # noqa: E402
 
-sweep = results.Sweep.read(Path(folder))
+sweep = Sweep.read(Path(folder))
 metric = 'test/accuracy'
-trials = results.read_trials(Path(folder), sweep)
-groups = results.grouped(trials, metric)
+trials = read_trials(Path(folder), sweep)
+groups = grouped(trials, metric)
 print(results.table(groups, metric))
 
 # %% [markdown]

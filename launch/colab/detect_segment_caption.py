@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 import visionlab
-from visionlab.data.scenes import scenes
+from visionlab.data.scenes.scenes import scenes
 from visionlab.train import train
 
 root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / 'configs').is_dir())

@@ -29,12 +29,12 @@ import numpy as np
 from PIL import Image
 
 import visionlab
-from visionlab import figures
-from visionlab.class_table import class_table
 from visionlab.data.pipeline import open_sources
 from visionlab.evaluate import evaluate
-from visionlab.log import scalars
+from visionlab.figures import charts
+from visionlab.measures.class_table import class_table
 from visionlab.train import train
+from visionlab.training.log import scalars
 
 # %% [markdown]
 # ## Which run
@@ -56,7 +56,7 @@ print(run.config.task)
 # ## Learning curves
 
 # %%
-Image.fromarray(figures.curves(run.metrics))
+Image.fromarray(charts.curves(run.metrics))
 
 # %% [markdown]
 # ## Measured again

@@ -29,7 +29,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import visionlab
-from visionlab.data.digits import digits
+from visionlab.data.sources.digits import digits
 from visionlab.train import train
 
 # %% [markdown]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from visionlab.vocabulary import PAD, Vocabulary
+from visionlab.data.vocabulary import PAD, Vocabulary
 
 
 def caption_rows(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int, *,
@@ -29,7 +29,7 @@ def caption_rows(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, leng
   Raises:
     ConfigError: as `Vocabulary.encode`.
 
-  >>> from visionlab.vocabulary import build
+  >>> from visionlab.data.vocabulary import build
   >>> rows = caption_rows([['a dog'], ['a cat', 'a big cat']], build(['a cat, a dog'], 1), 5)
   >>> rows['tokens'].shape, texts(rows['text'][1])
   ((2, 2, 5), ['a cat', 'a big cat'])

@@ -22,8 +22,8 @@ from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
 from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
+from visionlab.paths import local
 from visionlab.sharding import DATA, local_rows
-from visionlab.storage import local
 
 RESIDENT_BYTES = 2**30         # 'auto' keeps a set on the device up to this size
 Sources = Source | Mapping[str, Source]

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
-from visionlab.cache import cache_folder
 from visionlab.config import bind, check_choice
+from visionlab.data.selective_search import SelectiveSearch
 from visionlab.data.source import Source
-from visionlab.log import clock
-from visionlab.selective_search import SelectiveSearch
+from visionlab.paths import cache_folder
 
 METHODS = dict(selective_search=SelectiveSearch)
 VERSION = 1                      # of the files; a change of a method that changes boxes raises it
@@ -140,6 +140,7 @@ def _all_of(source, propose, what):
     for start in range(0, total, CHUNK):
       indices = np.arange(start, min(start + CHUNK, total))
       found += mapped(propose, _pictures(source, indices))
-      left = (time.monotonic() - began) / len(found) * (total - len(found))
-      print(f'{what}: {len(found)}/{total} images  {clock(left)} left', file=sys.stderr)
+      seconds = (time.monotonic() - began) / len(found) * (total - len(found))
+      left = timedelta(seconds=int(seconds))
+      print(f'{what}: {len(found)}/{total} images  {left} left', file=sys.stderr)
   return padded(found)

@@ -21,10 +21,10 @@ class Info:
     joints: names of the keypoints of objects.
     limbs: pairs of joints, as indices, that pictures join by a line.
     proposals: what `visionlab.data.proposals` made those of each image with, if they have any.
-    words: the vocabulary of captions (see `visionlab.vocabulary`).
+    words: the vocabulary of captions (see `visionlab.data.vocabulary`).
     punctuation: whether marks are among the words.
     scale: (low, high), the range of heights by which a scene's captions say small and large (see
-      `visionlab.data.scenes_captions.caption_facts`).
+      `visionlab.data.scenes.captions.caption_facts`).
   """
 
   classes: tuple[str, ...] = ()

@@ -8,21 +8,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab import caption_figures, caption_metrics
 from visionlab.config import ConfigError
 from visionlab.data.caption_rows import texts
-from visionlab.data.scenes_captions import caption_facts
-from visionlab.data.scenes_truth import judge
+from visionlab.data.scenes.captions import caption_facts
+from visionlab.data.scenes.truth import judge
 from visionlab.data.source import Info
+from visionlab.data.vocabulary import END, SPECIAL, START, Vocabulary, join, tokenise
+from visionlab.figures import captions as caption_figures
+from visionlab.measures import captions as caption_metrics
+from visionlab.measures.retrieval import recall
 from visionlab.metrics import Ratio
 from visionlab.models.captioner import repeated
 from visionlab.ops import decoding
 from visionlab.ops.image import Standardise
 from visionlab.ops.scheduled_sampling import scheduled
-from visionlab.retrieval import recall
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward
-from visionlab.vocabulary import END, SPECIAL, START, Vocabulary, join, tokenise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Caption:
     return pictures
 
   def truth(self, text: str, objects: Mapping, size: int) -> dict[str, bool]:
-    """What is right of a caption of a scene: see `visionlab.data.scenes_truth.judge`."""
+    """What is right of a caption of a scene: see `visionlab.data.scenes.truth.judge`."""
     classes, scale = self.scenes
     return judge(_joined(text), caption_facts(objects, size, scale, classes), classes)
 

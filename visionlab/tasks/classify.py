@@ -8,10 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab import figures
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
-from visionlab.metrics import Ratio, calibration_bins, calibration_error, confusion, topk_correct
+from visionlab.figures import charts
+from visionlab.measures.classification import (
+  calibration_bins,
+  calibration_error,
+  confusion,
+  topk_correct,
+)
+from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward
@@ -85,19 +91,19 @@ class Classify:
     def sheet(chosen, title):
       captions = [f'{self.classes[predicted[i]]} {confidence[i]:.0%}' + (
           f'\n(true {self.classes[label[i]]})' if wrong[i] else '') for i in chosen]
-      return figures.image_grid(batch['image'][chosen], captions, ~wrong[chosen], title)
+      return charts.image_grid(batch['image'][chosen], captions, ~wrong[chosen], title)
     order = np.argsort(own)
     worst = order[wrong[order]][:24]
     pictures = {'samples': sheet(np.arange(min(24, len(label))), 'Predictions')}
     if len(worst):
       pictures['most_confused'] = sheet(worst, 'Most confident mistakes')
     if 'confusion' in results:
-      pictures['confusion'] = figures.confusion_matrix(results['confusion'], self.classes)
+      pictures['confusion'] = charts.confusion_matrix(results['confusion'], self.classes)
     return pictures
 
   def averaged(self, members, views):
     """A task whose probabilities are the mean over `members` and over `views`
-    (`visionlab.views`); its variables are {'params': [each member's variables]}."""
+    (`visionlab.ops.views`); its variables are {'params': [each member's variables]}."""
     def log_mean(variables, batch):
       each = [task.predict(member, {'image': view.see(batch['image'])})['probabilities']
               for task, member in zip(members, variables, strict=True) for view in views]

@@ -16,16 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from visionlab import detection_figures
-from visionlab.average_precision import proposal_recall, voc_scores
-from visionlab.coco_evaluation import coco_scores
 from visionlab.config import ConfigError, bind, check_choice
 from visionlab.data.images import Canvas
-from visionlab.data.objects import fitted
 from visionlab.data.proposals import padded, proposer, with_valid
 from visionlab.data.source import Info
-from visionlab.host_masks import paste_bitmaps
+from visionlab.data.sources.objects import fitted
+from visionlab.figures import detection as detection_figures
+from visionlab.measures.average_precision import proposal_recall, voc_scores
+from visionlab.measures.coco import coco_scores
 from visionlab.ops.boxes import iou_matrix
+from visionlab.ops.host_masks import paste_bitmaps
 from visionlab.ops.image import Standardise
 from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
@@ -200,7 +200,7 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str
   Args:
     proposals: what is looked at: 'rpn', 'given', 'windows' or 'image'.
     rpn, box: options of `Proposing` and of `Detecting`.
-    sigmas: of each keypoint, see `visionlab.coco_evaluation.coco_scores`.
+    sigmas: of each keypoint, see `visionlab.measures.coco.coco_scores`.
     mean, std: by channel, in units of [0, 1], of what the network is given.
     channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
 

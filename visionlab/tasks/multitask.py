@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from visionlab import figures
 from visionlab.config import ConfigError, bind, check_choice
 from visionlab.data.source import Info
-from visionlab.metrics import Ratio, topk_correct
+from visionlab.figures import charts
+from visionlab.measures.classification import topk_correct
+from visionlab.metrics import Ratio
 from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
@@ -165,11 +166,11 @@ class MultiTask:
     captions = ['\n'.join(f'{name} {text}' for name, text in one.items()) for one in words]
     label = self._label()
     right = predictions['prediction'] == batch[label] if label else None
-    pictures = {'samples': figures.image_grid(batch['image'][:24], captions, right, 'Predictions')}
+    pictures = {'samples': charts.image_grid(batch['image'][:24], captions, right, 'Predictions')}
     for t in self.targets:
       if t.kind == 'l2':
         truth = batch[t.entry].reshape(len(batch[t.entry]), -1)
-        pictures[t.entry] = figures.scatter(truth, predictions[t.entry])
+        pictures[t.entry] = charts.scatter(truth, predictions[t.entry])
     return pictures
 
   def _label(self):

@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab import figures
 from visionlab.config import ConfigError, check_choice
+from visionlab.figures import charts
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
@@ -59,8 +59,8 @@ class Regress:
     return dict(prediction=outputs * self.target_std + self.target_mean)
 
   def averaged(self, members, views):
-    """A task that predicts the mean of `members` over `views` (`visionlab.views`); its variables
-    are {'params': [each member's variables]}."""
+    """A task that predicts the mean of `members` over `views` (`visionlab.ops.views`); its
+    variables are {'params': [each member's variables]}."""
     def mean(variables, batch):
       each = [task.predict(member, {'image': view.see(batch['image'])})['prediction']
               for task, member in zip(members, variables, strict=True) for view in views]
@@ -78,8 +78,8 @@ class Regress:
     target = np.asarray(_columns(batch[self.target]))
     captions = [f'{p[0]:.3g}\n(true {t[0]:.3g})'
                 for p, t in zip(predictions['prediction'], target, strict=True)][:24]
-    return {'samples': figures.image_grid(batch['image'][:24], captions, None, 'Predictions'),
-            'scatter': figures.scatter(target, predictions['prediction'])}
+    return {'samples': charts.image_grid(batch['image'][:24], captions, None, 'Predictions'),
+            'scatter': charts.scatter(target, predictions['prediction'])}
 
 
 @dataclasses.dataclass(frozen=True)

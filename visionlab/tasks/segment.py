@@ -8,15 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab import figures
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
-from visionlab.metrics import Ratio, boundary_f1, confusion, region_scores
+from visionlab.figures import charts
+from visionlab.measures.classification import confusion
+from visionlab.measures.segmentation import boundary_f1, region_scores
+from visionlab.metrics import Ratio
 from visionlab.ops.crop import centre_crop
 from visionlab.ops.image import Standardise
+from visionlab.ops.tiling import segment_images
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward
-from visionlab.tiling import segment_images
 
 LOSSES = dict(cross_entropy=('cross_entropy',), dice=('dice',), both=('cross_entropy', 'dice'))
 
@@ -78,7 +80,7 @@ class Segment:
                      **options) -> dict[str, list[np.ndarray]]:
     """`predict` for images (h w c) of any size, as lists of maps (h w), by tiles of `size`.
 
-    options: those of `visionlab.tiling.segment_images`.
+    options: those of `visionlab.ops.tiling.segment_images`.
     """
     def ask(tiles):
       return _probabilities(self, variables, {'image': tiles})
@@ -93,7 +95,7 @@ class Segment:
 
   def picture(self, images, said, captions, title) -> np.ndarray:
     """What `predict_images` said, drawn over the images."""
-    return figures.overlays(images, said['prediction'], self.classes, captions, title)
+    return charts.overlays(images, said['prediction'], self.classes, captions, title)
 
   def evaluators(self):
     return {'pixels': Evaluator(self._counts, self._finish)}
@@ -107,7 +109,7 @@ class Segment:
 
     def rows(chosen, title):
       captions = [f'{right[i]:.1%} right' for i in chosen]
-      return figures.label_maps(image[chosen], label[chosen], said[chosen], self.classes, captions,
+      return charts.label_maps(image[chosen], label[chosen], said[chosen], self.classes, captions,
                                 title)
     worst = np.argsort(np.where(counted.any((1, 2)), right, 2), kind='stable')
     # Spread out, because neighbours are often frames of one film.
@@ -115,15 +117,15 @@ class Segment:
     pictures = {'samples': rows(some, 'Predictions'),
                 'worst': rows(worst[:6], 'Lowest share of pixels right')}
     if 'confusion' in results:
-      pictures['confusion'] = figures.confusion_matrix(results['confusion'], self.classes,
+      pictures['confusion'] = charts.confusion_matrix(results['confusion'], self.classes,
                                                        shares=True)
-      pictures['class_iou'] = figures.bars(results['class_iou'], self.classes,
+      pictures['class_iou'] = charts.bars(results['class_iou'], self.classes,
                                            f'IoU by class (mean {results["mean_iou"]:.1%})')
     return pictures
 
   def averaged(self, members, views):
     """A task whose probabilities are the mean over `members` and over `views`
-    (`visionlab.views`); its variables are {'params': [each member's variables]}."""
+    (`visionlab.ops.views`); its variables are {'params': [each member's variables]}."""
     if any(view.back is None for view in views):
       raise ConfigError('segment: maps of different crops have no average')
 
@@ -217,8 +219,8 @@ def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = '
       hp.cross_entropy_weight and hp.dice_weight.
     class_weights: of each class in the cross-entropy, which is divided by the sum of the weights;
       empty for ones.
-    tolerance: of the boundary F1 (see `visionlab.metrics.boundary_f1`), as a part of the diagonal
-      if below 1, else in pixels; 0: not measured.
+    tolerance: of the boundary F1 (see `visionlab.measures.segmentation.boundary_f1`), as a part of
+      the diagonal if below 1, else in pixels; 0: not measured.
     mean, std: by channel, in units of [0, 1], of what the network is given.
     channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
   """

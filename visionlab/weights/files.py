@@ -11,9 +11,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from visionlab import checkpoint, config as configs
+from visionlab import config as configs
 from visionlab.config import ConfigError, nearest
 from visionlab.optim import paths
+from visionlab.storage import checkpoint
 from visionlab.weights.families import FAMILIES, recognise
 from visionlab.weights.torch_file import read_torch
 from visionlab.weights.translate import translate

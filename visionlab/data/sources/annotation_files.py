@@ -1,0 +1,199 @@
+"""What files say of a split's images and objects, and what is wrong with it."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.data.images import open_image, upright_size
+from visionlab.data.sources.folder import ON_BROKEN
+from visionlab.data.sources.outlines import Outlines
+
+ROUNDING = .5    # pixels; a box that sticks out by less was rounded, by whoever wrote it
+
+
+@dataclass(frozen=True)
+class Annotations:
+  """What files say of n images and their m objects, in pixels of the upright images.
+
+  Attributes:
+    files: (n,) bytes, the images' names relative to a root.
+    ids: (n,) int32.
+    sizes: (n 2) int, height and width.
+    owner: (m,) int, each object's image.
+    row: (m,) int, its number in the files, by which it is described and its outline found.
+    boxes: (m 4) float, (x1, y1, x2, y2).
+    classes: (m,) int.
+    crowd: (m,) bool.
+    area: (m,) float, or None.
+    keypoints: (m j 3) float, or None.
+    frames: (m 4) float, the smallest boxes around the masks, or None.
+  """
+  files: np.ndarray
+  ids: np.ndarray
+  sizes: np.ndarray
+  owner: np.ndarray
+  row: np.ndarray
+  boxes: np.ndarray
+  classes: np.ndarray
+  crowd: np.ndarray
+  area: np.ndarray | None = None
+  keypoints: np.ndarray | None = None
+  frames: np.ndarray | None = None
+
+  def of_images(self, keep: np.ndarray) -> 'Annotations':
+    """Those of the images (n,) to keep."""
+    number = np.cumsum(keep) - 1
+    mine = self.of_objects(keep[self.owner])
+    return replace(mine, files=self.files[keep], ids=self.ids[keep], sizes=self.sizes[keep],
+                   owner=number[mine.owner])
+
+  def of_objects(self, keep: np.ndarray) -> 'Annotations':
+    """The same images with the objects to keep, (m,) bool or indices."""
+    own = (field.name for field in fields(self) if field.name not in ('files', 'ids', 'sizes'))
+    return replace(self, **{name: getattr(self, name)[keep] for name in own
+                            if getattr(self, name) is not None})
+
+
+class Faults:
+  """What is wrong with a split: counted, or with on_broken='stop' an error at once.
+
+  Args:
+    where: begins the messages.
+    on_broken: 'skip' or 'stop'.
+
+  Raises:
+    ConfigError: `on_broken` is neither.
+  """
+
+  def __init__(self, where: str, on_broken: str):
+    check_choice(on_broken, ON_BROKEN, f'{where.split()[0]}: on_broken')
+    self.where, self.on_broken = where, on_broken
+    self.counts: Counter[str] = Counter()
+    self.examples: dict[str, str] = {}
+
+  def add(self, reason: str, text: str, count: int = 1) -> None:
+    """Counts under `reason`, 'images ...', 'objects ...' or 'boxes ...'; `text` tells of the first.
+    """
+    if self.on_broken == 'stop':
+      raise ConfigError(f'{text} (on_broken="skip" leaves it out)')
+    self.examples.setdefault(reason, text)
+    self.counts[reason] += count
+
+  def add_where(self, wrong: np.ndarray, reason: str, text: Callable[[int], str]) -> None:
+    """`add` for all of (m,) that are wrong; text(i) tells of i."""
+    if wrong.any():
+      self.add(reason, text(int(np.flatnonzero(wrong)[0])), int(wrong.sum()))
+
+  def check_left(self, what: str, left: int) -> None:
+    """Raises a ConfigError if there are no `what` ('images' or 'objects') left, but were."""
+    reasons = [reason for reason in self.counts if reason.startswith(what)]
+    if reasons and not left:
+      lost = sum(self.counts[reason] for reason in reasons)
+      raise ConfigError(f'{self.where}: all {lost} {what} are left out; the first: '
+                        f'{self.examples[reasons[0]]}')
+
+  def report(self) -> None:
+    """One line for all that was wrong."""
+    if self.counts:
+      counts = ', '.join(f'{count} {reason}' for reason, count in self.counts.items())
+      logging.warning('%s: left out are %s; the first: %s', self.where, counts,
+                      next(iter(self.examples.values())))
+
+
+def image_sizes(root: Path, files: np.ndarray, faults: Faults,
+                stated: np.ndarray | None = None) -> np.ndarray:
+  """Height and width (n 2) of the upright images; zeros, and a fault, of those that have none.
+
+  Args:
+    files: (n,) bytes, relative to `root`.
+    stated: (n 2) sizes that they should have, zeros where that is not known.
+  """
+  def look(i: int):
+    try:
+      with open_image(root / os.fsdecode(files[i])) as image:
+        size = upright_size(image)[::-1]
+      check_size(size, size if stated is None or not stated[i].any() else stated[i])
+    except FileNotFoundError:
+      return 'images that are missing', 'there is no such file'
+    except Exception as error:  # as in Objects
+      return 'images that cannot be used', error
+    return size
+
+  # In runs of files, because one thread's task costs as much as one header.
+  runs = [range(i, min(i + 64, len(files))) for i in range(0, len(files), 64)]
+  with ThreadPoolExecutor() as pool:
+    found = [size for run in pool.map(lambda run: list(map(look, run)), runs) for size in run]
+  sizes = np.zeros((len(files), 2), np.int64)
+  for i, size in enumerate(found):
+    if isinstance(size[0], str):
+      faults.add(size[0], f'{root / os.fsdecode(files[i])} cannot be used: {size[1]}')
+    else:
+      sizes[i] = size
+  return sizes
+
+
+def check_size(found: tuple[int, int], stated: Sequence[int]) -> None:
+  """Raises a ValueError unless an image's height and width are those stated."""
+  if tuple(found) != tuple(stated):
+    (h, w), (height, width) = found, stated
+    turned = ' (its EXIF orientation turns it)' if (w, h) == (height, width) else ''
+    raise ValueError(f'it is {w}x{h} pixels{turned}; expected {width}x{height}, as its annotations '
+                     'have it')
+
+
+def with_sound_boxes(said: Annotations, describe: Callable[[int], str], field: str,
+                     faults: Faults) -> Annotations:
+  """Those whose box has an area inside its image, with the boxes clipped to it.
+
+  Args:
+    describe: names the object of a `row` in messages, with its file.
+    field: what holds the box there.
+    faults: where the others, and boxes that are clipped by more than `ROUNDING`, are counted.
+  """
+  boxes = said.boxes
+  edges = np.tile(said.sizes[said.owner][:, ::-1], 2)
+  inside = np.clip(np.nan_to_num(boxes), 0, edges)
+
+  def wrong(places, reason, expected):
+    def text(i):
+      found, (w, h) = np.round(boxes[i], 2).tolist(), edges[i, :2]
+      return (f'{describe(said.row[i])}: {field} spans (x1, y1, x2, y2) = {found} in an image of '
+              f'{w}x{h} pixels; expected {expected}')
+    faults.add_where(places, reason, text)
+    return places
+  lost = wrong(~(boxes[:, 2:] > boxes[:, :2]).all(-1), 'objects whose box has no area',
+               'x1 < x2 and y1 < y2')
+  lost |= wrong(~lost & ~((inside[:, 2:] > inside[:, :2]).all(-1) & np.isfinite(boxes).all(-1)),
+                'objects whose box is outside the image', 'a box inside the image')
+  wrong(~lost & (abs(boxes - inside) > ROUNDING).any(-1),
+        'boxes (clipped) that stick out of the image', 'a box inside the image')
+  return replace(said, boxes=inside).of_objects(~lost)
+
+
+def with_frames(said: Annotations, outlines: Outlines, describe: Callable[[int], str],
+                faults: Faults) -> Annotations:
+  """Those that have a mask inside their image, with `frames`; see `with_sound_boxes`."""
+  frames = np.clip(outlines.bounds[said.row], 0, np.tile(said.sizes[said.owner][:, ::-1], 2))
+  empty = ~(frames[:, 2:] > frames[:, :2]).all(-1)
+  faults.add_where(empty, 'objects without a mask',
+                   lambda i: f'{describe(said.row[i])} has no mask in the image; expected polygons '
+                             'of at least three points, or runs')
+  return replace(said, frames=frames).of_objects(~empty)
+
+
+def with_most(said: Annotations, most: int, where: str) -> Annotations:
+  """At most so many objects per image: the largest boxes, crowds last. Warns of what is lost."""
+  area = (said.boxes[:, 2:] - said.boxes[:, :2]).prod(-1)
+  order = np.lexsort((-area, said.crowd, said.owner))
+  first = np.searchsorted(said.owner[order], said.owner[order])
+  keep = np.sort(order[np.arange(len(order)) - first < most])
+  logging.warning('%s: most=%d leaves out %d of %d objects, the smallest of their images', where,
+                  most, len(order) - len(keep), len(order))
+  return said.of_objects(keep)

@@ -1,0 +1,113 @@
+"""What a run leaves in its folder, beside metrics, events and checkpoints."""
+
+import importlib.metadata
+import itertools
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from visionlab import config as configs
+from visionlab.config import ConfigError, nearest
+from visionlab.figures import charts
+
+MEMBERS, OUTCOME = 'members.json', 'outcome.json'
+PACKAGES = ('visionlab', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
+
+
+def check_config(workdir: Path, config):
+  """Raises `ConfigError`, with the differences, if the folder is another config's."""
+  saved = workdir / 'config.json'
+  if saved.exists():
+    changes = configs.difference(configs.from_json(saved.read_text()), config)
+    if changes:
+      raise ConfigError(f'{workdir} was started with another config:\n  ' + '\n  '.join(changes)
+                        + '\nuse another --workdir, or --change_config to go on with the new one')
+
+
+def check_words(words: Sequence[str], *folders: str | Path):
+  """Raises `ConfigError` if a run in one of the folders learnt other words than these: its tokens
+  stand for others. What is no folder of a run, or learnt no words, is passed over."""
+  for folder in folders:
+    path = Path(folder) / 'data.json'
+    saved = json.loads(path.read_text()).get('words', ()) if folder and path.is_file() else ()
+    if saved and list(saved) != list(words):
+      pairs = itertools.zip_longest(saved, words)
+      at, (there, here) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+      raise ConfigError(
+          f'{folder}: its vocabulary of {len(saved):,} words is not that of the data, which has '
+          f'{len(words):,}: word {at} is {there!r} there and {here!r} here')
+
+
+def prepare(workdir: Path, config, facts):
+  """Makes the folder; writes config.json, versions.json and data.json (the facts of the data, so
+  that a run reloads without it). Raises OSError where it cannot."""
+  if jax.process_index() == 0:
+    workdir.mkdir(parents=True, exist_ok=True)
+    write(workdir / 'config.json', configs.to_json(config))
+    write(workdir / 'versions.json', json.dumps(versions(), indent=2))
+    write(workdir / 'data.json', facts.to_json())
+    (workdir / OUTCOME).unlink(missing_ok=True)
+
+
+def conclude(workdir: Path, status: str, step: int, **more):
+  """Writes how the run ended, once it has: 'done', 'diverged' or 'pruned', and after which step."""
+  if jax.process_index() == 0:
+    write(workdir / OUTCOME, json.dumps(dict(status=status, step=step, **more), indent=2))
+
+
+def outcome(workdir: Path) -> dict[str, Any]:
+  """What `conclude` wrote; {} of a run that has not ended, or not begun."""
+  path = workdir / OUTCOME
+  return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_members(folder: Path, workdirs: Sequence[Path]):
+  """Says in `folder` which runs belong to it, in their order."""
+  write(folder / MEMBERS, json.dumps([os.path.relpath(w, folder) for w in workdirs], indent=2))
+
+
+def member_folder(folder: Path, member: int | str) -> Path:
+  """The folder of one of the runs that belong to `folder`, by its number or name.
+
+  Raises:
+    ConfigError: there are none, or not that one.
+  """
+  if not (folder / MEMBERS).exists():
+    raise ConfigError(f'{folder}: no sweep here (there is no {MEMBERS})')
+  paths = json.loads((folder / MEMBERS).read_text())
+  named = {str(i): p for i, p in enumerate(paths)} | {Path(p).name: p for p in paths}
+  if str(member) not in named:
+    raise ConfigError(f'{folder}: no member {member!r}{nearest(member, named)}; there are '
+                      f'{len(paths)}')
+  return folder / named[str(member)]
+
+
+def versions() -> dict[str, str]:
+  """Python, packages and device: a run is repeated bit for bit only where they are the same."""
+  found = {'python': platform.python_version(), 'device': jax.devices()[0].device_kind}
+  for package in PACKAGES:
+    try:
+      found[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      found[package] = 'not installed'
+  return found
+
+
+def save_figures(workdir: Path, pictures: Mapping[str, np.ndarray]):
+  """Writes figures/<name>.png."""
+  if jax.process_index() == 0:
+    (workdir / 'figures').mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+      charts.save(picture, workdir / 'figures' / f'{name}.png')
+
+
+def write(path: Path, text: str):
+  """Writes a file whole or not at all, however the process ends."""
+  path.with_suffix('.tmp').write_text(text)
+  path.with_suffix('.tmp').replace(path)

@@ -1,0 +1,147 @@
+"""The checkpoints of runs that are trained in one program: written stacked, read row by row."""
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+from visionlab.config import ConfigError
+from visionlab.step import State
+from visionlab.storage import checkpoint, workdir as workdirs
+from visionlab.storage.checkpoint import ITEMS, MEMBER, Checkpoints, home, read_newest, steps_of
+from visionlab.sweeps.stacked import choose, placed, resized, row, rows, stacked
+from visionlab.training.resume import resume
+
+
+class SharedCheckpoints(Checkpoints):
+  """The checkpoints of a program: the newest states, stacked, and each member's best one.
+
+  best/<step>/ holds the best states of all members; their `step` says when that was.
+
+  Args:
+    members: their `paths`, and which are `alive` (see `visionlab.sweeps.together.Members`).
+  """
+
+  def __init__(self, members, program: Path, options: Mapping, schedule, mesh: Mesh):
+    super().__init__(program, {**options, 'best': ''}, schedule.save, schedule.patience)
+    self.members, self.folder, self.count = members, program, len(members.paths)
+    self.everywhere = NamedSharding(mesh, P())
+    self.metric = options['best'].lstrip('-')
+    self.sign = -1 if options['best'].startswith('-') else 1
+    if options['best']:
+      self.best = checkpoint.manager(program / 'best', 1, best=True)
+    self.rows = jax.jit(partial(rows, count=self.count), out_shardings=self.everywhere)
+    self.choose = jax.jit(choose, out_shardings=self.everywhere)
+    self.values, self.best_state = [], None      # of each member's best; its step is when that was
+
+  def adopt(self, state: State, step: int):
+    """Makes this program's checkpoints the members': what they were before is saved here first."""
+    places = [home(path) for path in self.members.paths]
+    now = self.rows(state)
+    if self.best is not None:
+      like = dataclasses.replace(now, step=self._shared(np.zeros(self.count, np.int32)))
+      bests = _bests(places, like)
+      self.values = [best[1] if best else -np.inf for best in bests]
+      self.best_state = like if not any(bests) else self._shared(stacked(
+          [best[0] if best else row(like, k) for k, best in enumerate(bests)]))
+    if step and any(place.folder != self.folder for place in places):
+      self.save(state, step)
+      if self.best is not None:
+        self._save_best(step)
+      self.last.wait_until_finished()
+    for k, path in enumerate(self.members.paths):
+      workdirs.write(path / MEMBER, json.dumps(dict(
+          program=os.path.relpath(self.folder, path), row=k, rows=self.count)))
+
+  def save(self, state: State, step: int):
+    super().save(self.rows(state), step)
+
+  def consider(self, state: State, step: int, name: str, results: Sequence[Mapping]):
+    values = [self.value(step, name, own) for own in results]
+    if values[0] is None:
+      return
+    better = np.zeros(self.count, bool)
+    for k in self.members.alive:
+      if values[k] > self.values[k]:
+        better[k], self.values[k] = True, values[k]
+    if better.any():
+      now = self.rows(state)
+      now = dataclasses.replace(now, step=self._shared(np.full(self.count, step, np.int32)))
+      self.best_state = self.choose(better, now, self.best_state)
+      self._save_best(step)
+
+  def _save_best(self, step: int):
+    if step not in self.best.all_steps():
+      with checkpoint.writing(self.best, self.best_state):
+        self.best.save(step, args=checkpoint.to_save(self.best_state),
+                       metrics={'value': step, 'values': self.values})     # the newest is kept
+
+  def _shared(self, tree):
+    return jax.device_put(tree, self.everywhere)
+
+  def ended(self, step: int) -> list[int]:
+    """The members that are not to be trained on: their best is too old."""
+    if not self.patience:
+      return []
+    bests = np.asarray(self.best_state.step)
+    return [k for k in self.members.alive if bests[k] and step - bests[k] >= self.patience]
+
+  def stale(self, step: int) -> bool:
+    """Whether a member ends here: the others go on without it, in another program."""
+    return bool(self.ended(step))
+
+
+def resume_together(program: Path, paths, configs, job) -> tuple[State, str]:
+  """As `visionlab.training.resume.resume`, for all members: a stacked state, and a line that says
+  whence."""
+  def together(rows):
+    return dataclasses.replace(stacked(rows), step=rows[0].step)
+  fresh, count = job.init(), len(paths)
+  everywhere = NamedSharding(job.mesh, P())
+  like = jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype,
+                                                     sharding=everywhere), fresh)
+  like = dataclasses.replace(like, step=fresh.step)
+  own = read_newest(program, tuple(ITEMS), like, set_aside=True)
+  if own:
+    return placed(State(**own[1]), job.mesh), f'resumed from step {own[0]}'
+  steps = {reached(path) for path in paths}
+  if len(steps) > 1:
+    raise ConfigError(f'members of one program stand at different steps: {sorted(steps)}')
+  if steps == {0} and not (configs[0].resume or configs[0].init_from):
+    return fresh, 'started from scratch'
+  if steps == {0}:
+    rows, origins = zip(*[resume(path, config, row(fresh, k)) for k, (path, config) in
+                          enumerate(zip(paths, configs, strict=True))])
+    return placed(together(rows), job.mesh), origins[0]
+  found = cache(lambda folder, rows: State(**read_newest(folder, tuple(ITEMS), resized(
+      like, rows))[1]))
+  rows = [row(found(place.folder, place.rows), place.row) for place in map(home, paths)]
+  return placed(together(rows), job.mesh), f'resumed from step {min(steps)}, in another program'
+
+
+def _bests(places, like: State) -> list:
+  """Each member's best state and its value, or None."""
+  @cache
+  def read(folder, rows):
+    there = steps_of(folder / 'best')
+    if not there:
+      return None
+    with contextlib.closing(checkpoint.manager(folder / 'best', None, best=True)) as files:
+      values = files.metrics(there[-1])['values']
+    return State(**checkpoint.read(folder / 'best', there[-1], tuple(ITEMS), resized(
+        like, rows))), values
+  found = [read(place.folder, place.rows) if place.row is not None else None for place in places]
+  return [best and (row(best[0], place.row), best[1][place.row])
+          for best, place in zip(found, places, strict=True)]
+
+
+def reached(workdir: Path) -> int:
+  """The step of a run's newest checkpoint, its own or its program's; 0 where there is none."""
+  return max(steps_of(home(workdir).folder / 'checkpoints'), default=0)
