@@ -14,14 +14,14 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
 
 DTYPES = {'Float': np.float32, 'Double': np.float64, 'Half': np.float16, 'Long': np.int64,
           'Int': np.int32, 'Short': np.int16, 'Char': np.int8, 'Byte': np.uint8, 'Bool': np.bool_,
-          'BFloat16': ml_dtypes.bfloat16}
+          'BFloat16': jnp.bfloat16}
 MAGIC = 0x1950a86a20f9469cfc6c
 
 
