@@ -12,13 +12,13 @@ from visionlab.models import MODELS
 from visionlab.models.layers import (
   global_mean,
   he_fan_in,
-  he_normal,
+  he_fan_out,
   lecun_normal,
-  max_pool,
   noise,
   small_normal,
 )
 from visionlab.models.resnet import CifarResNet, pad_shortcut
+from visionlab.ops.pool import max_pool
 
 SMALL = {  # every model, small enough to run: its fields beside `classes`, the image
   'mlp': (dict(hidden=(8, 6)), (5, 4, 2)),
@@ -190,8 +190,8 @@ def test_blocks_start_as_their_shortcut():
 
 def test_initial_spread_follows_the_papers():
   key = jax.random.key(0)
-  for init, shape, spread in ((he_normal, (7, 7, 3, 64), (2 / (7 * 7 * 64)) ** .5),
-                              (he_normal, (3, 3, 64, 256), (2 / (3 * 3 * 256)) ** .5),
+  for init, shape, spread in ((he_fan_out, (7, 7, 3, 64), (2 / (7 * 7 * 64)) ** .5),
+                              (he_fan_out, (3, 3, 64, 256), (2 / (3 * 3 * 256)) ** .5),
                               (he_fan_in, (3, 3, 64, 256), (2 / (3 * 3 * 64)) ** .5),
                               (lecun_normal, (3136, 50), 3136 ** -.5),
                               (small_normal, (512, 100), .01)):

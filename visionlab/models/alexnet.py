@@ -1,23 +1,17 @@
 """AlexNet in its two published forms."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from visionlab.config import check_choice
 from visionlab.models.layers import (
   Conv,
-  Dense,
-  Head,
-  activation,
   check_size,
   fully_connected,
+  fully_connected_layers,
   he_fan_in,
 )
+from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import max_pool
 
@@ -27,7 +21,7 @@ WIDTHS = {  # towers: output channels of conv1 to conv5
 }
 
 
-class AlexNet(nn.Module):
+class AlexNet(Network):
   """Five convolutions and three fully connected layers, for 224 x 224 images.
 
   With one tower it is the network of Krizhevsky 2014 (https://arxiv.org/abs/1404.5997, section 5)
@@ -39,42 +33,34 @@ class AlexNet(nn.Module):
   Kernels start as He et al. proposed, and biases at zero: the standard deviation of .01 and the
   biases of 1 of 2012 suit inputs in units of 0 to 255, not standardised ones.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
     towers: 1 or 2, as above.
-    hidden: width of fc6 and fc7.
-    dropout: share of the outputs of fc6 and fc7 set to zero in training (rng stream 'dropout').
-    act: the activation, a function or a name in `jax.nn`.
-    dtype: dtype of the computation; parameters and logits are float32.
+    hidden, dropout: of fc6 and fc7; see `fully_connected`.
 
   Raises:
-    ConfigError: for other towers, an unknown activation, or images smaller than 63 x 63.
+    ConfigError: other towers, an unknown activation, or images smaller than 63 x 63.
   """
 
   classes: int
   towers: int = 1
   hidden: int = 4096
   dropout: float = .5
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   strides = dict(conv1=4, pool1=8, conv2=8, pool2=16, conv3=16, conv4=16, conv5=16, pool5=32)
 
   def __post_init__(self):
     check_choice(self.towers, WIDTHS, 'model.towers of alexnet')
-    activation(self.act)
     super().__post_init__()
 
   def setup(self):
-    dense = partial(Dense, self.hidden, dtype=self.dtype, kernel_init=he_fan_in)
-    self.fc6, self.fc7, self.head = dense(), dense(), Head(self.classes)
-    self.drop = nn.Dropout(self.dropout)
+    self.fc6, self.fc7, self.drop, self.head = fully_connected_layers(self)
 
   @nn.compact
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> maps by name; `train` changes nothing."""
     check_size('alexnet', x, 63)
-    act = activation(self.act)
+    act = self.style().act
 
     def conv(i, x, size, groups=1, **geometry):
       layer = Conv(WIDTHS[self.towers][i - 1], (size, size), feature_group_count=groups,

@@ -1,45 +1,34 @@
 """A small convolutional network."""
 
-from collections.abc import Callable
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from visionlab.models.layers import Conv, Dense, Head, activation, check_size
+from visionlab.models.layers import Conv, Dense, Head, check_size
+from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
 
 
-class CNN(nn.Module):
+class CNN(Network):
   """3x3 convolutions, each followed by 2x2 max-pooling and ReLU; a hidden layer; a classifier.
 
   In the manner of LeNet-5 (LeCun et al. 1998, "Gradient-based learning applied to document
   recognition"). With the default sizes, 28 x 28 x 1 images and 10 classes it has 3,241,354
   parameters.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
     widths: output channels of each convolution.
     hidden: width of the hidden layer.
     dropout: share of the hidden layer's units set to zero in training (rng stream 'dropout').
-    act: the activation, a function or a name in `jax.nn`.
-    dtype: dtype of the computation; parameters and logits are float32.
 
   Raises:
-    ConfigError: for an unknown activation, or images smaller than 2 ** len(widths) pixels.
+    ConfigError: an unknown activation, or images smaller than 2 ** len(widths) pixels.
   """
 
   classes: int
   widths: tuple[int, ...] = (32, 64)
   hidden: int = 1024
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
-
-  def __post_init__(self):
-    activation(self.act)
-    super().__post_init__()
 
   @property
   def strides(self) -> dict[str, int]:
@@ -55,7 +44,7 @@ class CNN(nn.Module):
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Images (b h w c) -> maps (b h/stride w/stride width); `train` changes nothing."""
     check_size('cnn', x, 2 ** len(self.widths))
-    act, maps = activation(self.act), {}
+    act, maps = self.style().act, {}
     for i, width in enumerate(self.widths):
       x = Conv(width, (3, 3), dtype=self.dtype, name=f'conv{i}')(x)
       x = maps[f'pool{i}'] = act(max_pool(x, 2))  # the maximum first: a quarter of the ReLUs
@@ -64,5 +53,5 @@ class CNN(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Images (b h w c) -> logits (b k)."""
     *_, x = [x, *self.features(x, train=train).values()]
-    x = activation(self.act)(self.dense(x.reshape(x.shape[0], -1)))
+    x = self.style().act(self.dense(x.reshape(x.shape[0], -1)))
     return self.head(self.drop(x, deterministic=not train))

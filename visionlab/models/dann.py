@@ -3,7 +3,6 @@
 Ganin et al. 2016, "Domain-adversarial training of neural networks" (JMLR 17, 59): DANN.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import Conv, Dense, Head, activation, he_fan_in, max_pool, pooled
+from visionlab.models.layers import Conv, Dense, Head, he_fan_in, pooled
+from visionlab.models.network import Network, Style, check_backbone
+from visionlab.ops.pool import max_pool
 
 POOLINGS = ('mean', 'flatten')
 # Figure 4 of the paper. Of each convolution its maps, the side of its kernel, and that of the
@@ -24,22 +25,20 @@ NETWORKS = {
 }
 
 
-class DANN(nn.Module):
+class DANN(Network):
   """A backbone's representation of an image, its label, and the domain it seems to come from.
 
   `__call__` gives the logits of the label alone, so that it is a classifier like any other. Where
   gradients are reversed is not its business: a task does that between `features` and
   `domain_logits`.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
     backbone: a network with `features`; its last map is used, its own last layers are not.
     pool: 'mean' over the map, or 'flatten' it.
     bottleneck: width of a linear layer between the map and the representation; 0: none.
     label_hidden, domain_hidden: widths of the two heads' hidden layers.
     dropout: share of each hidden layer's units set to zero in training (rng stream 'dropout').
-    act: the heads' activation, a function or a name in `jax.nn`.
-    dtype: of the computation; parameters and logits are float32.
     axis_name: the mapped axis, under pmap, over which a task gathers representations.
 
   Raises:
@@ -53,8 +52,6 @@ class DANN(nn.Module):
   label_hidden: tuple[int, ...] = ()
   domain_hidden: tuple[int, ...] = (1024, 1024)
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
   axis_name: str | None = None
 
   def __post_init__(self):
@@ -62,9 +59,8 @@ class DANN(nn.Module):
     super().__post_init__()
 
   def setup(self):
-    shared = dict(dropout=self.dropout, act=self.act, dtype=self.dtype)
-    self.label = Predictor(self.classes, self.label_hidden, **shared)
-    self.domain = Predictor(1, self.domain_hidden, **shared)
+    self.label = Predictor(self.classes, self.label_hidden, self.dropout, self.style())
+    self.domain = Predictor(1, self.domain_hidden, self.dropout, self.style())
     if self.bottleneck:
       self.narrow = Dense(self.bottleneck, dtype=self.dtype)
 
@@ -88,13 +84,10 @@ class DANN(nn.Module):
 
 
 def check_stand(model: nn.Module, name: str):
-  """Raises `ConfigError` unless the heads of a model can stand on its `backbone`, as its `pool` and
-  `act` say. name: of the model, for a reader."""
-  activation(model.act)
+  """Raises `ConfigError` unless the heads of a model can stand on its `backbone`, as its `pool`
+  says. name: of the model, for a reader."""
   check_choice(model.pool, POOLINGS, f'model.pool of {name}')
-  if not hasattr(model.backbone, 'features'):
-    raise ConfigError(f'model.backbone: {name} needs a network with features, such as '
-                      f'dict(name="cnn"), not {model.backbone!r}')
+  check_backbone(model.backbone, name, 'dict(name="cnn")')
 
 
 class Predictor(nn.Module):
@@ -103,21 +96,21 @@ class Predictor(nn.Module):
   Attributes:
     outputs: width of the last layer.
     hidden: widths of those before it.
-    dropout, act, dtype: as in `DANN`.
+    dropout: as in `DANN`.
+    style: of the layers.
   """
 
   outputs: int
   hidden: tuple[int, ...] = ()
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
+  style: Style = Style()
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """(b d) -> (b outputs)."""
     for i, width in enumerate(self.hidden):
-      x = Dense(width, dtype=self.dtype, kernel_init=he_fan_in, name=f'dense{i}')(x)
-      x = nn.Dropout(self.dropout, deterministic=not train)(activation(self.act)(x))
+      x = Dense(width, dtype=self.style.dtype, kernel_init=he_fan_in, name=f'dense{i}')(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(self.style.act(x))
     return Head(self.outputs)(x)
 
 

@@ -1,17 +1,15 @@
 """Region-based detectors: Faster R-CNN, Mask R-CNN, keypoints; on one map or a pyramid of them."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.fpn import FPN, Style
-from visionlab.models.layers import activation
+from visionlab.models.fpn import FPN
+from visionlab.models.network import NormNetwork, check_backbone
 from visionlab.models.rcnn import BoxHead, KeypointHead, MaskHead, RPNHead
 from visionlab.ops.anchors import pyramid_anchors
 from visionlab.ops.crop import filled_up
@@ -21,7 +19,7 @@ from visionlab.ops.roi_pool import roi_pool, spatial_pyramid_pool
 POOLINGS = ('align', 'pool', 'spp')
 
 
-class Detector(nn.Module):
+class Detector(NormNetwork):
   """A backbone's maps, the proposals made on them, and heads for what is pooled from boxes.
 
   Faster R-CNN (https://arxiv.org/abs/1506.01497), by default with a feature pyramid
@@ -39,7 +37,7 @@ class Detector(nn.Module):
   not the 53,120 scales and biases of its frozen BatchNorms, but the background's row of four
   deltas, 4,100, and its mask, 257.
 
-  Attributes:
+  Attributes, beside `NormNetwork`'s:
     classes: k, without the background, which has no number anywhere but is the first logit.
     backbone: a network with `features` and `strides`; its own last layers are not used.
     levels: its maps that are used, finest first; with a pyramid, each half as large as the last.
@@ -68,13 +66,8 @@ class Detector(nn.Module):
     keypoints: j, the joints of an object; 0: there is no keypoint head.
     keypoint_size: as pool_size, for heat maps, which come out four times as large.
     keypoint_convs: channels of its convolutions.
-    norm: BatchNorm after the convolutions of the pyramid and the heads, for training from scratch.
-    act: the activation, a function or a name in `jax.nn`.
-    epsilon: added to BatchNorm's variances.
-    frozen_norm: those BatchNorms use and keep their saved statistics in training too; the
-      backbone's have an option of their own.
-    dtype: of the computation; parameters and what the heads say are float32.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
+    norm: BatchNorm after the convolutions of the pyramid and the heads, for training from scratch;
+      the backbone's has options of its own.
 
   Raises:
     ConfigError: a backbone without `features`, levels it does not have or that do not halve, more
@@ -118,14 +111,8 @@ class Detector(nn.Module):
   keypoint_size: int = 14
   keypoint_convs: tuple[int, ...] = (512,) * 8
   norm: bool = False
-  act: Callable | str = 'relu'
-  epsilon: float = 1e-5
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   def __post_init__(self):
-    activation(self.act)
     check_choice(self.pooling, POOLINGS, 'model.pooling of detector')
     _check_levels(self)
     _check_pyramid_pooling(self)
@@ -134,7 +121,7 @@ class Detector(nn.Module):
     super().__post_init__()
 
   def setup(self):
-    style = Style(self.act, self.norm, self.epsilon, self.frozen_norm, self.dtype, self.axis_name)
+    style = self.style(self.norm)
     if self.pyramid:
       self.fpn = FPN(self.pyramid, self.extra, style)
     # Parameters are named for what they do; the methods of these names are what is called.
@@ -249,9 +236,7 @@ def _roi_pool_levels(features, boxes, levels, *, size, strides):
 
 
 def _check_levels(model):
-  if not hasattr(model.backbone, 'features'):
-    raise ConfigError('model.backbone: detector needs a network with features, such as '
-                      f'dict(name="resnet", depth=50), not {model.backbone!r}')
+  check_backbone(model.backbone, 'detector', 'dict(name="resnet", depth=50)')
   for level in model.levels:
     check_choice(level, tuple(model.backbone.strides), 'model.levels of detector')
   if not model.levels or not model.pyramid and len(model.levels) > 1:

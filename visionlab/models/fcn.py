@@ -4,7 +4,7 @@ Any classifier that has `features` and `strides` becomes one: its coarsest map i
 convolution, enlarged, and on the way up joined by the scores of finer maps.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import Conv, activation
+from visionlab.config import check_choice
+from visionlab.models.layers import Conv
+from visionlab.models.network import Network, check_backbone
 from visionlab.models.upsample import ConvTranspose
 from visionlab.ops.crop import centre_crop, filled_up
 
 
-class FCN(nn.Module):
+class FCN(Network):
   """A backbone, its fully connected layers as convolutions, and scores fused from coarse to fine.
 
   With VGG-16 strides 32, 16 and 8 are the paper's FCN-32s, -16s (joined by pool4) and -8s (and
@@ -36,15 +37,13 @@ class FCN(nn.Module):
   image divided by their stride (AlexNet's are), scores are centred, and at the border repeated or
   cropped.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
     backbone: the classifier; its own last layers are not used.
     stride: of the finest map that is scored, in pixels.
     hidden: width of fc6 and fc7; 0: the coarsest map is scored as it is.
     window: side of fc6 in pixels of the coarsest map: 7 for VGG, 6 for AlexNet.
     dropout: share of the outputs of fc6 and fc7 set to zero in training (rng stream 'dropout').
-    act: the activation, a function or a name in `jax.nn`.
-    dtype: of the computation; parameters, scores and logits are float32.
 
   Raises:
     ConfigError: a backbone without `features`, a stride that it does not have, or an unknown
@@ -62,14 +61,9 @@ class FCN(nn.Module):
   hidden: int = 4096
   window: int = 7
   dropout: float = .5
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   def __post_init__(self):
-    activation(self.act)
-    if not hasattr(self.backbone, 'features'):
-      raise ConfigError('model.backbone: fcn needs a network with features, such as '
-                        f'dict(name="vgg", depth=16), not {self.backbone!r}')
+    check_backbone(self.backbone, 'fcn', 'dict(name="vgg", depth=16)')
     endpoints(self.backbone.strides, self.stride)
     super().__post_init__()
 
@@ -97,7 +91,7 @@ class FCN(nn.Module):
       return x
     for name, side in (('fc6', self.window), ('fc7', 1)):
       x = Conv(self.hidden, (side, side), dtype=self.dtype, name=name)(x)
-      x = nn.Dropout(self.dropout, deterministic=not train)(activation(self.act)(x))
+      x = nn.Dropout(self.dropout, deterministic=not train)(self.style().act(x))
     return x
 
 

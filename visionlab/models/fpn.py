@@ -1,54 +1,14 @@
-"""Feature pyramid networks (https://arxiv.org/abs/1612.03144), and a convolution with its norm."""
+"""Feature pyramid networks (https://arxiv.org/abs/1612.03144)."""
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from visionlab.models.layers import BatchNorm, Conv, activation, lecun_normal, max_pool
+from visionlab.models.layers import lecun_normal
+from visionlab.models.network import Style
+from visionlab.ops.pool import max_pool
 from visionlab.ops.upsample import nearest
-
-
-@dataclasses.dataclass(frozen=True)
-class Style:
-  """What the layers of a detector have in common.
-
-  Attributes:
-    act: the activation, a function or a name in `jax.nn`.
-    norm: BatchNorm after each convolution, in place of its biases.
-    epsilon: added to BatchNorm's variances.
-    frozen_norm: BatchNorm uses and keeps its saved statistics in training too.
-    dtype: of the computation.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
-  """
-
-  act: Callable | str = 'relu'
-  norm: bool = False
-  epsilon: float = 1e-5
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
-
-  def conv(self, x: jax.Array, features: int, size: int, name: str, norm: str, train: bool, *,
-           kernel_init: Callable) -> jax.Array:
-    """A size x size convolution of (b h w c), and its norm: layers of the module that calls."""
-    x = Conv(features, (size, size), padding=size // 2, use_bias=not self.norm, dtype=self.dtype,
-             kernel_init=kernel_init, name=name)(x)
-    if not self.norm:
-      return x
-    return BatchNorm(use_running_average=not train or self.frozen_norm, epsilon=self.epsilon,
-                     dtype=self.dtype, axis_name=self.axis_name, name=norm)(x)
-
-  def convs(self, x: jax.Array, widths: Sequence[int], train: bool, *,
-            kernel_init: Callable) -> jax.Array:
-    """3 x 3 convolutions conv1, conv2, ... of these widths, each with its norm and activation."""
-    for i, width in enumerate(widths, 1):
-      x = self.conv(x, width, 3, f'conv{i}', f'norm{i}', train, kernel_init=kernel_init)
-      x = activation(self.act)(x)
-    return x
 
 
 class FPN(nn.Module):

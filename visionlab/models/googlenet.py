@@ -1,24 +1,15 @@
 """GoogLeNet, the first Inception network (https://arxiv.org/abs/1409.4842)."""
 
-from collections.abc import Callable
+import dataclasses
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.models.layers import (
-  BatchNorm,
-  Conv,
-  Dense,
-  Head,
-  activation,
-  check_size,
-  global_mean,
-  he_fan_in,
-)
+from visionlab.models.layers import Dense, Head, check_size, global_mean, he_fan_in
+from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import adaptive_mean, max_pool
 
@@ -41,70 +32,67 @@ class ConvNorm(nn.Module):
   Attributes:
     width: output channels.
     size: side of the kernel.
-    conv, norm, act: what makes the layers, and the activation; without `norm` there is none.
+    style: of the layers.
     stride: of the convolution.
   """
 
   width: int
   size: int
-  conv: Callable
-  norm: Callable | None
-  act: Callable
+  style: Style
   stride: int = 1
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """(b h w c) -> (b h/stride w/stride width)."""
-    x = self.conv(self.width, (self.size, self.size), strides=self.stride, padding=self.size // 2,
-                  name='conv')(x)
-    return self.act(self.norm(name='norm')(x) if self.norm else x)
+    return self.style.act(self.style.conv(x, self.width, self.size, 'conv', 'norm', train,
+                                          strides=self.stride, kernel_init=he_fan_in))
 
 
 class Inception(nn.Module):
   """Four branches side by side: 1x1, 3x3 and larger convolutions, and max-pooling.
 
   Attributes:
-    layer: makes a ConvNorm of a width and a kernel's size.
     widths: a row of `INCEPTIONS`.
     large: side of the third branch's kernel.
+    style: of the layers.
   """
 
-  layer: Callable
   widths: tuple
   large: int
+  style: Style
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """(b h w c) -> (b h w c')."""
+    layer = partial(ConvNorm, style=self.style)
     one, (reduce2, two), (reduce3, three), four = self.widths
-    branch1 = self.layer(one, 1, name='branch1')(x)
-    branch2 = self.layer(reduce2, 1, name='branch2_reduce')(x)
-    branch2 = self.layer(two, 3, name='branch2')(branch2)
-    branch3 = self.layer(reduce3, 1, name='branch3_reduce')(x)
-    branch3 = self.layer(three, self.large, name='branch3')(branch3)
-    branch4 = self.layer(four, 1, name='branch4')(max_pool(x, 3, 1, padding=1))
+    branch1 = layer(one, 1, name='branch1')(x, train)
+    branch2 = layer(reduce2, 1, name='branch2_reduce')(x, train)
+    branch2 = layer(two, 3, name='branch2')(branch2, train)
+    branch3 = layer(reduce3, 1, name='branch3_reduce')(x, train)
+    branch3 = layer(three, self.large, name='branch3')(branch3, train)
+    branch4 = layer(four, 1, name='branch4')(max_pool(x, 3, 1, padding=1), train)
     return jnp.concatenate((branch1, branch2, branch3, branch4), -1)
 
 
 class Auxiliary(nn.Module):
-  """A classifier on a map in the middle; attributes as in GoogLeNet."""
+  """A classifier on a map in the middle; attributes as in GoogLeNet and ConvNorm."""
 
   classes: int
   dropout: float
-  act: Callable
-  dtype: Any
+  style: Style
 
   @nn.compact
-  def __call__(self, x: jax.Array, layer: Callable, *, train: bool) -> jax.Array:
-    """(b h w c) -> logits (b k); `layer` makes a ConvNorm of a width and a kernel's size."""
-    x = layer(128, 1, name='conv')(adaptive_mean(x, 4))
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    """(b h w c) -> logits (b k)."""
+    x = ConvNorm(128, 1, self.style, name='conv')(adaptive_mean(x, 4), train)
     x = x.reshape(x.shape[0], -1)
-    x = self.act(Dense(1024, dtype=self.dtype, kernel_init=he_fan_in, name='fc')(x))
+    x = self.style.act(Dense(1024, dtype=self.style.dtype, kernel_init=he_fan_in, name='fc')(x))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return Head(self.classes)(x)
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(NormNetwork):
   """22 layers, 9 Inception modules, and in training two auxiliary classifiers.
 
   With `norm='batch'` it is torchvision's form: BatchNorm, 3x3 convolutions where the paper has
@@ -115,21 +103,16 @@ class GoogLeNet(nn.Module):
   sees the mean over 4 x 4 cells, as in torchvision, so that images may have any size; the paper
   takes it over 5x5 windows with stride 3. Kernels start as He et al. proposed.
 
-  Attributes:
+  Attributes, beside `NormNetwork`'s:
     classes: number of classes k.
     norm: 'batch' or 'local', as above.
     aux: whether there are auxiliary classifiers.
     dropout: share of the last features set to zero in training (rng stream 'dropout'); the
       paper has .4.
     aux_dropout: the same in the auxiliary classifiers.
-    act: the activation, a function or a name in `jax.nn`.
-    epsilon: added to BatchNorm's variances.
-    frozen_norm: BatchNorm uses and keeps its saved statistics in training too.
-    dtype: dtype of the computation; parameters and logits are float32.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
 
   Raises:
-    ConfigError: for another norm, an unknown activation, or images smaller than 15 x 15.
+    ConfigError: another norm, an unknown activation, or images smaller than 15 x 15.
   """
 
   classes: int
@@ -137,11 +120,7 @@ class GoogLeNet(nn.Module):
   aux: bool = True
   dropout: float = .2
   aux_dropout: float = .7
-  act: Callable | str = 'relu'
-  epsilon: float = 1e-3
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
+  epsilon: float = dataclasses.field(default=1e-3, kw_only=True)    # torchvision's
 
   strides = {'conv1': 2, 'pool1': 4, 'conv3': 4, 'pool2': 8, 'inception3a': 8, 'inception3b': 8,
              'pool3': 16, **{f'inception4{i}': 16 for i in 'abcde'}, 'pool4': 32,
@@ -149,7 +128,6 @@ class GoogLeNet(nn.Module):
 
   def __post_init__(self):
     check_choice(self.norm, ('batch', 'local'), 'model.norm of googlenet')
-    activation(self.act)
     super().__post_init__()
 
   @property
@@ -159,8 +137,8 @@ class GoogLeNet(nn.Module):
 
   def setup(self):
     if self.aux:
-      self.aux1, self.aux2 = (Auxiliary(self.classes, self.aux_dropout, activation(self.act),
-                                        self.dtype) for _ in range(2))
+      self.aux1, self.aux2 = (Auxiliary(self.classes, self.aux_dropout, self._style())
+                              for _ in range(2))
     self.drop = nn.Dropout(self.dropout)
     self.head = Head(self.classes)
 
@@ -168,15 +146,16 @@ class GoogLeNet(nn.Module):
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> maps by name."""
     check_size('googlenet', x, 15)
-    layer, local = self._layer(train), self.norm == 'local'
+    style, local = self._style(), self.norm == 'local'
     respond = partial(local_response, size=5, alpha=1e-4, beta=.75, k=1.)
     norm = respond if local else (lambda x: x)
     pool = partial(max_pool, window=3, stride=2, ceil=True)
 
     maps = {}
-    maps['conv1'] = layer(64, 7, stride=2, name='conv1')(x)
+    maps['conv1'] = ConvNorm(64, 7, style, stride=2, name='conv1')(x, train)
     maps['pool1'] = norm(pool(maps['conv1']))
-    maps['conv3'] = layer(192, 3, name='conv3')(layer(64, 1, name='conv2')(maps['pool1']))
+    x = ConvNorm(64, 1, style, name='conv2')(maps['pool1'], train)
+    maps['conv3'] = ConvNorm(192, 3, style, name='conv3')(x, train)
     x = maps['pool2'] = pool(norm(maps['conv3']))
     for name, widths in INCEPTIONS.items():
       if name == '4a':
@@ -184,7 +163,7 @@ class GoogLeNet(nn.Module):
       if name == '5a':
         x = maps['pool4'] = pool(x) if local else max_pool(x, 2, ceil=True)
       name = f'inception{name}'
-      x = maps[name] = Inception(layer, widths, 5 if local else 3, name=name)(x)
+      x = maps[name] = Inception(widths, 5 if local else 3, style, name=name)(x, train)
     return maps
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array | dict[str, jax.Array]:
@@ -196,15 +175,9 @@ class GoogLeNet(nn.Module):
     x = self.drop(global_mean(maps['inception5b']), deterministic=not train)
     outputs = {'logits': self.head(x)}
     if self.aux and (train or self.is_initializing()):
-      layer = self._layer(train)
-      outputs['aux1'] = self.aux1(maps['inception4a'], layer, train=train)
-      outputs['aux2'] = self.aux2(maps['inception4d'], layer, train=train)
+      outputs['aux1'] = self.aux1(maps['inception4a'], train)
+      outputs['aux2'] = self.aux2(maps['inception4d'], train)
     return outputs if self.aux and train else outputs['logits']
 
-  def _layer(self, train):
-    """Makes a ConvNorm of a width and a kernel's size."""
-    batch = self.norm == 'batch'
-    conv = partial(Conv, use_bias=not batch, dtype=self.dtype, kernel_init=he_fan_in)
-    norm = partial(BatchNorm, use_running_average=not train or self.frozen_norm,
-                   epsilon=self.epsilon, dtype=self.dtype, axis_name=self.axis_name)
-    return partial(ConvNorm, conv=conv, norm=norm if batch else None, act=activation(self.act))
+  def _style(self):
+    return self.style(norm=self.norm == 'batch')

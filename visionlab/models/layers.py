@@ -11,7 +11,7 @@ from jax import lax
 
 from visionlab.config import ConfigError, nearest
 from visionlab.ops.conv import conv
-from visionlab.ops.pool import adaptive_mean, max_pool as max_pool
+from visionlab.ops.pool import adaptive_mean
 
 ACTIVATIONS = (
   'celu', 'elu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'leaky_relu', 'log_sigmoid',
@@ -52,7 +52,7 @@ def noise(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Arra
   return (math.sqrt(2) * lax.erf_inv(uniform)).reshape(shape).astype(dtype)
 
 
-def he_normal(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+def he_fan_out(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
   """Standard deviation sqrt(2 / fan-out), for (*spatial i o) kernels followed by ReLU.
 
   It keeps the variance of gradients (https://arxiv.org/abs/1502.01852, equation 14).
@@ -79,7 +79,7 @@ def small_normal(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> j
   return noise(key, shape, dtype) * .01
 
 
-Conv = partial(nn.Conv, conv_general_dilated=conv, kernel_init=he_normal)
+Conv = partial(nn.Conv, conv_general_dilated=conv, kernel_init=he_fan_out)
 """`nn.Conv`. Where torch pads by p, pass `padding=p`: 'SAME' is lopsided under a stride of 2."""
 
 Dense = partial(nn.Dense, kernel_init=lecun_normal)
@@ -127,11 +127,18 @@ def map_axes(x):
   return along(w)[None, None, :, None], along(h)[None, :, None, None]
 
 
+def fully_connected_layers(model: nn.Module) -> tuple[nn.Module, ...]:
+  """The layers fc6, fc7, drop and head that a `model` of `fully_connected` makes in its setup."""
+  fc6, fc7 = (Dense(model.hidden, dtype=model.dtype, kernel_init=he_fan_in) for _ in range(2))
+  return fc6, fc7, nn.Dropout(model.dropout), Head(model.classes)
+
+
 def fully_connected(model: nn.Module, x: jax.Array, size: int, train: bool) -> jax.Array:
   """What follows the maps of AlexNet, ZFNet and VGG: (b h w c) -> logits (b k).
 
-  The model's layers fc6 and fc7, on the mean over size x size cells, each with its activation and
-  dropout (`model.act`, `model.drop`), then its `head`.
+  The model's layers fc6 and fc7 of `hidden` units, on the mean over size x size cells, then its
+  head. Each has its activation; in training a share `dropout` of what it puts out is set to zero
+  (rng stream 'dropout').
   """
   act = activation(model.act)
   x = adaptive_mean(x, size)

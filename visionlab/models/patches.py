@@ -5,19 +5,18 @@ images") slid such a network over images. Neighbouring patches overlap almost wh
 same sums take a fraction of the time.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from visionlab.config import ConfigError
-from visionlab.models.layers import Conv, Head, activation, max_pool
+from visionlab.models.layers import Conv, Head
+from visionlab.models.network import Network
+from visionlab.ops.pool import max_pool
 
 
-class PatchClassifier(nn.Module):
+class PatchClassifier(Network):
   """Classifies the centre pixel of patches: convolutions and pooling, a hidden layer, a head.
 
   `__call__` gives what `classify` says of the patch around every pixel, in one pass and with the
@@ -29,15 +28,13 @@ class PatchClassifier(nn.Module):
   The centre of a patch is its pixel (patch // 2, patch // 2), which for an even side is the lower
   right one of the middle four. Beyond the border an image goes on with zeros.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
     patch: side of the patches, in pixels.
     widths: channels of each stage, a 3 x 3 convolution that shrinks the map by 2 pixels, and 2 x 2
       max-pooling, which leaves an odd last row and column out.
     hidden: width of the hidden layer, which sees the whole map left by the last stage.
     dropout: share of the hidden layer's units set to zero in training (rng stream 'dropout').
-    act: the activation, a function or a name in `jax.nn`.
-    dtype: of the computation; parameters and logits are float32.
 
   Raises:
     ConfigError: a patch too small for its stages, or an unknown activation.
@@ -48,11 +45,8 @@ class PatchClassifier(nn.Module):
   widths: tuple[int, ...] = (16, 32, 64)
   hidden: int = 128
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   def __post_init__(self):
-    activation(self.act)
     check_patch(self.patch, len(self.widths))
     super().__post_init__()
 
@@ -80,7 +74,7 @@ class PatchClassifier(nn.Module):
 
   @nn.compact
   def _logits(self, x, *, shared, train):
-    act, side, spread = activation(self.act), self.patch, 1
+    act, side, spread = self.style().act, self.patch, 1
     for i, width in enumerate(self.widths):
       x = Conv(width, (3, 3), padding='VALID', kernel_dilation=spread, dtype=self.dtype,
                name=f'conv{i + 1}')(x)

@@ -11,17 +11,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.models.fpn import Style
 from visionlab.models.layers import (
   Conv,
   Dense,
-  activation,
   global_mean,
   he_fan_in,
-  he_normal,
+  he_fan_out,
   noise,
   small_normal,
 )
+from visionlab.models.network import Style
 from visionlab.models.upsample import ConvTranspose, he_transposed
 from visionlab.ops.upsample import bilinear
 
@@ -95,13 +94,13 @@ class BoxHead(nn.Module):
     return logits, deltas.reshape(*x.shape[:-1], self.classes, 4)
 
   def _hidden(self, x, train):
-    x = self.style.convs(x, self.convs, train, kernel_init=he_normal)
+    x = self.style.convs(x, self.convs, train, kernel_init=he_fan_out)
     x = x.reshape(x.shape[0], -1) if self.hidden else global_mean(x)
     for i, width in enumerate(self.hidden):
       if self.ranks:
         x = Dense(self.ranks[i], use_bias=False, dtype=self.style.dtype, name=f'fc{6 + i}_low')(x)
       x = Dense(width, dtype=self.style.dtype, kernel_init=he_fan_in, name=f'fc{6 + i}')(x)
-      x = activation(self.style.act)(x)
+      x = self.style.act(x)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return x
 
@@ -125,10 +124,10 @@ class MaskHead(nn.Module):
   def __call__(self, pooled: jax.Array, *, train: bool = False) -> jax.Array:
     """(b m s s c) -> logits (b m 2s 2s k)."""
     def masks(x):
-      x = self.style.convs(x, self.convs, train, kernel_init=he_normal)
+      x = self.style.convs(x, self.convs, train, kernel_init=he_fan_out)
       x = ConvTranspose(self.hidden, 2, kernel_size=2, use_bias=True, dtype=self.style.dtype,
                         kernel_init=he_transposed(2), name='up')(x)
-      x = activation(self.style.act)(x)
+      x = self.style.act(x)
       return Conv(self.classes, (1, 1), dtype=self.style.dtype, kernel_init=small_normal,
                   name='logits')(x).astype(jnp.float32)
     return per_box(masks, pooled)
@@ -151,7 +150,7 @@ class KeypointHead(nn.Module):
   def __call__(self, pooled: jax.Array, *, train: bool = False) -> jax.Array:
     """(b m s s c) -> logits (b m 4s 4s j)."""
     def heatmaps(x):
-      x = self.style.convs(x, self.convs, train, kernel_init=he_normal)
+      x = self.style.convs(x, self.convs, train, kernel_init=he_fan_out)
       x = ConvTranspose(self.joints, 2, kernel_size=4, use_bias=True, dtype=self.style.dtype,
                         kernel_init=small_normal, name='logits')(x).astype(jnp.float32)
       return bilinear(x, (2 * x.shape[1], 2 * x.shape[2]))

@@ -1,28 +1,25 @@
 """R-CNN: a network that is shown one region at a time (https://arxiv.org/abs/1311.2524)."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.config import ConfigError, check_choice
-from visionlab.models.fpn import Style
-from visionlab.models.layers import activation
+from visionlab.config import check_choice
+from visionlab.models.network import Network, check_backbone
 from visionlab.models.rcnn import BoxHead, per_box
 from visionlab.ops.crop import crop_and_resize
 
 
-class RegionCNN(nn.Module):
+class RegionCNN(Network):
   """Every region is cut out of the image, warped to one size, and goes through the whole network.
 
   Nothing is shared between regions that overlap, which is what SPP-net and Fast R-CNN put right.
   The methods are those of `visionlab.models.detector.Detector`, so the same functions train and
   evaluate it: the "map" is the image, and pooling is warping.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: k, without the background.
     backbone: a network with `features` and `strides`; its own last layers are not used.
     level: its map that the head sees; '': the coarsest.
@@ -30,8 +27,6 @@ class RegionCNN(nn.Module):
     context: how many of these pixels, on each side, show what is around the region (16).
     hidden: widths of fc6, fc7, ...; with none, predictors see the map's mean.
     dropout: share of each one's outputs set to zero in training (rng stream 'dropout').
-    act: the activation of fc6, fc7, ..., a function or a name in `jax.nn`.
-    dtype: of the computation; parameters and what the head says are float32.
 
   Raises:
     ConfigError: a backbone without `features`, a level that it does not have, or an unknown
@@ -51,24 +46,18 @@ class RegionCNN(nn.Module):
   context: int = 16
   hidden: tuple[int, ...] = (4096, 4096)
   dropout: float = .5
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   masks, keypoints = False, 0
 
   def __post_init__(self):
-    activation(self.act)
-    if not hasattr(self.backbone, 'features'):
-      raise ConfigError('model.backbone: region_cnn needs a network with features, such as '
-                        f'dict(name="alexnet"), not {self.backbone!r}')
+    check_backbone(self.backbone, 'region_cnn', 'dict(name="alexnet")')
     if self.level:
       check_choice(self.level, tuple(self.backbone.strides), 'model.level of region_cnn')
     super().__post_init__()
 
   def setup(self):
-    style = Style(self.act, dtype=self.dtype)
-    self.box_layers = BoxHead(self.classes, hidden=self.hidden, dropout=self.dropout, style=style,
-                              name='box')
+    self.box_layers = BoxHead(self.classes, hidden=self.hidden, dropout=self.dropout,
+                              style=self.style(), name='box')
 
   @property
   def pool_size(self) -> int:

@@ -1,39 +1,32 @@
 """SegNet: an encoder, and a decoder that undoes its pooling (https://arxiv.org/abs/1511.00561)."""
 
-from collections.abc import Callable
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
+from visionlab.models.layers import Head, he_fan_in
+from visionlab.models.network import NormNetwork
 from visionlab.models.upsample import ConvTranspose
 from visionlab.ops.crop import filled_up
+from visionlab.ops.pool import max_pool
 from visionlab.ops.unpool import max_pool_switches, max_unpool
 from visionlab.ops.upsample import bed_of_nails, bilinear, nearest
 
 UNPOOLS = ('switches', 'nails', 'nearest', 'bilinear', 'transposed')
 
 
-class Encoder(nn.Module):
+class Encoder(NormNetwork):
   """Stages of convolutions, each ended by 2 x 2 max-pooling: VGG's plan at any width and depth.
 
   SegNet's first half, and a backbone for `fcn` where VGG itself is too large:
   dict(name='visionlab.models.segnet:Encoder', widths=(16, 32, 64)). With the default sizes its
   parameters are those of VGG-16 with BatchNorm, whose weights fit.
 
-  Attributes:
+  Attributes, beside `NormNetwork`'s:
     widths: channels of each stage.
     convs: convolutions of each stage.
     kernel: side of the convolutions, which keep the size.
     norm: BatchNorm after each convolution.
-    act: the activation, a function or a name in `jax.nn`.
-    epsilon: added to BatchNorm's variances.
-    frozen_norm: BatchNorm uses and keeps its saved statistics in training too.
-    dtype: dtype of the computation; parameters are float32.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
 
   Raises:
     ConfigError: unequal numbers of widths and convs, or an unknown activation.
@@ -43,15 +36,9 @@ class Encoder(nn.Module):
   convs: tuple[int, ...] = (2, 2, 3, 3, 3)
   kernel: int = 3
   norm: bool = True
-  act: Callable | str = 'relu'
-  epsilon: float = 1e-5
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   def __post_init__(self):
     _check_stages(self.widths, self.convs)
-    activation(self.act)
     super().__post_init__()
 
   @property
@@ -67,10 +54,11 @@ class Encoder(nn.Module):
   @nn.compact
   def encode(self, x: jax.Array, *, train: bool = False, remember: bool = False):
     """`features`, and with `remember` for each stage the switches of its pooling."""
-    maps, switches = {}, []
+    style, maps, switches = self.style(self.norm), {}, []
     for i, (width, convs) in enumerate(zip(self.widths, self.convs, strict=True), 1):
       for j in range(1, convs + 1):
-        x = _convolved(self, x, width, train, f'conv{i}_{j}', f'norm{i}_{j}')
+        x = style.act(style.conv(x, width, self.kernel, f'conv{i}_{j}', f'norm{i}_{j}', train,
+                                 padding='SAME'))
       maps[f'conv{i}'] = x
       x, places = max_pool_switches(x, 2) if remember else (max_pool(x, 2), None)
       maps[f'pool{i}'] = x
@@ -78,7 +66,7 @@ class Encoder(nn.Module):
     return maps, switches
 
 
-class SegNet(nn.Module):
+class SegNet(NormNetwork):
   """The encoder, and its mirror image: each stage enlarges by 2, then convolves.
 
   With the default sizes, VGG-16's, and 11 classes it has 29,472,779 parameters. A maximum is put
@@ -90,14 +78,14 @@ class SegNet(nn.Module):
   Any image size: it is filled up with zeros at the bottom and the right to a multiple of
   2 ** len(widths), and the logits are cropped.
 
-  Attributes:
+  Attributes, beside `NormNetwork`'s:
     classes: number of classes k.
     widths, convs: channels and convolutions of each stage of the encoder; a stage of the decoder
       has as many, the last of which has the channels of the stage that follows.
     unpool: how maps are enlarged: 'switches'; 'nails', each value at the upper left of its block,
       zeros elsewhere; 'nearest', each value in its whole block; 'bilinear' interpolation;
       'transposed', a learnt 4 x 4 transposed convolution that starts as bilinear interpolation.
-    kernel, norm, act, epsilon, frozen_norm, dtype, axis_name: see `Encoder`; logits are float32.
+    kernel, norm: as in `Encoder`.
 
   Raises:
     ConfigError: unequal numbers of widths and convs, an unknown way to enlarge or activation.
@@ -109,34 +97,30 @@ class SegNet(nn.Module):
   unpool: str = 'switches'
   kernel: int = 3
   norm: bool = True
-  act: Callable | str = 'relu'
-  epsilon: float = 1e-5
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   def __post_init__(self):
     _check_stages(self.widths, self.convs)
     check_choice(self.unpool, UNPOOLS, 'model.unpool of segnet')
-    activation(self.act)
     super().__post_init__()
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """Normalised images (b h w c) -> logits (b h w k)."""
     height, width = x.shape[1:3]
-    stages = len(self.widths)
+    style, stages = self.style(self.norm), len(self.widths)
     x = filled_up(x, 2 ** stages)
     # Named as a backbone is, so that a classifier's weights find their places.
-    encoder = Encoder(self.widths, self.convs, self.kernel, self.norm, self.act, self.epsilon,
-                      self.frozen_norm, self.dtype, self.axis_name, name='backbone')
+    encoder = Encoder(self.widths, self.convs, self.kernel, self.norm, act=self.act,
+                      dtype=self.dtype, epsilon=self.epsilon, frozen_norm=self.frozen_norm,
+                      axis_name=self.axis_name, name='backbone')
     maps, switches = encoder.encode(x, train=train, remember=self.unpool == 'switches')
     x = maps[f'pool{stages}']
     for i in reversed(range(stages)):
       x = self._enlarged(x, switches[i], f'unpool{i + 1}')
       widths = (self.widths[i],) * (self.convs[i] - 1) + (self.widths[max(i - 1, 0)],)
       for j, features in zip(range(self.convs[i], 0, -1), widths, strict=True):
-        x = _convolved(self, x, features, train, f'decode{i + 1}_{j}', f'decode_norm{i + 1}_{j}')
+        x = style.act(style.conv(x, features, self.kernel, f'decode{i + 1}_{j}',
+                                 f'decode_norm{i + 1}_{j}', train, padding='SAME'))
     return Head(self.classes, kernel_init=he_fan_in)(x)[:, :height, :width]
 
   def _enlarged(self, x, switches, name):
@@ -153,16 +137,6 @@ class SegNet(nn.Module):
         return bilinear(x, size)
       case 'transposed':
         return ConvTranspose(x.shape[-1], 2, dtype=self.dtype, name=name)(x)
-
-
-def _convolved(model, x, features, train, conv, norm):
-  """act(norm(conv(x))), with the options of `model`."""
-  x = Conv(features, (model.kernel, model.kernel), use_bias=not model.norm, dtype=model.dtype,
-           name=conv)(x)
-  if model.norm:
-    x = BatchNorm(use_running_average=not train or model.frozen_norm, epsilon=model.epsilon,
-                  dtype=model.dtype, axis_name=model.axis_name, name=norm)(x)
-  return activation(model.act)(x)
 
 
 def _check_stages(widths, convs):

@@ -1,20 +1,17 @@
 """A classifier that slides over the image, as detectors did before there were proposals."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.models.layers import activation
+from visionlab.models.network import Network
 from visionlab.models.patches import PatchClassifier, check_patch, cut
 
 
-class SlidingWindow(nn.Module):
+class SlidingWindow(Network):
   """Every window of several shapes, on a grid, is classified: an object of a class, or background.
 
   For each shape the image is resized so that the window becomes a square of `patch` pixels. Then
@@ -23,12 +20,12 @@ class SlidingWindow(nn.Module):
   all windows of that shape, 2 ** len(widths) of its pixels apart. Not `shared`, the windows are cut
   out and classified one by one, which says the same at many times the cost.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: k, without the background, which is the first logit.
     shapes: (height, width) of each kind of window, in pixels.
     patch: side of what the classifier sees.
     shared: whether windows share what they have in common.
-    widths, hidden, dropout, act, dtype: of `visionlab.models.patches.PatchClassifier`.
+    widths, hidden, dropout: of `visionlab.models.patches.PatchClassifier`.
 
   Raises:
     ConfigError: no shape, a patch too small for its stages, or an unknown activation; when it is
@@ -47,13 +44,10 @@ class SlidingWindow(nn.Module):
   widths: tuple[int, ...] = (16, 32, 64)
   hidden: int = 128
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   masks, keypoints = False, 0
 
   def __post_init__(self):
-    activation(self.act)
     if not self.shapes or any(not isinstance(s, tuple) or len(s) != 2 or min(s) < 1
                               for s in self.shapes):
       raise ConfigError('model.shapes of sliding_window: expected (height, width) for each kind of '
@@ -63,7 +57,7 @@ class SlidingWindow(nn.Module):
 
   def setup(self):
     self.classifier = PatchClassifier(1 + self.classes, self.patch, self.widths, self.hidden,
-                                      self.dropout, self.act, self.dtype)
+                                      self.dropout, act=self.act, dtype=self.dtype)
 
   @property
   def stride(self) -> int:

@@ -1,32 +1,26 @@
 """Two networks of one form, one for each domain, with heads in common."""
 
-from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import pooled
+from visionlab.models.network import Network
 
 
-class TwoColumn(nn.Module):
+class TwoColumn(Network):
   """A column of layers for the source, one for the target, and what both lead to.
 
   After Chen et al. 2015, "Deep domain adaptation for describing people based on fine-grained
   clothing attributes" (CVPR). `__call__` is the target's column.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of attributes, or classes, k.
     backbone: a network with `features`, the form of both columns; the last map goes on to the
       heads, its own last layers are not used.
-    pool: 'mean' over the last map, or 'flatten' it.
     hidden: widths of the hidden layers that the domains share.
-    dropout: share of each hidden layer's units set to zero in training (rng stream 'dropout').
-    act: the hidden layers' activation, a function or a name in `jax.nn`.
-    dtype: of the computation; parameters and logits are float32.
-    axis_name: the mapped axis, under pmap, over which a task gathers features.
+    pool, dropout, axis_name: as in `visionlab.models.dann.DANN`.
 
   Raises:
     ConfigError: a backbone without `features`, another pooling, or an unknown activation.
@@ -37,8 +31,6 @@ class TwoColumn(nn.Module):
   pool: str = 'flatten'
   hidden: tuple[int, ...] = (100,)
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
   axis_name: str | None = None
 
   def __post_init__(self):
@@ -48,7 +40,7 @@ class TwoColumn(nn.Module):
   def setup(self):
     self.source = self.backbone.clone(name='source')
     self.target = self.backbone.clone(name='target')
-    self.shared = Predictor(self.classes, self.hidden, self.dropout, self.act, self.dtype)
+    self.shared = Predictor(self.classes, self.hidden, self.dropout, self.style())
 
   def maps(self, x: jax.Array, domain: str, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) of 'source' or 'target' -> its column's maps, by name."""

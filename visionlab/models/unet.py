@@ -1,28 +1,28 @@
 """U-Net (https://arxiv.org/abs/1505.04597)."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.models.layers import BatchNorm, Conv, Head, activation, he_fan_in, max_pool
+from visionlab.models.layers import Conv, Head, he_fan_in
+from visionlab.models.network import NormNetwork, Style
 from visionlab.models.upsample import ConvTranspose, he_transposed
 from visionlab.ops.crop import centre_crop, filled_up
+from visionlab.ops.pool import max_pool
 from visionlab.ops.upsample import bilinear
 
 
-class UNet(nn.Module):
+class UNet(NormNetwork):
   """A contracting and an expanding path, joined at each of their levels.
 
   With padding 'valid', 1 input channel and 2 classes it is the paper's network of 23 convolutional
   layers: 31,030,658 parameters, 572 x 572 pixels in and 388 x 388 out. With 3 channels and 21
   classes it has 31,033,045, and 31,038,933 with BatchNorm, whose convolutions have no bias.
 
-  Attributes:
+  Attributes, beside `NormNetwork`'s:
     classes: number of classes k.
     width: channels of the first level; each level has twice those of the one above.
     depth: how many times the image is halved.
@@ -33,11 +33,6 @@ class UNet(nn.Module):
       convolution (the two commute, and before there is a quarter of the pixels).
     norm: BatchNorm after each 3 x 3 convolution; the paper has none.
     dropout: at the end of the contracting path (section 3.1; rng stream 'dropout').
-    act: a function, or the name of one of jax.nn's.
-    epsilon, frozen_norm: of BatchNorm: added to the variance; whether the saved statistics are
-      used, and kept, in training too.
-    dtype: of the computation; parameters and logits are float32.
-    axis_name: the mapped axis over which BatchNorm's statistics are shared, under pmap.
 
   Raises:
     ConfigError: an unknown option, or with padding 'valid' a size that does not halve evenly.
@@ -50,11 +45,6 @@ class UNet(nn.Module):
   up: str = 'transposed'
   norm: bool = False
   dropout: float = 0.
-  act: Callable | str = 'relu'
-  epsilon: float = 1e-5
-  frozen_norm: bool = False
-  dtype: Any = jnp.float32
-  axis_name: str | None = None
 
   def __post_init__(self):
     check_choice(self.padding, ('same', 'valid'), 'model.padding')
@@ -68,9 +58,7 @@ class UNet(nn.Module):
     """Images (b h w c) -> logits (b h' w' k); h' = h and w' = w with padding 'same'."""
     _, height, width, _ = x.shape
     x = self._fitted(x)
-    block = partial(Block, padding=self.padding, norm=self.norm, act=activation(self.act),
-                    epsilon=self.epsilon, frozen_norm=self.frozen_norm, dtype=self.dtype,
-                    axis_name=self.axis_name)
+    block = partial(Block, padding=self.padding, style=self.style(self.norm))
     levels = [self.width * 2 ** i for i in range(self.depth + 1)]
     skipped = []
     for i, features in enumerate(levels[:-1]):
@@ -109,28 +97,17 @@ class UNet(nn.Module):
 
 
 class Block(nn.Module):
-  """Two 3 x 3 convolutions, each followed by BatchNorm if `norm` and the activation."""
+  """Two 3 x 3 convolutions; attributes as in UNet, and the style of the layers."""
 
   features: int
   padding: str
-  norm: bool
-  act: Callable
-  epsilon: float
-  frozen_norm: bool
-  dtype: Any
-  axis_name: str | None
+  style: Style
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
     """(b h w c) -> (b h w features), or 4 pixels less each way with padding 'valid'."""
-    for i in (1, 2):
-      x = Conv(self.features, (3, 3), padding=self.padding.upper(), use_bias=not self.norm,
-               dtype=self.dtype, kernel_init=he_fan_in, name=f'conv{i}')(x)
-      if self.norm:
-        x = BatchNorm(use_running_average=self.frozen_norm or not train, epsilon=self.epsilon,
-                      dtype=self.dtype, axis_name=self.axis_name, name=f'norm{i}')(x)
-      x = self.act(x)
-    return x
+    return self.style.convs(x, (self.features,) * 2, train, padding=self.padding.upper(),
+                            kernel_init=he_fan_in)
 
 
 def margin(depth: int) -> int:

@@ -1,27 +1,21 @@
 """ZFNet, the network whose features Zeiler and Fergus looked at."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from visionlab.models.layers import (
   Conv,
-  Dense,
-  Head,
-  activation,
   check_size,
   fully_connected,
+  fully_connected_layers,
   he_fan_in,
 )
+from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import max_pool
 
 
-class ZFNet(nn.Module):
+class ZFNet(Network):
   """AlexNet with smaller filters and strides, and whole convolutions, for 224 x 224 images.
 
   Zeiler and Fergus 2013 (https://arxiv.org/abs/1311.2901, figure 3); 62,357,608 parameters with
@@ -30,39 +24,28 @@ class ZFNet(nn.Module):
   Kernels start as He et al. proposed: the paper's standard deviation of .01 suits inputs in units
   of 0 to 255, not standardised ones.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     classes: number of classes k.
-    hidden: width of fc6 and fc7.
-    dropout: share of the outputs of fc6 and fc7 set to zero in training (rng stream 'dropout').
-    act: the activation, a function or a name in `jax.nn`.
-    dtype: dtype of the computation; parameters and logits are float32.
+    hidden, dropout: of fc6 and fc7; see `fully_connected`.
 
   Raises:
-    ConfigError: for an unknown activation, or images smaller than 23 x 23.
+    ConfigError: an unknown activation, or images smaller than 23 x 23.
   """
 
   classes: int
   hidden: int = 4096
   dropout: float = .5
-  act: Callable | str = 'relu'
-  dtype: Any = jnp.float32
 
   strides = dict(conv1=2, pool1=4, conv2=8, pool2=16, conv3=16, conv4=16, conv5=16, pool5=32)
 
-  def __post_init__(self):
-    activation(self.act)
-    super().__post_init__()
-
   def setup(self):
-    dense = partial(Dense, self.hidden, dtype=self.dtype, kernel_init=he_fan_in)
-    self.fc6, self.fc7, self.head = dense(), dense(), Head(self.classes)
-    self.drop = nn.Dropout(self.dropout)
+    self.fc6, self.fc7, self.drop, self.head = fully_connected_layers(self)
 
   @nn.compact
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> maps by name; `train` changes nothing."""
     check_size('zfnet', x, 23)
-    act = activation(self.act)
+    act = self.style().act
 
     def conv(name, x, width, size, **geometry):
       return act(Conv(width, (size, size), dtype=self.dtype, kernel_init=he_fan_in, name=name,
