@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import sharding
 from visionlab.augment import make_augment
@@ -24,7 +25,7 @@ from visionlab.config import (
   with_tuples,
 )
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
-from visionlab.data.source import Info
+from visionlab.data.source import Arrays, Info
 from visionlab.models import MODELS
 from visionlab.optim import Optimizer, complete, make_optimizer
 from visionlab.step import (
@@ -75,7 +76,7 @@ class Facts:
     for name, source in named.items():
       if not len(source):
         raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
-    first = {name: _spec(load(source, np.zeros(1, np.int64))) for name, source in named.items()}
+    first = {name: _first(source) for name, source in named.items()}
     infos = {} if '' in named else {name: source.info for name, source in named.items()}
     return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos)
 
@@ -99,8 +100,21 @@ class Facts:
     return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos)
 
 
-def _spec(tree):
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+def _first(source):
+  """The form of one example. What is drawn by a program is not drawn for this: to compile it takes
+  seconds."""
+  if hasattr(source, 'gather') and not isinstance(source, Arrays):
+    one = jax.eval_shape(source.gather, source.arrays, np.zeros(1, np.int32))
+    return {'valid': jax.ShapeDtypeStruct((1,), bool), **one}
+  return _batch_of(load(source, np.zeros(1, np.int64)), 1)
+
+
+def _batch_of(example, n: int, mesh=None):
+  """The form of n examples like this one. mesh: on which they are to be, or a trace for them would
+  not serve where they are."""
+  place = mesh and NamedSharding(mesh, P())
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct((n, *x.shape[1:]), x.dtype, sharding=place),
+                      example)
 
 
 def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Task:
@@ -204,31 +218,34 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
                  accumulate=config['accumulate'])
 
   axis = AXIS if mode == 'pmap' else None
-  skip = config['on_nan'] == 'skip'
-  step = make_step(build_task(config, facts, axis=axis), optimizer, total=total, axis=axis,
-                   accumulate=config['accumulate'], skip_nonfinite=skip,
-                   augment=make_augment(config['augment']) if config['augment'] else None)
+  make = partial(make_step, optimizer=optimizer, total=total, accumulate=config['accumulate'],
+                 skip_nonfinite=config['on_nan'] == 'skip',
+                 augment=make_augment(config['augment']) if config['augment'] else None)
+  # Jitted, so that its trace serves the form of the tally and the loop. pmap has names for its
+  # devices that are known within it alone.
+  plain = jax.jit(make(task))
+  step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
+  batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
   # Where members are widened into one operation, one of them cannot stop alone.
   stop = config['on_nan'] == 'stop' and not (members and platform(mesh) != 'cpu')
 
-  def make(seed=None):
+  def make_loop(seed=None):
     feed = batches.feed
     return make_run(step, feed if seed is None else partial(feed, seed=seed),
                     stop_on_nonfinite=stop)
   job = partial(Job, facts, task, optimizer, batches, mesh, total, steps)
   if members:
-    return job(compile_swept(make, mesh, _data_seeds(members, batches)),
+    return job(compile_swept(make_loop, mesh, _data_seeds(members, batches)),
                init=lambda: init_swept(task, optimizer, _filled(hps, mesh),
                                        _filled([c['seed'] for c in members], mesh), facts.example,
                                        mesh),
-               empty=partial(empty_swept, task, batch=facts.example, members=len(members),
-                             skip_nonfinite=skip))
+               empty=partial(empty_swept, plain, batch=batch, members=len(members)))
   init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
   placed = rules.place(init, mesh)
-  return job(compile_pmap(make(), mesh, resident=batches.resident) if axis else
-             compile_jit(make(), mesh, placed),
+  return job(compile_pmap(make_loop(), mesh, resident=batches.resident) if axis else
+             compile_jit(make_loop(), mesh, placed),
              init=partial(init, placed),
-             empty=partial(empty_tally, task, batch=facts.example, skip_nonfinite=skip))
+             empty=partial(empty_tally, plain, batch=batch))
 
 
 def _filled(members: Sequence, mesh) -> list:

@@ -186,6 +186,7 @@ def make_run(step: Callable, feed: Callable | None, *, stop_on_nonfinite: bool =
   """run(state, tally, data, n) -> (state, tally): n steps in one dispatch.
 
   Args:
+    step: as `make_step` gives it, perhaps jitted: then it is traced once for all who call it.
     feed: (data, step) -> batch, traced. Without one `data` is a batch, and one step is made.
     stop_on_nonfinite: ends the loop after the first step whose loss is not finite.
   """
@@ -209,18 +210,16 @@ def make_run(step: Callable, feed: Callable | None, *, stop_on_nonfinite: bool =
   return run
 
 
-def empty_tally(task: Task, state: State, batch: Any, *, skip_nonfinite: bool = False) -> Tally:
-  """A tally of nothing, in the form of what `make_step`'s step reports, where the state is."""
-  hp = {**state.hp, 'progress': state.hp['lr']}
-  terms, aux = jax.eval_shape(partial(task.loss, train=True), state.variables, batch, state.key, hp)
-  names = [*terms, *aux.metrics, 'loss', 'grad_norm', 'lr'] + ['skipped'] * skip_nonfinite
-  tally = Tally({k: Ratio(np.float32(0), np.float32(0)) for k in names}, np.int32(-1),
-                {k: np.float32(0) for k in names})
+def empty_tally(step: Callable, state: State, batch: Any) -> Tally:
+  """A tally of nothing, in the form of what `step` reports of a batch, where the state is."""
+  _, metrics = jax.eval_shape(step, state, batch)
+  tally = Tally({k: Ratio(np.float32(0), np.float32(0)) for k in metrics}, np.int32(-1),
+                {k: np.float32(0) for k in metrics})
   # Placed as `run` returns it, or the second call of `run` would be compiled anew.
   return jax.device_put(tally, state.step.sharding)
 
 
-def empty_swept(task: Task, state: State, batch: Any, members: int, **options) -> Tally:
+def empty_swept(step: Callable, state: State, batch: Any, members: int) -> Tally:
   """`empty_tally` for each of the stacked states. Those after the first `members` only fill the
   mesh: they count as gone wrong, and are not trained where one can stop alone."""
   alone = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype),
@@ -228,7 +227,7 @@ def empty_swept(task: Task, state: State, batch: Any, members: int, **options) -
   alone = dataclasses.replace(alone, step=state.step)
   rows = state.hp['lr']
   tally = jax.tree.map(lambda x: np.repeat(np.asarray(x), len(rows)),
-                       empty_tally(task, alone, batch, **options))
+                       empty_tally(step, alone, batch))
   tally.bad_step[members:] = 0
   return jax.device_put(tally, rows.sharding)
 

@@ -143,7 +143,8 @@ class Batches:
           local = size // self.mesh.size
           indices = lax.dynamic_slice_in_dim(indices, lax.axis_index(DATA) * local, local)
         batch = source.gather(arrays[name], indices)
-        return {'valid': jnp.ones(indices.shape, bool), **batch}
+        # All of them; made of the indices to be where they are, which a constant is not.
+        return {'valid': indices >= 0, **batch}
       batch = _join({name: gather(name) for name in named})
       if self.mode != 'jit' or self.mesh.size == 1:
         return batch

@@ -42,31 +42,34 @@ def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False) -> Callab
   """
   evaluators = {'loss': loss_evaluator(task), **task.evaluators()}
 
-  def measure(sums, variables, hp, batch):
+  @jax.jit                 # traced once, for the form of the sums and for the sums
+  def statistics(variables, hp, batch):
     stats = {k: e.update(variables, batch, hp) for k, e in evaluators.items()}
-    new = {k: s for k, s in stats.items() if evaluators[k].kind == 'sum'}
-    if sums is not None:
-      new = jax.tree.map(lambda a, b: a + b, sums, new)
     rows = {k: s for k, s in stats.items() if evaluators[k].kind == 'collect'}
-    return new, (rows, batch['valid'] if rows else None)
+    sums = {k: s for k, s in stats.items() if evaluators[k].kind == 'sum'}
+    return sums, (rows, batch['valid'] if rows else None)
 
-  def measure_members(sums, variables, hp, batch):
+  def statistics_of_members(variables, hp, batch):
     def one(member, batch):
-      return measure(*member, batch)
-    return each_member(one, mesh)((sums, variables, hp), batch)
+      return statistics(*member, batch)
+    return each_member(one, mesh)((variables, hp), batch)
+  measure = statistics_of_members if swept else statistics
+
+  def add(sums, variables, hp, batch):
+    new, collected = measure(variables, hp, batch)
+    return jax.tree.map(lambda a, b: a + b, sums, new), collected
 
   # Sums are added where they are; only what is collected comes to the host with each batch.
   shared = NamedSharding(mesh, P())
   placed = NamedSharding(mesh, P(mesh.axis_names[0])) if swept else shared
-  measured = measure_members if swept else measure
-  compiled = jax.jit(measured, donate_argnums=0, out_shardings=placed)
+  compiled = jax.jit(add, donate_argnums=0, out_shardings=placed)
 
   def evaluate(variables, hp, batches: Iterable[Any]):
     sums, collected = None, []
     for batch in batches:
       batch = jax.device_put(batch, shared) if swept else put(batch, mesh)
       if sums is None:
-        form, _ = jax.eval_shape(measured, None, variables, hp, batch)
+        form, _ = jax.eval_shape(measure, variables, hp, batch)
         sums = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), form)
         sums = jax.device_put(sums, placed)            # as they come back: one program, not two
       sums, (rows, valid) = compiled(sums, variables, hp, batch)

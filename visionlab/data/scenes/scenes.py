@@ -124,7 +124,7 @@ class Scenes:
 
   def gather(self, arrays: Mapping[str, jax.Array], indices: jax.Array) -> dict:
     """The scenes at traced indices (n,), for use inside a compiled loop; arrays: `self.arrays`."""
-    return jax.vmap(partial(scene, self.recipe, arrays))(indices)
+    return _draw(self.recipe, arrays, indices)
 
   def __getitem__(self, indices: np.ndarray) -> dict:
     indices = np.asarray(indices, np.int64)
@@ -170,6 +170,10 @@ def captioned(source: Scenes, captions: int) -> Arrays:
   return Arrays(dict(image=scenes['image'], caption=rows, objects=objects), info)
 
 
+# Both are compiled for what they save in tracing: a scene is traced once, for however many.
+_scene = jax.jit(scene, static_argnums=0)
+
+
 @partial(jax.jit, static_argnums=0)
 def _draw(recipe, arrays, indices):
-  return jax.vmap(partial(scene, recipe, arrays))(indices)
+  return jax.vmap(partial(_scene, recipe, arrays))(indices)
