@@ -18,7 +18,7 @@ from visionlab.optim import paths
 from visionlab.run import load
 from visionlab.weights.families import COCO, IMAGENET, recognise
 from visionlab.weights.files import Weights, flat, read_weights
-from visionlab.weights.fit import adopt, fit
+from visionlab.weights.fit import adopt_options, fit
 from visionlab.weights.translate import translate
 
 LEAVES = dict(kernel='weight', scale='weight', bias='bias', mean='running_mean', var='running_var')
@@ -197,7 +197,7 @@ def test_a_backbone_adopts_what_a_detectors_was(small, tmp_path):
   save_file(small[1], tmp_path / 'detector.safetensors')
   asked = config(task=dict(name='segment', model=dict(
     name='fcn', backbone=dict(name='resnet'))), init_from=str(tmp_path / 'detector.safetensors'))
-  adopted = adopt(asked, tmp_path).task
+  adopted = adopt_options(asked, tmp_path).task
   assert adopted.model.to_dict() == dict(
     name='fcn', backbone=dict(name='resnet', depth=18, frozen_norm=True))
   assert adopted.mean == IMAGENET['mean']

@@ -256,10 +256,10 @@ def check_domains(example: Mapping, infos: Mapping[str, Info], method: str = '',
                       f'only {", ".join(example[labelled])}')
   classes = [infos[name].classes if name in infos else () for name in DOMAINS]
   if all(classes) and classes[0] != classes[1]:
-    raise ConfigError(f'config.data.target: its classes are {_listed(classes[1])}, those of '
-                      f'config.data.source {_listed(classes[0])}; they must be the same')
+    raise ConfigError(f'config.data.target: its classes are {_abridged(classes[1])}, those of '
+                      f'config.data.source {_abridged(classes[0])}; they must be the same')
 
 
-def _listed(classes: tuple[str, ...]) -> str:
+def _abridged(classes: tuple[str, ...]) -> str:
   shown = ', '.join(classes[:12])
   return f'{shown}, ... ({len(classes)})' if len(classes) > 12 else shown

@@ -13,9 +13,10 @@ from absl import logging
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.crop import RandomCrop
 from visionlab.data.images import SUFFIXES, Canvas, open_image, upright_size
-from visionlab.data.masks import IGNORED, Labels, label_map, read_labels
+from visionlab.data.masks import Labels, label_map, read_labels
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.folder import ON_BROKEN
+from visionlab.ops.geometry import IGNORE
 
 
 class Pairs:
@@ -89,7 +90,7 @@ class Pairs:
       return pixels, self.labels.pixels(mask)
 
   def _check_mask(self, mask, mask_path: Path, size: tuple[int, int], image_path: Path) -> None:
-    self.labels.check(mask, str(mask_path))
+    self.labels.check_mask(mask, str(mask_path))
     if mask.size != size:
       (w, h), (mask_w, mask_h) = size, mask.size
       turned = ' (the image is turned by its EXIF orientation)' if (h, w) == mask.size else ''
@@ -122,7 +123,7 @@ class Pairs:
 
 def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'masks',
           mask_suffix: str = '', classes: tuple[str, ...] = (), palette: Mapping | None = None,
-          ignore: int = IGNORED, offset: int = 0, size: int | tuple[int, int] = 224,
+          ignore: int = IGNORE, offset: int = 0, size: int | tuple[int, int] = 224,
           resize: str = 'crop', crop_fraction: float = 1., channels: int = 3,
           on_broken: str = 'skip', check: bool = True) -> Pairs:
   """Images in `root/<split>/images/` with masks of the same names in `root/<split>/masks/`.
