@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from visionlab.models.resnet import CifarResNet, ResNet
+from visionlab.weights.translate import LEAVES
 
 torch = pytest.importorskip('torch', reason='compares with torch, which is not installed')
 nn, relu = torch.nn, torch.nn.functional.relu
@@ -13,14 +14,6 @@ nn, relu = torch.nn, torch.nn.functional.relu
 # A torch layer's name in a block -> ours; the block's own is layer1.0 -> stage1/block0.
 NAMES = {'bn1': 'norm1', 'bn2': 'norm2', 'bn3': 'norm3', 'downsample.0': 'shortcut',
          'downsample.1': 'shortcut_norm'}
-LEAVES = {  # (last part, number of axes) -> (collection, name of ours, axes of ours)
-  ('weight', 4): ('params', 'kernel', (2, 3, 1, 0)),
-  ('weight', 2): ('params', 'kernel', (1, 0)),
-  ('weight', 1): ('params', 'scale', (0,)),
-  ('bias', 1): ('params', 'bias', (0,)),
-  ('running_mean', 1): ('batch_stats', 'mean', (0,)),
-  ('running_var', 1): ('batch_stats', 'var', (0,)),
-}
 
 
 def our_variables(state_dict):
