@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,7 @@ class Tfds:
 
   def crops(self, indices: np.ndarray, crop: RandomCrop, draws: np.ndarray):
     """As `source[indices]`, but a random part of each image; see `visionlab.data.source.Source`."""
-    canvas = Canvas(crop.size, channels=self.channels)
-    return self._read(indices, canvas, [partial(crop.box, u) for u in draws])
+    return self._read(indices, *crop.cuts(draws, self.channels))
 
   def _read(self, indices: np.ndarray, canvas: Canvas | None, cuts: Sequence = ()):
     indices = np.arange(len(self))[indices]  # tfds itself knows no negative indices
