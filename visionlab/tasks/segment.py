@@ -252,7 +252,7 @@ def soft_dice(probabilities: jax.Array, one_hot: jax.Array, counted: jax.Array) 
 
   Args:
     probabilities: p (b h w k).
-    one_hot: g (b h w k) bool, one-hot.
+    one_hot: g (b h w k) bool, of the labels.
     counted: (b h w) bool.
 
   Returns:
