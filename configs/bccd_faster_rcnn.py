@@ -9,13 +9,18 @@ about 8 on 2 CPU cores that do nothing else.
 
 from configs.coco_faster_rcnn import detection
 
+# How a pretrained network learns from few images: its first stages stay as they are, the others
+# follow slowly.
+FEW_IMAGES = dict(
+    optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
+        dict(match='^backbone/(stem|stage1|stage2)', frozen=True),
+        dict(match='^backbone/', lr=.1), dict(match='.'))),
+    hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.))
+
 
 def get_config(variant=''):
   return detection(
-      variant,
-      steps='5 epochs',
-      batch=4,
-      split='trainval',
+      variant, steps='5 epochs', batch=4, split='trainval',
       data=dict(name='voc_objects', root='data/BCCD', classes=('RBC', 'WBC', 'Platelets'),
                 size=(240, 320)),
       augment=dict(flip=dict(vertical=True)),
@@ -23,8 +28,5 @@ def get_config(variant=''):
                  anchor_sizes=((12, 20), (32, 48), (72, 112)), canonical_side=112.),
       rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=200),
       box=dict(sample=128),
-      optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
-          dict(match='^backbone/(stem|stage1|stage2)', frozen=True),
-          dict(match='^backbone/', lr=.1), dict(match='.'))),
-      hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
+      **FEW_IMAGES,
       evals=dict(test=dict(split='test', every='50%', batch=8)))

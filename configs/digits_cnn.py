@@ -14,17 +14,24 @@ from visionlab.config import experiment, is_smoke
 from visionlab.sweeps.settings import grid, log_uniform
 
 
-def get_config(variant=''):
+def on_digits(variant, **options):
+  """An experiment on scikit-learn's digits, of 1,500 updates, or with `smoke` 60 small ones."""
   smoke = is_smoke(variant)
   return experiment(
       steps=60 if smoke else 1500,
       batch=32 if smoke else 128,
       data=dict(name='digits'),
+      evals=dict(test=dict(split='test', every='25%', batch=360)),
+      **options)
+
+
+def get_config(variant=''):
+  return on_digits(
+      variant,
       augment=dict(affine=dict(degrees=10., translate=.12, scale=(.9, 1.1), shear=8.)),
       task=dict(name='classify', model=dict(name='cnn', dropout=.5)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=1e-2, label_smoothing=.1),
-      evals=dict(test=dict(split='test', every='25%', batch=360)),
       checkpoint=dict(best='test/accuracy'))
 
 

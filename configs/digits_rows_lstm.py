@@ -4,19 +4,15 @@ python -m visionlab.train --config=configs/digits_rows_lstm.py --workdir=runs/di
 Measured (seed 0, 20 November 2026): 98.89 % test accuracy, 23 s of CPU time.
 """
 
-from visionlab.config import experiment, is_smoke
+from configs.digits_cnn import on_digits
 
 
 def get_config(variant=''):
-  smoke = is_smoke(variant)
-  return experiment(
-      steps=60 if smoke else 1500,
-      batch=32 if smoke else 128,
-      data=dict(name='digits'),
+  return on_digits(
+      variant,
       augment=dict(affine=dict(degrees=10., translate=.12, scale=(.9, 1.1), shear=8.)),
       task=dict(name='classify', mean=(.3,), std=(.375,),
                 model=dict(name='recurrent', cell='lstm', width=96, dropout=.3)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%'), decay=r'kernel$'),
       hp=dict(lr=4e-3, weight_decay=1e-2, label_smoothing=.1),
-      evals=dict(test=dict(split='test', every='25%', batch=360)),
       checkpoint=dict(best='test/accuracy'))

@@ -8,17 +8,14 @@ stage, the deeper ones at a smaller rate; a fifth of the pictures is held out, a
 once those are not recognised better.
 """
 
-from visionlab.config import experiment, is_smoke
+from configs.folder_resnet import pictures
+from visionlab.config import is_smoke
 
 
 def get_config(variant=''):
   smoke = is_smoke(variant)
-  return experiment(
-      steps=8 if smoke else '20 epochs',
-      batch=8 if smoke else 16,
-      data=(dict(name='digits', size=32, channels=3) if smoke
-            else dict(name='folder', root='data/pictures', size=224, on_broken='skip')),
-      split='train[:80%]',
+  return pictures(
+      variant, steps='20 epochs', batch=16, size=224, held_out=20, every='5%',
       pipeline=dict(workers=0),
       augment=dict(flip=True, affine=dict(degrees=10., translate=.05, scale=(.9, 1.1))),
       task=dict(name='classify', model=dict(name='resnet', frozen_norm=True,
@@ -30,7 +27,5 @@ def get_config(variant=''):
           dict(match='^stage3/', lr=.01, start='40%'),
           dict(match='^(stem|stem_norm|stage1|stage2)/', frozen=True))),
       hp=dict(lr=1e-3, weight_decay=1e-2, label_smoothing=.1),
-      evals=dict(held_out=dict(split='train[97%:]' if smoke else 'train[80%:]',
-                               every='50%' if smoke else '5%')),
       checkpoint=dict(every='50%' if smoke else '5%', best='-held_out/loss',
                       patience='0' if smoke else '20%'))

@@ -8,15 +8,20 @@ Measured: 99.48 % test accuracy (seed 0), 5 minutes on 2 CPU cores.
 from visionlab.config import experiment, is_smoke
 
 
-def get_config(variant=''):
+def mnist(variant, model, **options):
+  """An experiment with a classifier on MNIST; `smoke` takes the embedded digits."""
   smoke = is_smoke(variant)
   return experiment(
       steps=60 if smoke else '10 epochs',
       batch=32 if smoke else 128,
       data=dict(name='digits', size=28) if smoke else dict(name='mnist', root='data/mnist'),
-      augment=dict(pad_crop=2),
-      task=dict(name='classify', mean=(.1307,), std=(.3081,), model=dict(name='cnn')),
+      task=dict(name='classify', mean=(.1307,), std=(.3081,), model=model),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, weight_decay=1e-2),
       evals=dict(test=dict(split='test', every='20%', batch=500)),
-      checkpoint=dict(best='test/accuracy'))
+      checkpoint=dict(best='test/accuracy'),
+      **options)
+
+
+def get_config(variant=''):
+  return mnist(variant, dict(name='cnn'), augment=dict(pad_crop=2))

@@ -5,17 +5,8 @@ python -m visionlab.train --config=configs/mnist_mlp.py --workdir=runs/mnist_mlp
 Measured: 98.37 % test accuracy (seed 0), 20 s on 2 CPU cores.
 """
 
-from visionlab.config import experiment, is_smoke
+from configs.mnist_cnn import mnist
 
 
 def get_config(variant=''):
-  smoke = is_smoke(variant)
-  return experiment(
-      steps=60 if smoke else '10 epochs',
-      batch=32 if smoke else 128,
-      data=dict(name='digits', size=28) if smoke else dict(name='mnist', root='data/mnist'),
-      task=dict(name='classify', mean=(.1307,), std=(.3081,), model=dict(name='mlp')),
-      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
-      hp=dict(lr=1e-3, weight_decay=1e-2),
-      evals=dict(test=dict(split='test', every='20%', batch=500)),
-      checkpoint=dict(best='test/accuracy'))
+  return mnist(variant, dict(name='mlp'))

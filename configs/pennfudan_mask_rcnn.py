@@ -8,15 +8,13 @@ Measured (seed 0, 20 November 2026, Keras' ResNet-50, a single run) on the 50 te
 jobs.
 """
 
+from configs.bccd_faster_rcnn import FEW_IMAGES
 from configs.coco_faster_rcnn import detection
 
 
 def get_config(variant=''):
   return detection(
-      variant,
-      steps='8 epochs',
-      batch=4,
-      split='all[:120]',
+      variant, steps='8 epochs', batch=4, split='all[:120]',
       data=dict(name='pennfudan', root='data/PennFudanPed', size=(256, 320)),
       augment=dict(flip=True, scale_jitter=dict(scale=(.8, 1.4))),
       model=dict(levels=('stage2', 'stage3', 'stage4'), pyramid=128, extra=0, hidden=(512,),
@@ -25,8 +23,5 @@ def get_config(variant=''):
                  mask_hidden=128),
       rpn=dict(train_pre_nms=500, train_post_nms=300, pre_nms=300, post_nms=100),
       box=dict(sample=64),
-      optim=dict(name='adamw', clip=True, schedule=dict(name='cosine', warmup='10%'), groups=(
-          dict(match='^backbone/(stem|stage1|stage2)', frozen=True),
-          dict(match='^backbone/', lr=.1), dict(match='.'))),
-      hp=dict(lr=5e-4, weight_decay=1e-2, clip_norm=5.),
+      **FEW_IMAGES,
       evals=dict(test=dict(split='all[120:]', every='50%', batch=5)))

@@ -8,24 +8,34 @@ Measured (seed 0, 20 November 2026) on 500 test scenes: box AP 82.3 %, box AP50 
 from visionlab.config import experiment, is_smoke
 
 
-def get_config(variant=''):
+def detection_on_scenes(variant, *, steps, data, model, rpn, box, **weights):
+  """An experiment with a detector, of boxes and more, on a small feature pyramid; `smoke` takes few
+  small scenes. weights: of losses, beside 1."""
   smoke = is_smoke(variant)
   encoder = dict(name='visionlab.models.segnet:Encoder', widths=(16, 32, 64, 96),
                  convs=(1, 1, 2, 2))
-  model = dict(name='detector', backbone=encoder, levels=('conv3', 'conv4'), pyramid=48, extra=0,
-               anchor_sizes=((36,), (48,)), anchor_ratios=(1., 1.6, 2.4), rpn_width=32,
-               canonical_side=224., aligned=True, hidden=(256,), norm=True,
-               masks=True, mask_convs=(32, 32), mask_hidden=32)
+  pyramid = dict(name='detector', backbone=encoder, levels=('conv3', 'conv4'), pyramid=48, extra=0,
+                 anchor_ratios=(1., 1.6, 2.4), rpn_width=32, aligned=True, norm=True)
   return experiment(
-      steps=4 if smoke else 2200,
+      steps=4 if smoke else steps,
       batch=2 if smoke else 8,
-      data=dict(name='scenes', examples=40 if smoke else 0, size=48 if smoke else 96,
-                objects=(1, 3), visible=.85, scale=(.45, .6), contrast=.3),
-      task=dict(name='detect', mean=(.5,) * 3, std=(.25,) * 3, model=model,
-                rpn=dict(sample=64, pre_nms=100, post_nms=50, train_pre_nms=200,
-                         train_post_nms=100, min_size=2.),
-                box=dict(sample=24, positive_share=1 / 3, score_threshold=.1, most=10)),
+      data=dict(name='scenes', examples=40 if smoke else 0, size=48 if smoke else 96) | data,
+      task=dict(name='detect', mean=(.5,) * 3, std=(.25,) * 3, model=pyramid | model,
+                rpn=dict(sample=64, pre_nms=100, train_pre_nms=200, min_size=2.) | rpn,
+                box=dict(score_threshold=.1) | box),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
-      hp=dict(lr=2e-3, weight_decay=.01, mask_weight=2.),
+      hp=dict(lr=2e-3, weight_decay=.01, **weights),
       evals={split: dict(split=f'{split}[:500]', every='50%', batch=50)
              for split in ('validation', 'test')})
+
+
+def get_config(variant=''):
+  return detection_on_scenes(
+      variant,
+      steps=2200,
+      data=dict(objects=(1, 3), visible=.85, scale=(.45, .6), contrast=.3),
+      model=dict(anchor_sizes=((36,), (48,)), canonical_side=224., hidden=(256,), masks=True,
+                 mask_convs=(32, 32), mask_hidden=32),
+      rpn=dict(post_nms=50, train_post_nms=100),
+      box=dict(sample=24, positive_share=1 / 3, most=10),
+      mask_weight=2.)

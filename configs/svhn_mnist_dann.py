@@ -11,13 +11,12 @@ from visionlab.config import experiment, is_smoke
 from visionlab.tasks.adapt import METHODS
 
 
-def get_config(variant='dann'):
+def svhn_network(variant, domains, embedded):
+  """An experiment with the paper's network for SVHN, from one of the `domains` to the other;
+  `smoke` takes those that are `embedded`, and a smaller network."""
   smoke = is_smoke(variant, *METHODS)
   method = variant if variant in METHODS else 'dann'
-  domains = (dict(source=dict(name='digits_m', size=32),
-                  target=dict(name='digits', size=32, channels=3)) if smoke else
-             dict(source=dict(name='svhn', root='data/svhn'),
-                  target=dict(name='mnist', root='data/mnist', size=32, channels=3)))
+  domains = embedded if smoke else domains
   model = (dict(name='dann_cnn') if smoke else
            dict(name='dann_cnn', network='svhn', dropout=.5))
   return experiment(
@@ -29,3 +28,12 @@ def get_config(variant='dann'):
       hp=dict(lr=.01, momentum=.9),
       evals={name: dict(split='test', data=data, every='10%', batch=500)
              for name, data in domains.items()})
+
+
+def get_config(variant='dann'):
+  return svhn_network(
+      variant,
+      domains=dict(source=dict(name='svhn', root='data/svhn'),
+                   target=dict(name='mnist', root='data/mnist', size=32, channels=3)),
+      embedded=dict(source=dict(name='digits_m', size=32),
+                    target=dict(name='digits', size=32, channels=3)))

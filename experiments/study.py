@@ -18,7 +18,7 @@ from visionlab import commandline
 from visionlab.storage.workdir import check_config
 from visionlab.train import train
 from visionlab.training.log import read_metrics
-from visionlab.weights.fit import adopt
+from visionlab.weights.fit import adopt_options
 
 LAST = 'figures/learning_curves.png'      # what `train` writes last, and only once it is through
 
@@ -139,7 +139,7 @@ def complete(workdir: Path, config: ConfigDict) -> bool:
   """Whether `config` was trained in `workdir` to its end."""
   if not (workdir / LAST).exists():
     return False
-  check_config(workdir, adopt(config, workdir))
+  check_config(workdir, adopt_options(config, workdir))
   return True
 
 

@@ -68,7 +68,7 @@ def manifest(given: Options, train: Sequence[str]) -> dict[str, Any]:
   Raises:
     ConfigError: an option is missing, or two contradict each other.
   """
-  check(given)
+  check_options(given)
   labels = {'job-name': given.name}
   service = dict(apiVersion='v1', kind='Service', metadata=dict(name=given.name),
                  spec=dict(clusterIP='None', publishNotReadyAddresses=True, selector=labels))
@@ -112,7 +112,7 @@ def together(given: Options) -> list[str]:
           '--process=$(PROCESS)']
 
 
-def check(given: Options):
+def check_options(given: Options):
   for key in ('name', 'image'):
     if not getattr(given, key):
       raise ConfigError(f'--gke.{key}: missing')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from launch.pictures import varied
 from launch.trials import Group, Sweep, Trial, best_trial, command
-from visionlab.storage.workdir import write
+from visionlab.storage.workdir import write_atomically
 
 TEMPLATE = Path(__file__).with_name('page.html')
 
@@ -31,7 +31,7 @@ def save(folder: Path, sweep: Sweep, trials: Sequence[Trial], groups: Sequence[G
                    error=_finite(g.error), n=len(g.values)) for g in groups])
   # In a script element nothing but "</" could end it.
   text = json.dumps(data, allow_nan=False).replace('</', '<\\/')
-  write(folder / 'results.html', TEMPLATE.read_text().replace('/*DATA*/null', text))
+  write_atomically(folder / 'results.html', TEMPLATE.read_text().replace('/*DATA*/null', text))
 
 
 def _finite(value: float) -> float | None:

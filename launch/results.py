@@ -21,7 +21,7 @@ from launch.trials import (
   read_trials,
 )
 from visionlab import commandline
-from visionlab.storage.workdir import write
+from visionlab.storage.workdir import write_atomically
 
 
 def table(groups: Sequence[Group], metric: str, rows: int = 40) -> str:
@@ -62,12 +62,12 @@ def report(folder: Path, metric: str = '', *, pictures: bool = True) -> str:
   trials = read_trials(folder, sweep)
   check_metric(trials, metric)
   groups = grouped(trials, metric)
-  write(folder / 'results.csv', as_csv(trials))
+  write_atomically(folder / 'results.csv', as_csv(trials))
   text = table(groups, metric)
   best = best_trial(groups, metric)
   if best is not None:
     line = command(sweep, best)
-    write(folder / 'best.txt', line + '\n')
+    write_atomically(folder / 'best.txt', line + '\n')
     text += f'\n\nbest: {best.name}, {metric.lstrip("-")} {best.value(metric):.4g}\n{line}'
   if pictures and any(t.last for t in trials):
     from launch import page, pictures as drawn  # noqa: PLC0415 - Matplotlib takes a second

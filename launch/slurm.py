@@ -33,7 +33,7 @@ from launch import options, processes
 from launch.processes import Job
 from visionlab import commandline
 from visionlab.config import ConfigError, TrainingError
-from visionlab.storage.workdir import outcome, write
+from visionlab.storage.workdir import outcome, write_atomically
 from visionlab.training.interrupt import told_to_stop
 
 SUBMITTED = 'jobs.json'            # name -> SLURM's number of the job
@@ -138,7 +138,7 @@ def run(jobs: Sequence[Job], executor, *, retries: int = 2, watch: bool = True, 
     waiting |= _submit(fresh, executor, retries)
     numbers = {name: handle.job_id for name, handle in waiting.items()}
     executor.folder.mkdir(parents=True, exist_ok=True)
-    write(executor.folder / SUBMITTED, json.dumps({**before, **numbers}, indent=2))
+    write_atomically(executor.folder / SUBMITTED, json.dumps({**before, **numbers}, indent=2))
   say(f'{len(fresh)} submitted, {len(waiting) - len(fresh)} had been before; logs in '
       f'{executor.folder}')
   return _watched({job.name: job for job in jobs}, waiting, poll, say) if watch else None

@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from visionlab.config import ConfigError, check_choice, with_tuples
-from visionlab.storage.workdir import outcome, write
+from visionlab.storage.workdir import outcome, write_atomically
 from visionlab.sweeps.settings import SEEDS, Setting, arguments
 from visionlab.training.log import read_metrics
 
@@ -56,7 +56,7 @@ class Sweep(NamedTuple):
 
   def save(self, folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
-    write(folder / SWEEP, json.dumps(self._asdict(), indent=2))
+    write_atomically(folder / SWEEP, json.dumps(self._asdict(), indent=2))
 
   @classmethod
   def read(cls, folder: Path) -> 'Sweep':

@@ -23,6 +23,20 @@ CANONICAL_SIDE = 32
 # Weights drawn as they are would saturate scores, throw boxes out of the image, or say nothing.
 SCALES = {'fpn/lateral': .02, 'rpn/deltas': .3, 'box/deltas': .5, 'keypoint/logits': 5}
 
+LAYERS = {  # ours, beyond the backbone: torchvision's
+  'rpn/conv1': 'rpn.head.conv.0.0', 'rpn/objectness': 'rpn.head.cls_logits',
+  'rpn/deltas': 'rpn.head.bbox_pred', 'box/fc6': 'roi_heads.box_head.fc6',
+  'box/fc7': 'roi_heads.box_head.fc7', 'box/logits': 'roi_heads.box_predictor.cls_score',
+  'box/deltas': 'roi_heads.box_predictor.bbox_pred',
+  'mask/up': 'roi_heads.mask_predictor.conv5_mask',
+  'mask/logits': 'roi_heads.mask_predictor.mask_fcn_logits',
+  'keypoint/logits': 'roi_heads.keypoint_predictor.kps_score_lowres',
+  **{f'mask/conv{i + 1}': f'roi_heads.mask_head.{i}.0' for i in range(4)},
+  **{f'keypoint/conv{i + 1}': f'roi_heads.keypoint_head.{2 * i}' for i in range(8)},
+  **{f'fpn/lateral{i}': f'backbone.fpn.inner_blocks.{i}.0' for i in range(4)},
+  **{f'fpn/output{i}': f'backbone.fpn.layer_blocks.{i}.0' for i in range(4)},
+}
+
 
 def scaled(path: str, shape: tuple[int, ...]) -> np.ndarray:
   """`drawn`, times the scale of the layer that the path is of."""

@@ -15,6 +15,12 @@ def picture(path, boxes=(), size=(40, 60), **options):
   Image.fromarray(pixels).save(path, **options)
 
 
+def write(path, text):
+  """A text file, in folders that are made for it."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(text)
+
+
 def everything(source):
   return source[np.arange(len(source))]
 

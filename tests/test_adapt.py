@@ -1,13 +1,14 @@
 """Domain adaptation: what each method may read, what it may move, and two domains' mistakes."""
 
-import dataclasses
 from functools import cache, partial
 
+import driven
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driven import difference, with_hp
 from tiny import config
 
 from visionlab import build
@@ -69,8 +70,7 @@ def compiled(accumulate=1, **which):
 def trained(steps=10, spoil=None, hp=None, **which):
   """(params, collections) after some steps, and the last step's metrics."""
   state, step = compiled(**which)
-  state = dataclasses.replace(state, hp=state.hp | {k: jnp.float32(v) for k, v in
-                                                    (hp or {}).items()})
+  state = with_hp(state, hp or {})
   for i in range(steps):
     batch = loaded(i)
     state, metrics = step(state, spoil(batch) if spoil else batch)
@@ -97,11 +97,6 @@ def losses(method, train=True, **which):
 def spoilt_labels(batch):
   garbage = np.random.default_rng(0).integers(-99, 99, len(batch['target']['label']))
   return batch | {'target': batch['target'] | {'label': garbage.astype(np.int32)}}
-
-
-def difference(a, b):
-  return max(float(np.abs(x - y).max())
-             for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
 # --- what is read ---
@@ -255,21 +250,11 @@ def test_batchnorm_sees_what_its_option_says(norm):
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def run(method, steps=10, **parallel):
-  it = job(method, normed=True, **parallel)
-  state = it.init()
-  tally = it.empty(state)
-  for data, n in it.batches.start(0, it.total).take(steps):
-    state, tally = it.run(state, tally, data, n)
-  means = {k: float(v.value) for k, v in tally.metrics.items()}
-  return jax.device_get((state.params, state.collections)), means
-
-
 @pytest.mark.parametrize('method', ['dann', 'mmd'])
 def test_pmap_over_devices_equals_jit_on_one(method):
   """A sum over examples, and a distance, which is none."""
-  single, metrics = run(method)
-  several, means = run(method, devices=2, mode='pmap')
+  single, metrics = driven.trained(job(method, normed=True), 10)
+  several, means = driven.trained(job(method, normed=True, devices=2, mode='pmap'), 10)
   assert difference(single, several) < 1e-5
   assert means == pytest.approx(metrics, rel=1e-3, abs=1e-5)
 

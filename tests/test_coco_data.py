@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from absl import logging
-from pictured import BRIGHT, DARK, check_boxes_hold_what_is_bright, everything, picture
+from pictured import BRIGHT, DARK, check_boxes_hold_what_is_bright, everything, picture, write
 from PIL import Image
 
 from visionlab.config import ConfigError
@@ -32,8 +32,7 @@ def coco_json(root, annotations, sizes=((40, 60), (60, 30)), split='train', **en
                                                skeleton=[[1, 2]])],
       annotations=[dict(id=100 + i) | one for i, one in enumerate(annotations)])
   path = root / 'annotations' / f'instances_{split}.json'
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(json.dumps(content | entries))
+  write(path, json.dumps(content | entries))
   return path
 
 

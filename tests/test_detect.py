@@ -168,10 +168,10 @@ def test_perfect_answers_are_scored_perfect(masked):
   task, batch, variables, *_ = masked
   stats = jax.device_get(jax.jit(lambda v, b: task._collected(v, b, {}))(variables, batch))
   truth = stats['truth']
-  stats['said'] |= dict(boxes=truth['boxes'], classes=truth['classes'], valid=truth['valid'],
+  stats['predictions'] |= dict(boxes=truth['boxes'], classes=truth['classes'], valid=truth['valid'],
                         scores=np.ones(truth['valid'].shape, np.float32))
-  stats['said']['masks'] = np.full((*truth['valid'].shape, 8, 8), 255, np.uint8)
-  stats['said']['proposals'] = dict(boxes=truth['boxes'], valid=truth['valid'])
+  stats['predictions']['masks'] = np.full((*truth['valid'].shape, 8, 8), 255, np.uint8)
+  stats['predictions']['proposals'] = dict(boxes=truth['boxes'], valid=truth['valid'])
   results = task._finish(stats)
   assert results['box_ap'] == results['box_ap50'] == results['voc_ap'] == 1
   assert 0 < results['mask_ap'] < 1 and results['recall_at_100'] == 1

@@ -5,7 +5,7 @@ import tarfile
 import numpy as np
 import pytest
 from absl import logging
-from pictured import check_boxes_hold_what_is_bright, everything, picture
+from pictured import check_boxes_hold_what_is_bright, everything, picture, write
 from PIL import Image
 
 from visionlab.config import ConfigError
@@ -30,9 +30,8 @@ def xml(path, objects, size=(40, 60)):
       f'<object><name>{name}</name><difficult>{hard}</difficult><bndbox>'
       + ''.join(f'<{side}>{v}</{side}>' for side, v in zip(('xmin', 'ymin', 'xmax', 'ymax'), box))
       + '</bndbox></object>' for name, hard, box in objects)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(f'<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>'
-                  f'{inner}</annotation>')
+  write(path, f'<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>'
+              f'{inner}</annotation>')
 
 
 @pytest.fixture
@@ -44,9 +43,8 @@ def year(tmp_path):
   xml(root / 'Annotations' / 'a.xml', [('dog', 0, (1, 1, 30, 20)), ('person', 1, (41, 31, 60, 40))])
   xml(root / 'Annotations' / 'b.xml', [], (30, 30))
   lists = root / 'ImageSets' / 'Main'
-  lists.mkdir(parents=True)
-  (lists / 'train.txt').write_text('a\nb\n')
-  (lists / 'dog_train.txt').write_text('a  1\nb -1\n')
+  write(lists / 'train.txt', 'a\nb\n')
+  write(lists / 'dog_train.txt', 'a  1\nb -1\n')
   return root
 
 
@@ -102,9 +100,8 @@ def texts(tmp_path):
   for name, boxes in (('a', [(6, 8, 36, 28)]), ('b', [(15, 10, 45, 30)]), ('c', [])):
     picture(tmp_path / 'images' / 'train' / f'{name}.png', boxes)
   labels = tmp_path / 'labels' / 'train'
-  labels.mkdir(parents=True)
-  (labels / 'a.txt').write_text('1 .35 .45 .5 .5\n')
-  (labels / 'b.txt').write_text('\n0 .25 .25 .75 .25 .75 .75 .25 .75\n')
+  write(labels / 'a.txt', '1 .35 .45 .5 .5\n')
+  write(labels / 'b.txt', '\n0 .25 .25 .75 .25 .75 .75 .25 .75\n')
   return tmp_path
 
 

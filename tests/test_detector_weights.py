@@ -18,23 +18,10 @@ from visionlab.optim import paths
 from visionlab.run import load
 from visionlab.weights.families import COCO, IMAGENET, recognise
 from visionlab.weights.files import Weights, flat, read_weights
-from visionlab.weights.fit import adopt, fit
+from visionlab.weights.fit import adopt_options, fit
 from visionlab.weights.translate import translate
 
 LEAVES = dict(kernel='weight', scale='weight', bias='bias', mean='running_mean', var='running_var')
-HEADS = {  # our layer: torchvision's
-  'rpn/conv1': 'rpn.head.conv.0.0', 'rpn/objectness': 'rpn.head.cls_logits',
-  'rpn/deltas': 'rpn.head.bbox_pred', 'box/fc6': 'roi_heads.box_head.fc6',
-  'box/fc7': 'roi_heads.box_head.fc7', 'box/logits': 'roi_heads.box_predictor.cls_score',
-  'box/deltas': 'roi_heads.box_predictor.bbox_pred',
-  'mask/up': 'roi_heads.mask_predictor.conv5_mask',
-  'mask/logits': 'roi_heads.mask_predictor.mask_fcn_logits',
-  'keypoint/logits': 'roi_heads.keypoint_predictor.kps_score_lowres',
-  **{f'mask/conv{i + 1}': f'roi_heads.mask_head.{i}.0' for i in range(4)},
-  **{f'keypoint/conv{i + 1}': f'roi_heads.keypoint_head.{2 * i}' for i in range(8)},
-  **{f'fpn/lateral{i}': f'backbone.fpn.inner_blocks.{i}.0' for i in range(4)},
-  **{f'fpn/output{i}': f'backbone.fpn.layer_blocks.{i}.0' for i in range(4)},
-}
 OLD = ((r'(rpn\.head\.conv|_blocks\.\d)(\.0)?\.0\.', r'\1.'),
        (r'mask_head\.(\d)\.0', lambda match: f'mask_head.mask_fcn{int(match[1]) + 1}'))
 PUBLISHED = {  # name: classes, the fields that are not the defaults
@@ -62,7 +49,7 @@ def torch_name(path):
     name = re.sub(r'stage(\d)\.block', r'layer\1.', name).replace('shortcut_norm', 'downsample.1')
     name = f'backbone.body.{name.replace("shortcut", "downsample.0").replace("norm", "bn")}'
   else:
-    name = HEADS['/'.join(layer)]
+    name = detectors.LAYERS['/'.join(layer)]
   return f'{name}.{LEAVES[leaf]}'
 
 
@@ -197,7 +184,7 @@ def test_a_backbone_adopts_what_a_detectors_was(small, tmp_path):
   save_file(small[1], tmp_path / 'detector.safetensors')
   asked = config(task=dict(name='segment', model=dict(
     name='fcn', backbone=dict(name='resnet'))), init_from=str(tmp_path / 'detector.safetensors'))
-  adopted = adopt(asked, tmp_path).task
+  adopted = adopt_options(asked, tmp_path).task
   assert adopted.model.to_dict() == dict(
     name='fcn', backbone=dict(name='resnet', depth=18, frozen_norm=True))
   assert adopted.mean == IMAGENET['mean']

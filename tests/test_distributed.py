@@ -228,13 +228,13 @@ def test_who_is_done_early_is_not_missed(quick):
     (('host:1', 4, 4), '--process=4: expected 0 to 3 of --processes=4')])
 def test_wrong_addresses_are_refused(given, message):
   with pytest.raises(ConfigError, match=message):
-    distributed.check(*given)
+    distributed.check_flags(*given)
 
 
 def test_addresses_that_are_right():
-  distributed.check('', None, None)
-  distributed.check('10.0.0.1:1234', 4, 3)
-  distributed.check('[fe80::1]:1234', 1, 0)
+  distributed.check_flags('', None, None)
+  distributed.check_flags('10.0.0.1:1234', 4, 3)
+  distributed.check_flags('[fe80::1]:1234', 1, 0)
 
 
 def test_processes_that_never_come_are_waited_for_no_longer_than_said(config_file, tmp_path):

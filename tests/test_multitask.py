@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driven import difference, driven, with_hp
 from scipy import ndimage
 from scipy.special import log_softmax
 from sklearn.metrics import r2_score
-from test_adapt import TEN, Backbone, difference
+from test_adapt import TEN, Backbone
 from tiny import config
 
 from visionlab import build
@@ -48,8 +49,7 @@ def compiled(stopping=True):
 def stepped(steps, spoil=lambda batch: batch, hp=None, stopping=True):
   """The state and the metrics after each step."""
   state, step = compiled(stopping)
-  state = dataclasses.replace(state, hp=state.hp | {k: jnp.float32(v)
-                                                    for k, v in (hp or {}).items()})
+  state = with_hp(state, hp or {})
   seen = []
   for i in range(steps):
     state, metrics = step(state, spoil(job(stopping).batches.loader(i)))
@@ -196,11 +196,7 @@ def test_the_state_is_that_of_a_loop_on_the_host():
 def test_pmap_over_devices_equals_jit_on_one():
   found = []
   for parallel in {}, dict(devices=2, mode='pmap'):
-    it = job(**parallel)
-    state = it.init()
-    tally = it.empty(state)
-    for data, n in it.batches.start(0, it.total).take(5):
-      state, tally = it.run(state, tally, data, n)
+    state, _ = driven(job(**parallel), 5)
     found.append(jax.device_get((state.params, state.collections['tasks'])))
   finite = jax.tree.map(lambda x: np.nan_to_num(x, posinf=0), found)
   assert difference(*finite) < 1e-3           # sums of losses among them

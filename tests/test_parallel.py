@@ -1,8 +1,10 @@
 """One step, compiled in every way there is: the results are the same."""
 
+import driven
 import jax
 import numpy as np
 import pytest
+from driven import difference
 from tiny import config
 
 from visionlab import build
@@ -13,19 +15,7 @@ pytestmark = pytest.mark.usefixtures('optimised')
 
 
 def trained(settings, steps=20):
-  """(params, collections) after some steps, driven as the loop does, and the mean metrics."""
-  job = build.assemble(settings)
-  state = job.init()
-  tally = job.empty(state)
-  for data, n in job.batches.start(0, job.total).take(steps):
-    state, tally = job.run(state, tally, data, n)
-  means = {k: float(v.value) for k, v in tally.metrics.items()}
-  return jax.device_get((state.params, state.collections)), means
-
-
-def difference(a, b):
-  return max(float(np.abs(x - y).max())
-             for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+  return driven.trained(build.assemble(settings), steps)
 
 
 @pytest.fixture(scope='module')

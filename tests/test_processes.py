@@ -2,32 +2,13 @@
 
 import signal
 
+from jobs import DONE, job, mixed
+
 from launch import processes
-from visionlab.storage.workdir import conclude
-
-
-def job(tmp_path, name, program):
-  """A job whose program finds its workdir in `w`, and `tries` it has begun."""
-  start = f"""
-import os, pathlib, signal, sys, time
-from visionlab.storage.workdir import conclude
-w = pathlib.Path({str(tmp_path / name)!r})
-tries = len((w / 'tries').read_text()) if (w / 'tries').exists() else 0
-(w / 'tries').write_text('x' * (tries + 1))
-"""
-  return processes.Job(name, ['-c', start + program], tmp_path / name)
-
-
-DONE = "conclude(w, 'done', 1)\n"
 
 
 def test_the_queue_retries_reports_and_skips(tmp_path):
-  jobs = [job(tmp_path, 'good', DONE),
-          job(tmp_path, 'killed', 'if not tries: os.kill(os.getpid(), signal.SIGKILL)\n' + DONE),
-          job(tmp_path, 'bad', 'sys.exit("error: no such thing")'),
-          job(tmp_path, 'before', 'raise AssertionError')]
-  jobs[3].workdir.mkdir()
-  conclude(jobs[3].workdir, 'pruned', 3)
+  jobs = mixed(tmp_path, 'killed', 'os.kill(os.getpid(), signal.SIGKILL)')
   said = []
   failed = processes.run(jobs, workers=2, retries=1, say=said.append)
   assert failed == {'bad': 'error: no such thing'}

@@ -6,27 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from jobs import job, mixed
 
-from launch import processes, ray_cluster
+from launch import ray_cluster
 from launch.ray_cluster import Options
 from visionlab.config import ConfigError
-from visionlab.storage.workdir import conclude, outcome
+from visionlab.storage.workdir import outcome
 
 ROOT = Path(__file__).parents[1]
-
-
-def job(folder, name, program):
-  start = f"""
-import pathlib, sys
-from visionlab.storage.workdir import conclude
-w = pathlib.Path({str(folder / name)!r})
-first = not (w / 'begun').exists()
-(w / 'begun').touch()
-"""
-  return processes.Job(name, ['-c', start + program], folder / name)
-
-
-DONE = "conclude(w, 'done', 1)\n"
 
 
 def test_without_ray(monkeypatch):
@@ -50,12 +37,7 @@ def test_what_would_be_run():
 def test_tasks_are_retried_and_failures_reported(tmp_path, monkeypatch):
   pytest.importorskip('ray')
   monkeypatch.setenv('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
-  jobs = [job(tmp_path, 'good', DONE),
-          job(tmp_path, 'again', 'if first: sys.exit("lost")\n' + DONE),
-          job(tmp_path, 'bad', 'sys.exit("error: no such thing")'),
-          job(tmp_path, 'before', 'raise AssertionError')]
-  jobs[3].workdir.mkdir()
-  conclude(jobs[3].workdir, 'pruned', 3)
+  jobs = mixed(tmp_path, 'again', 'sys.exit("lost")')
   said = []
   failed = ray_cluster.run(jobs, Options(), retries=1, say=said.append)
   assert failed == {'bad': 'error: no such thing'}
@@ -67,7 +49,6 @@ def test_tasks_are_retried_and_failures_reported(tmp_path, monkeypatch):
 def test_an_interrupted_sweep_has_its_tasks_save(tmp_path):
   pytest.importorskip('ray')
   run = job(tmp_path, 'run', f"""
-import os, signal, time
 from visionlab.training.interrupt import told_to_stop
 with told_to_stop() as told:
   os.kill({os.getpid()}, signal.SIGTERM)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driven import driven
 from jax.sharding import PartitionSpec as P
 from tiny import config
 
@@ -28,13 +29,9 @@ def settings(resident='auto', rule='sgd', **parallel):
 
 
 def trained(config, steps=10):
-  """The state after some steps, driven as the loop does."""
+  """The job, and its state after some steps."""
   job = build.assemble(config)
-  state = job.init()
-  tally = job.empty(state)
-  for data, n in job.batches.start(0, job.total).take(steps):
-    state, tally = job.run(state, tally, data, n)
-  return job, state
+  return job, driven(job, steps)[0]
 
 
 @pytest.fixture(scope='module')

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import slurm_played
+from jobs import DONE, job
 from slurm_played import until
 
 from launch import processes, slurm
@@ -35,22 +36,6 @@ def path(monkeypatch):
   monkeypatch.chdir(ROOT)
 
 
-def job(folder, name, program):
-  """A job that is a few lines of Python, in which `w` is its workdir and `first` says whether it
-  is begun for the first time."""
-  start = f"""
-import pathlib, sys, time
-from visionlab.storage.workdir import conclude
-w = pathlib.Path({str(folder / name)!r})
-first = not (w / 'begun').exists()
-(w / 'begun').touch()
-"""
-  return processes.Job(name, ['-c', start + program], folder / name)
-
-
-DONE = "conclude(w, 'done', 1)\n"
-
-
 @pytest.fixture
 def local(tmp_path, monkeypatch):
   started, start = [], submitit_local.start_controller
@@ -65,7 +50,7 @@ def local(tmp_path, monkeypatch):
 
 def test_jobs_are_retried_and_failures_reported(tmp_path, local):
   jobs = [job(tmp_path, 'good', DONE),
-          job(tmp_path, 'again', 'if first: sys.exit("lost")\n' + DONE),
+          job(tmp_path, 'again', 'if not tries: sys.exit("lost")\n' + DONE),
           job(tmp_path, 'bad', 'sys.exit("error: no such thing")')]
   said = []
   failed = slurm.run(jobs, local, retries=1, poll=.1, say=said.append)
@@ -102,7 +87,7 @@ def test_a_second_signal_does_not_disturb_a_job_that_saves(tmp_path, local):
   """SLURM's SIGTERM has the training save, and SIGUSR2 comes before it has: both in peace."""
   run = job(tmp_path, 'run', """
 from visionlab.training.interrupt import told_to_stop
-if not first:
+if tries:
   conclude(w, 'done', 1)
   sys.exit()
 with told_to_stop() as told:

@@ -1,14 +1,14 @@
 """Soft labels, and a target of which few examples are labelled."""
 
-import dataclasses
 from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driven import difference, with_hp
 from scipy.special import log_softmax, softmax
-from test_adapt import difference, example, make
+from test_adapt import example, make
 from tiny import config
 
 from visionlab import build
@@ -129,8 +129,7 @@ def batch_of(it, i=0, labelled=4):
 
 def stepped(steps=3, spoil=lambda target: target, hp=None, labelled=4, **which):
   it, (state, step) = job(**which), compiled(**which)
-  state = dataclasses.replace(state, hp=state.hp | {k: jnp.float32(v)
-                                                    for k, v in (hp or {}).items()})
+  state = with_hp(state, hp or {})
   for i in range(steps):
     batch = batch_of(it, i, labelled)
     state, metrics = step(state, batch | dict(target=spoil(batch['target'])))

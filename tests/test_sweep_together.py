@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from test_parallel import difference, trained
+from driven import difference, driven
+from test_parallel import trained
 
 import visionlab
 from configs import digits_cnn, digits_dann
@@ -37,10 +38,7 @@ def alone(config):
 def together(configs, steps):
   """The members' (params, collections) after some steps, driven as the loop does."""
   job = build.assemble(configs[0], configs)
-  state = job.init()
-  tally = job.empty(state)
-  for data, n in job.batches.start(0, job.total).take(steps):
-    state, tally = job.run(state, tally, data, n)
+  state, tally = driven(job, steps)
   assert int(state.step) == steps
   state = jax.device_get((state.params, state.collections))
   return [jax.tree.map(lambda x, k=k: x[k], state) for k in range(len(configs))], tally

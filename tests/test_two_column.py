@@ -1,14 +1,14 @@
 """Two columns: where they start, what moves which, and attributes of digits."""
 
-import dataclasses
 from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from driven import difference, driven, with_hp
 from scipy.special import log_expit
-from test_adapt import TEN, Backbone, difference, example
+from test_adapt import TEN, Backbone, example
 from tiny import config
 
 from visionlab import build
@@ -42,8 +42,7 @@ def compiled(**which):
 
 def stepped(steps=3, spoil=lambda target: target, hp=None, **which):
   state, step = compiled(**which)
-  state = dataclasses.replace(state, hp=state.hp | {k: jnp.float32(v)
-                                                    for k, v in (hp or {}).items()})
+  state = with_hp(state, hp or {})
   for i in range(steps):
     batch = job(**which).batches.loader(i)
     state, metrics = step(state, batch | dict(target=spoil(batch['target'])))
@@ -155,11 +154,7 @@ def test_pmap_over_devices_equals_jit_on_one():
   """A distance is no sum over examples."""
   found = []
   for parallel in {}, dict(devices=2, mode='pmap'):
-    it = job(**parallel)
-    state = it.init()
-    tally = it.empty(state)
-    for data, n in it.batches.start(0, it.total).take(3):
-      state, tally = it.run(state, tally, data, n)
+    state, _ = driven(job(**parallel), 3)
     found.append(jax.device_get(state.params))
   assert difference(*found) < 1e-5
 

@@ -201,7 +201,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
     raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
   mode = 'swept' if members else config['parallel']['mode']
   spread = devices(config['parallel'])[:len(members) or None]
-  rules = sharding.check(config['parallel'], len(spread))
+  rules = sharding.rules_of(config['parallel'], len(spread))
   if members and (rules != sharding.Rules() or config['parallel']['model'] > 1):
     raise ConfigError('config.parallel: members of one program are each on a device of their own; '
                       'leave model, fsdp and shard alone')

@@ -46,7 +46,7 @@ def joined(coordinator: str = '', processes: int | None = None, process: int | N
     ConfigError: the three contradict each other, or there is nothing to find them out from.
     TrainingError: from within, in place of the error that another process's failure led to here.
   """
-  check(coordinator, processes, process)
+  check_flags(coordinator, processes, process)
   _connect(coordinator, processes, process, timeout)
   # The store of the coordination service, which has no public name.
   from jax._src import distributed
@@ -64,10 +64,10 @@ def joined(coordinator: str = '', processes: int | None = None, process: int | N
       roll.leave()
 
 
-def check(coordinator: str, processes: int | None, process: int | None):
+def check_flags(coordinator: str, processes: int | None, process: int | None):
   """Raises `ConfigError` unless the three are all given and make sense, or none is.
 
-  >>> check('10.0.0.1:1234', 4, 0)
+  >>> check_flags('10.0.0.1:1234', 4, 0)
   """
   given = bool(coordinator), processes is not None, process is not None
   if any(given) and not all(given):

@@ -159,7 +159,7 @@ def bytes_per_device(tree) -> tuple[int, int]:
           sum(x.dtype.itemsize * int(np.prod(x.sharding.shard_shape(x.shape))) for x in leaves))
 
 
-def check(parallel: Mapping, devices: int) -> Rules:
+def rules_of(parallel: Mapping, devices: int) -> Rules:
   """The rules of config.parallel, found to make sense with that many devices.
 
   Raises:

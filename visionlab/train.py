@@ -27,7 +27,7 @@ from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, parameter_table, read_metrics
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume
-from visionlab.weights.fit import adopt
+from visionlab.weights.fit import adopt_options
 
 CHUNK_SECONDS = 1.       # of work in one dispatch: how long a signal or a bad loss may go unnoticed
 
@@ -47,7 +47,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     OSError: the workdir cannot be written.
   """
   workdir = local(workdir, '--workdir')
-  config = adopt(config, workdir)
+  config = adopt_options(config, workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
   schedule = Schedule.of(config, job, evaluations)
@@ -95,7 +95,7 @@ class Schedule(NamedTuple):
   @classmethod
   def of(cls, config, job: build.Job, evaluations: Evaluations) -> 'Schedule':
     log = max(1, job.steps(config.log.every, 'config.log.every'))
-    save, patience = checkpoint.check(config.checkpoint, job.steps)
+    save, patience = checkpoint.saving_intervals(config.checkpoint, job.steps)
     return cls(job.total, log, save, patience, (log, save, *evaluations.every.values()),
                tuple(config.profile))
 

@@ -25,6 +25,7 @@ from detectors import (
   EXTENT,
   HIDDEN,
   JOINTS,
+  LAYERS,
   PRE_NMS,
   PROPOSALS,
   SIZE,
@@ -70,23 +71,7 @@ def our_path(name):
     name = re.sub(r'layer(\d)\.(\d)\.', r'stage\1/block\2/', name).replace('bn', 'norm')
     name = name.replace('downsample.0', 'shortcut').replace('downsample.1', 'shortcut_norm')
     return f'backbone/{name}'
-  layer = re.search(r'\d+', name)
-  parts = {
-    'backbone.fpn.inner_blocks': 'fpn/lateral', 'backbone.fpn.layer_blocks': 'fpn/output',
-    'rpn.head.conv': 'rpn/conv1', 'rpn.head.cls_logits': 'rpn/objectness',
-    'rpn.head.bbox_pred': 'rpn/deltas', 'roi_heads.box_head.fc6': 'box/fc6',
-    'roi_heads.box_head.fc7': 'box/fc7', 'roi_heads.box_predictor.cls_score': 'box/logits',
-    'roi_heads.box_predictor.bbox_pred': 'box/deltas', 'roi_heads.mask_head': 'mask/conv',
-    'roi_heads.mask_predictor.conv5_mask': 'mask/up',
-    'roi_heads.mask_predictor.mask_fcn_logits': 'mask/logits',
-    'roi_heads.keypoint_head': 'keypoint/conv',
-    'roi_heads.keypoint_predictor.kps_score_lowres': 'keypoint/logits'}
-  ours = next(path for start, path in parts.items() if name.startswith(start))
-  if ours.startswith('fpn'):
-    return ours + layer[0]
-  return {'mask/conv': lambda: f'mask/conv{1 + int(layer[0])}',
-          'keypoint/conv': lambda: f'keypoint/conv{1 + int(layer[0]) // 2}',
-          }.get(ours, lambda: ours)()
+  return next(ours for ours, theirs in LAYERS.items() if theirs == name)
 
 
 def kernel(path, module, background):

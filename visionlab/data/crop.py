@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.images import Canvas, Cut
 
 TRIES = 10
 
@@ -51,6 +53,10 @@ class RandomCrop:
     key = np.array([seed % 2**64, step], np.uint64)
     raw = np.random.Philox(key=key).random_raw(batch * TRIES * 4)
     return (raw >> np.uint64(11)).reshape(batch, TRIES, 4) * 2.**-53
+
+  def cuts(self, draws: np.ndarray, channels: int) -> tuple[Canvas, list[Cut]]:
+    """The canvas of the crops, and for each row of `draws` what `Canvas` takes as its `cut`."""
+    return Canvas(self.size, channels=channels), [partial(self.box, row) for row in draws]
 
   def box(self, draws: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
     """One row's box (x1, y1, x2, y2) in an image, in whole pixels, given its (TRIES, 4) draws.

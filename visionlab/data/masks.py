@@ -8,7 +8,7 @@ from PIL import Image
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.images import Canvas, Cut
-from visionlab.ops.geometry import IGNORE as IGNORED
+from visionlab.ops.geometry import IGNORE
 
 _NUMBERS = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
@@ -24,11 +24,11 @@ class Labels:
     colours: ((r, g, b), class) of every colour, or () where masks hold class numbers.
   """
   classes: tuple[str, ...]
-  ignore: int = IGNORED
+  ignore: int = IGNORE
   offset: int = 0
   colours: tuple = ()
 
-  def check(self, mask: Image.Image, where: str) -> None:
+  def check_mask(self, mask: Image.Image, where: str) -> None:
     """Raises a ConfigError unless a mask, whose pixels need not be loaded, can be read."""
     if mask.format == 'JPEG':
       raise ConfigError(f'{where}: the mask is a JPEG, which does not keep its values; expected '
@@ -50,16 +50,16 @@ class Labels:
     """
     if self.colours:
       return self._by_colour(pixels.astype(np.int32), where)
-    counts = (pixels != self.ignore) & (pixels != IGNORED)
+    counts = (pixels != self.ignore) & (pixels != IGNORE)
     numbers = pixels.astype(np.int32) + self.offset
     wrong = counts & ((numbers < 0) | (numbers >= len(self.classes)))
     if wrong.any():
       first, last = -self.offset, len(self.classes) - 1 - self.offset
-      also = '' if self.ignore == IGNORED else f' or {self.ignore}'
+      also = '' if self.ignore == IGNORE else f' or {self.ignore}'
       raise ConfigError(f'{where}: the mask holds the value {pixels[wrong][0]}; expected {first} '
-                        f'to {last} for {len(self.classes)} classes, or {IGNORED}{also} for what '
+                        f'to {last} for {len(self.classes)} classes, or {IGNORE}{also} for what '
                         'is ignored')
-    return np.where(counts, numbers, IGNORED)
+    return np.where(counts, numbers, IGNORE)
 
   def _by_colour(self, pixels: np.ndarray, where: str) -> np.ndarray:
     weights = np.array([1 << 16, 1 << 8, 1])
@@ -77,7 +77,7 @@ class Labels:
 
 
 def read_labels(where: str, classes: tuple[str, ...] = (), palette: Mapping | None = None,
-                ignore: int = IGNORED, offset: int = 0) -> Labels:
+                ignore: int = IGNORE, offset: int = 0) -> Labels:
   """The options of a source of masks, checked.
 
   Args:
@@ -100,8 +100,8 @@ def read_labels(where: str, classes: tuple[str, ...] = (), palette: Mapping | No
   if not classes:
     raise ConfigError(f'{where}: classes must name what the values 0, 1, ... of a mask stand for, '
                       "e.g. classes=('background', 'cat')")
-  if len(classes) > IGNORED:
-    raise ConfigError(f'{where}: {len(classes)} classes; expected at most {IGNORED}')
+  if len(classes) > IGNORE:
+    raise ConfigError(f'{where}: {len(classes)} classes; expected at most {IGNORE}')
   if not palette:
     return Labels(classes, ignore, offset)
   for name in palette:
@@ -111,7 +111,7 @@ def read_labels(where: str, classes: tuple[str, ...] = (), palette: Mapping | No
   for name in classes:
     if name not in palette:
       raise ConfigError(f'{where}: palette has no colour for class {name!r}')
-  number = {name: i for i, name in enumerate(classes)} | {'ignore': IGNORED}
+  number = {name: i for i, name in enumerate(classes)} | {'ignore': IGNORE}
   colours: dict[tuple, str] = {}
   for name in sorted(palette):
     for colour in _colours(palette[name], f'{where}: palette.{name}'):
@@ -154,7 +154,7 @@ def label_map(pixels: np.ndarray, labels: Labels, canvas: Canvas, where: str,
   (width, height), box = (whole, cut(h, w)) if cut else canvas.plan((w, h), whole)
   rows, columns = _nearest(box[1], box[3], height, h), _nearest(box[0], box[2], width, w)
   numbers = labels.numbers(pixels[rows[:, None], columns], where)
-  result = np.full((canvas.height, canvas.width), IGNORED, np.int32)
+  result = np.full((canvas.height, canvas.width), IGNORE, np.int32)
   top, left = (canvas.height - height) // 2, (canvas.width - width) // 2
   result[top:top + height, left:left + width] = numbers
   return result

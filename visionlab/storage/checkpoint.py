@@ -97,7 +97,7 @@ class Checkpoints:
           files.close()
 
 
-def check(options: Mapping, steps: Callable) -> tuple[int, int]:
+def saving_intervals(options: Mapping, steps: Callable) -> tuple[int, int]:
   """config.checkpoint's `every` and `patience` in steps, once all of it is found to make sense."""
   check_names(options, ('every', 'minutes', 'keep', 'best', 'patience'), 'config.checkpoint')
   if options['keep'] < 1:

@@ -49,16 +49,17 @@ def prepare(workdir: Path, config, facts):
   that a run reloads without it). Raises OSError where it cannot."""
   if jax.process_index() == 0:
     workdir.mkdir(parents=True, exist_ok=True)
-    write(workdir / 'config.json', configs.to_json(config))
-    write(workdir / 'versions.json', json.dumps(versions(), indent=2))
-    write(workdir / 'data.json', facts.to_json())
+    write_atomically(workdir / 'config.json', configs.to_json(config))
+    write_atomically(workdir / 'versions.json', json.dumps(versions(), indent=2))
+    write_atomically(workdir / 'data.json', facts.to_json())
     (workdir / OUTCOME).unlink(missing_ok=True)
 
 
 def conclude(workdir: Path, status: str, step: int, **more):
   """Writes how the run ended, once it has: 'done', 'diverged' or 'pruned', and after which step."""
   if jax.process_index() == 0:
-    write(workdir / OUTCOME, json.dumps(dict(status=status, step=step, **more), indent=2))
+    ended = dict(status=status, step=step, **more)
+    write_atomically(workdir / OUTCOME, json.dumps(ended, indent=2))
 
 
 def outcome(workdir: Path) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def outcome(workdir: Path) -> dict[str, Any]:
 
 def write_members(folder: Path, workdirs: Sequence[Path]):
   """Says in `folder` which runs belong to it, in their order."""
-  write(folder / MEMBERS, json.dumps([os.path.relpath(w, folder) for w in workdirs], indent=2))
+  paths = [os.path.relpath(workdir, folder) for workdir in workdirs]
+  write_atomically(folder / MEMBERS, json.dumps(paths, indent=2))
 
 
 def member_folder(folder: Path, member: int | str) -> Path:
@@ -107,7 +109,7 @@ def save_figures(workdir: Path, pictures: Mapping[str, np.ndarray]):
       charts.save(picture, workdir / 'figures' / f'{name}.png')
 
 
-def write(path: Path, text: str):
+def write_atomically(path: Path, text: str):
   """Writes a file whole or not at all, however the process ends."""
   path.with_suffix('.tmp').write_text(text)
   path.with_suffix('.tmp').replace(path)

@@ -41,7 +41,7 @@ class SharedCheckpoints(Checkpoints):
     self.choose = jax.jit(choose, out_shardings=self.everywhere)
     self.values, self.best_state = [], None      # of each member's best; its step is when that was
 
-  def adopt(self, state: State, step: int):
+  def take_over(self, state: State, step: int):
     """Makes this program's checkpoints the members': what they were before is saved here first."""
     places = [home(path) for path in self.members.paths]
     now = self.rows(state)
@@ -57,7 +57,7 @@ class SharedCheckpoints(Checkpoints):
         self._save_best(step)
       self.last.wait_until_finished()
     for k, path in enumerate(self.members.paths):
-      workdirs.write(path / MEMBER, json.dumps(dict(
+      workdirs.write_atomically(path / MEMBER, json.dumps(dict(
           program=os.path.relpath(self.folder, path), row=k, rows=self.count)))
 
   def save(self, state: State, step: int):

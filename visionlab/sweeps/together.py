@@ -26,7 +26,7 @@ from visionlab.training.evaluation import Evaluations
 from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, parameter_table, scalars
 from visionlab.training.profiler import profiler
-from visionlab.weights.fit import adopt
+from visionlab.weights.fit import adopt_options
 
 PROGRAMS = 'programs'
 
@@ -54,7 +54,8 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   if jax.process_count() > 1:
     raise ConfigError('several settings in one program: for one process')
   paths = [folder / name for name in configs]
-  configs = [adopt(config, path) for config, path in zip(configs.values(), paths, strict=True)]
+  configs = [adopt_options(config, path)
+             for config, path in zip(configs.values(), paths, strict=True)]
   config = configs[0]
   job = build.assemble(config, configs)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps, swept=True)
@@ -79,8 +80,9 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   checkpoints = SharedCheckpoints(members, program, config.checkpoint, schedule, job.mesh)
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(program, config.profile) as profile):
-    checkpoints.adopt(state, step)
-    records = Records(log, checkpoints, unless_ignored(partial(members.check, log=log), config))
+    checkpoints.take_over(state, step)
+    retire = partial(members.retire_diverged, log=log)
+    records = Records(log, checkpoints, unless_ignored(retire, config))
     state, step, _ = loop(job, evaluations, state, records, schedule, interrupted, profile)
     told = interrupted()
   ended = checkpoints.ended(step)
@@ -102,7 +104,7 @@ class Members:
   def __init__(self, paths: Sequence[Path]):
     self.paths, self.alive = paths, list(range(len(paths)))
 
-  def check(self, tally: Tally, log: 'MembersLog'):
+  def retire_diverged(self, tally: Tally, log: 'MembersLog'):
     """Marks those that have diverged.
 
     Raises:

@@ -45,10 +45,10 @@ class Adapt(Classify):
   soft_labels: bool
 
   def hyperparameters(self):
-    own = {} if self.method in DOMAINS else dict(lambda_max=1., gamma=10.)
-    own |= dict(target_cross_entropy_weight=1.) if self.few else {}
-    own |= dict(soft_weight=.1, temperature=2., soft_momentum=.99) if self.soft_labels else {}
-    return super().hyperparameters() | own
+    scalars = {} if self.method in DOMAINS else dict(lambda_max=1., gamma=10.)
+    scalars |= dict(target_cross_entropy_weight=1.) if self.few else {}
+    scalars |= dict(soft_weight=.1, temperature=2., soft_momentum=.99) if self.soft_labels else {}
+    return super().hyperparameters() | scalars
 
   def init(self, key, batch):
     images = self.preprocess(one_domain(batch)['image'])
@@ -75,8 +75,8 @@ class Adapt(Classify):
     terms = {'cross_entropy': self.cross_entropy(logits, source, smoothing)}
     watched = {'accuracy': self.accuracy(logits, source)}
     if self.few:
-      said = head('label_logits', others).astype(jnp.float32)
-      terms |= self._target_terms(said, known(target), variables, smoothing, hp)
+      predicted = head('label_logits', others).astype(jnp.float32)
+      terms |= self._target_terms(predicted, known(target), variables, smoothing, hp)
     if self.soft_labels and train:
       table = self._table(variables, lax.stop_gradient(logits), source, hp)
       collections = {**collections, 'soft_labels': {'table': table}}
@@ -104,8 +104,8 @@ class Adapt(Classify):
       if self.norm == 'joint':
         return jnp.split(model.features(jnp.concatenate(halves), train=train), 2)
       return [model.features(half, train=train) for half in halves]
-    own = {k: v for k, v in variables.items() if k != 'soft_labels'}
-    return forward(self.model, own, halves, key, train=train, method=features)
+    of_model = {k: v for k, v in variables.items() if k != 'soft_labels'}
+    return forward(self.model, of_model, halves, key, train=train, method=features)
 
   def _target_terms(self, logits, labelled, variables, smoothing, hp):
     """Of the labelled examples of the target, the only ones that are valid in `labelled`."""
@@ -118,10 +118,10 @@ class Adapt(Classify):
 
   def _table(self, variables, logits, source, hp):
     """Soft labels after a batch of the source."""
-    found = class_sums(logits, source['label'], source['valid'], hp['temperature'])
+    sums = class_sums(logits, source['label'], source['valid'], hp['temperature'])
     axis = getattr(self.model, 'axis_name', None)
     return updated_table(variables['soft_labels']['table'],
-                         *(lax.psum(found, axis) if axis else found), hp['soft_momentum'])
+                         *(lax.psum(sums, axis) if axis else sums), hp['soft_momentum'])
 
 
 def distance_of(name: str, model: Any, *sides: jax.Array) -> jax.Array:
@@ -199,8 +199,8 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
       weight `hp.soft_weight` (.1). The authors average over all of the source, by a network trained
       before; here the mean runs along (`hp.soft_momentum`, .99, is kept at each step), and with
       config.init_from a trained network, and a momentum near 1, it is theirs.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB' or 'BGR', in which the network is given them.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
 
   Raises:
     ConfigError: domains that are missing or do not fit together, or a model that has no `features`
@@ -256,10 +256,10 @@ def check_domains(example: Mapping, infos: Mapping[str, Info], method: str = '',
                       f'only {", ".join(example[labelled])}')
   classes = [infos[name].classes if name in infos else () for name in DOMAINS]
   if all(classes) and classes[0] != classes[1]:
-    raise ConfigError(f'config.data.target: its classes are {_listed(classes[1])}, those of '
-                      f'config.data.source {_listed(classes[0])}; they must be the same')
+    raise ConfigError(f'config.data.target: its classes are {_abridged(classes[1])}, those of '
+                      f'config.data.source {_abridged(classes[0])}; they must be the same')
 
 
-def _listed(classes: tuple[str, ...]) -> str:
+def _abridged(classes: tuple[str, ...]) -> str:
   shown = ', '.join(classes[:12])
   return f'{shown}, ... ({len(classes)})' if len(classes) > 12 else shown

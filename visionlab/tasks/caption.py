@@ -112,39 +112,40 @@ class Caption:
   def predict(self, variables, batch):
     memory, _ = self.encode(variables, batch)
     decoded = self.decode(variables, memory)
-    said = decoded._asdict()
+    predictions = decoded._asdict()
     if self.attention:
       best = decoded.tokens[:, 0]
       given = jnp.concatenate([jnp.full_like(best[:, :1], START), best[:, :-1]], axis=1)
-      said['alpha'] = self.teach(variables, memory, given).alpha
-    return said
+      predictions['alpha'] = self.teach(variables, memory, given).alpha
+    return predictions
 
   def sentence(self, tokens) -> str:
     """One row of tokens as a sentence for people."""
     return _joined(self.vocabulary.decode(tokens))
 
-  def sentences(self, said: Mapping, i: int) -> list[tuple[str, float]]:
+  def sentences(self, predictions: Mapping, i: int) -> list[tuple[str, float]]:
     """All that was said of image i, with its log-probabilities, best first."""
     return [(self.sentence(tokens), float(p)) for tokens, p in zip(
-        said['tokens'][i], said['log_probabilities'][i], strict=True) if p > -np.inf]
+        predictions['tokens'][i], predictions['log_probabilities'][i], strict=True) if p > -np.inf]
 
-  def describe(self, said, top: int) -> list[str]:
-    """What `predict` said, a line for each image: its captions and their log-probabilities."""
-    return ['  '.join(f'{text} ({p:.2f})' for text, p in self.sentences(said, i)[:top])
-            for i in range(len(said['tokens']))]
+  def describe(self, predictions, top: int) -> list[str]:
+    """What `predict` gave, a line for each image: its captions and their log-probabilities."""
+    return ['  '.join(f'{text} ({p:.2f})' for text, p in self.sentences(predictions, i)[:top])
+            for i in range(len(predictions['tokens']))]
 
-  def picture(self, images, said, captions, title) -> np.ndarray:
+  def picture(self, images, predictions, captions, title) -> np.ndarray:
     """Images with all that `predict` said of them; `captions` begin with the names of the files."""
-    cards = [caption_figures.Card(image, self.sentences(said, i), note=captions[i].split('\n')[0])
+    cards = [caption_figures.Card(image, self.sentences(predictions, i),
+                                  note=captions[i].split('\n')[0])
              for i, image in enumerate(images)]
     return caption_figures.sheet(cards, title)
 
   def evaluators(self):
-    found = {'words': Evaluator(self._count_words, self._finish_words),
-             'captions': Evaluator(self._collect, self._finish_captions, kind='collect')}
+    evaluators = {'words': Evaluator(self._count_words, self._finish_words),
+                  'captions': Evaluator(self._collect, self._finish_captions, kind='collect')}
     if self.retrieval:
-      found['retrieval'] = Evaluator(self._compare, self._finish_retrieval, kind='collect')
-    return found
+      evaluators['retrieval'] = Evaluator(self._compare, self._finish_retrieval, kind='collect')
+    return evaluators
 
   def figures(self, batch, predictions, results):
     cards = []
@@ -184,15 +185,15 @@ class Caption:
     return rows
 
   def _finish_captions(self, stats):
-    said = [self.vocabulary.decode(tokens) for tokens in stats['tokens']]
-    plain = [_plain(text) for text in said]
+    decoded = [self.vocabulary.decode(tokens) for tokens in stats['tokens']]
+    plain = [_plain(text) for text in decoded]
     true = [[_plain(text) for text in texts(rows)] for rows in stats['text']]
     results = caption_metrics.scores(plain, true)
     results['exact_match'] = float(np.mean([a in b for a, b in zip(plain, true, strict=True)]))
     results['different'] = len(set(plain)) / len(plain)
     if self.scenes:
       judged = [self.truth(text, {k: v[i] for k, v in stats['objects'].items()}, stats['size'][i])
-                for i, text in enumerate(said)]
+                for i, text in enumerate(decoded)]
       results |= {'true' if part == 'true' else f'right_{part}':
                   float(np.mean([one[part] for one in judged])) for part in judged[0]}
     return results
@@ -212,16 +213,16 @@ class Caption:
     scores = jax.lax.map(given, memory)                       # (images, captions)
     images = jnp.where(batch['valid'][:, None], scores, -jnp.inf)
     return dict(captions=scores, images=images.T.reshape(b, r, b), valid=valid[..., 0],
-                own=jnp.arange(b))
+                index=jnp.arange(b))
 
   def _finish_retrieval(self, stats):
-    own, valid, b = stats['own'], stats['valid'], stats['images'].shape[-1]
+    index, valid, b = stats['index'], stats['valid'], stats['images'].shape[-1]
     r = valid.shape[1]
-    by_image = np.repeat(np.arange(b), r) == own[:, None]
-    by_caption = (np.arange(b) == own[:, None])[:, None].repeat(r, 1)
-    found = dict(caption=recall(stats['captions'], by_image),
-                 image=recall(stats['images'][valid], by_caption[valid]))
-    return {f'{kind}_{name}': v for kind, values in found.items() for name, v in values.items()}
+    by_image = np.repeat(np.arange(b), r) == index[:, None]
+    by_caption = (np.arange(b) == index[:, None])[:, None].repeat(r, 1)
+    scores = dict(caption=recall(stats['captions'], by_image),
+                  image=recall(stats['images'][valid], by_caption[valid]))
+    return {f'{kind}_{name}': v for kind, values in scores.items() for name, v in values.items()}
 
 
 def some_captions(key: jax.Array, caption: Mapping[str, jax.Array], n: int) -> dict:
@@ -234,8 +235,8 @@ def some_captions(key: jax.Array, caption: Mapping[str, jax.Array], n: int) -> d
 
 def log_likelihoods(logits: jax.Array, tokens: jax.Array) -> jax.Array:
   """Of each token (n t), by logits (n t v)."""
-  own = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
-  return own - jax.nn.logsumexp(logits, axis=-1)
+  of_token = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+  return of_token - jax.nn.logsumexp(logits, axis=-1)
 
 
 def coverage(alpha: jax.Array, counted: jax.Array) -> Ratio:
@@ -284,8 +285,8 @@ def caption(*, make_model, info: Info, example: Mapping, beams: int = 1,
     retrieval: whether to measure how well captions find their images by likelihood, and images
       their captions, among those of one batch of the evaluation. Costs batch ** 2 times as many
       captions.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
   """
   if not info.words or 'caption' not in example:
     raise ConfigError('config.task: caption needs a source with captions, but this one gives '

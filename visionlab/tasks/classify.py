@@ -20,7 +20,7 @@ from visionlab.measures.classification import (
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward
+from visionlab.tasks.forward import forward, mean_over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Classify:
     """Of logits (b k), with the labels of a batch, which may be mixed."""
     losses = self._losses(logits, batch['label'], smoothing)
     if 'label_mixed' in batch:
-      own = batch['mix_weight']
-      losses = own * losses + (1 - own) * self._losses(logits, batch['label_mixed'], smoothing)
+      weight, other = batch['mix_weight'], batch['label_mixed']
+      losses = weight * losses + (1 - weight) * self._losses(logits, other, smoothing)
     return Ratio.of(losses, batch['valid'])
 
   def accuracy(self, logits, batch) -> Ratio:
@@ -85,14 +85,14 @@ class Classify:
       return {}
     label, predicted = _hard(batch['label']), predictions['prediction']
     confidence = predictions['probabilities'].max(-1)
-    own = np.take_along_axis(predictions['probabilities'], label[:, None], -1)[:, 0]
+    of_label = np.take_along_axis(predictions['probabilities'], label[:, None], -1)[:, 0]
     wrong = predicted != label
 
     def sheet(chosen, title):
       captions = [f'{self.classes[predicted[i]]} {confidence[i]:.0%}' + (
           f'\n(true {self.classes[label[i]]})' if wrong[i] else '') for i in chosen]
       return charts.image_grid(batch['image'][chosen], captions, ~wrong[chosen], title)
-    order = np.argsort(own)
+    order = np.argsort(of_label)
     worst = order[wrong[order]][:24]
     pictures = {'samples': sheet(np.arange(min(24, len(label))), 'Predictions')}
     if len(worst):
@@ -105,9 +105,9 @@ class Classify:
     """A task whose probabilities are the mean over `members` and over `views`
     (`visionlab.ops.views`); its variables are {'params': [each member's variables]}."""
     def log_mean(variables, batch):
-      each = [task.predict(member, {'image': view.see(batch['image'])})['probabilities']
-              for task, member in zip(members, variables, strict=True) for view in views]
-      p = jnp.clip(sum(each) / len(each), 1e-12, 1 - 1e-7)
+      def ask(task, variables, view):
+        return task.predict(variables, {'image': view.see(batch['image'])})['probabilities']
+      p = jnp.clip(mean_over(ask, members, variables, views), 1e-12, 1 - 1e-7)
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
     return Averaged(None, self.classes, self.head, Standardise(), log_mean)
 
@@ -120,10 +120,10 @@ class Classify:
                + (1 - target) * jax.nn.log_sigmoid(-logits)).sum(-1)
     log_p = jax.nn.log_softmax(logits)
     if label.ndim == 1:
-      own = jnp.take_along_axis(log_p, label[:, None], -1)[:, 0]
+      of_label = jnp.take_along_axis(log_p, label[:, None], -1)[:, 0]
     else:
-      own = (label * log_p).sum(-1)
-    return -(1 - smoothing) * own - smoothing * log_p.mean(-1)
+      of_label = (label * log_p).sum(-1)
+    return -(1 - smoothing) * of_label - smoothing * log_p.mean(-1)
 
   def _correct(self, logits, label):
     if self.head == 'sigmoid':
@@ -156,16 +156,18 @@ class Classify:
   def _label_counts(self, variables, batch, hp):
     logits = self.outputs(variables, batch)[0]['logits']
     true = _one_hot(batch['label'], len(self.classes)) > .5
-    said, valid = logits > 0, batch['valid'][:, None]
-    return dict(both=(valid & true & said).sum(0), true=(valid & true).sum(0),
-                said=(valid & said).sum(0), right=Ratio.of(true == said, batch['valid']),
-                exact=Ratio.of((true == said).all(-1), batch['valid']))
+    predicted, valid = logits > 0, batch['valid'][:, None]
+    return dict(both=(valid & true & predicted).sum(0), true=(valid & true).sum(0),
+                predicted=(valid & predicted).sum(0),
+                right=Ratio.of(true == predicted, batch['valid']),
+                exact=Ratio.of((true == predicted).all(-1), batch['valid']))
 
   def _finish_labels(self, stats):
-    both, true, said = (np.asarray(stats[k], np.float64) for k in ('both', 'true', 'said'))
+    both, true, predicted = (np.asarray(stats[k], np.float64)
+                             for k in ('both', 'true', 'predicted'))
     return dict(accuracy=float(stats['right'].value), exact_match=float(stats['exact'].value),
-                mean_f1=float((2 * both / np.maximum(true + said, 1)).mean()),
-                recall=both / np.maximum(true, 1), precision=both / np.maximum(said, 1))
+                mean_f1=float((2 * both / np.maximum(true + predicted, 1)).mean()),
+                recall=both / np.maximum(true, 1), precision=both / np.maximum(predicted, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +185,8 @@ def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
 
   Args:
     head: 'softmax', or 'sigmoid' where an image may have any number of labels.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
   """
   check_choice(head, ('softmax', 'sigmoid'), 'config.task.head')
   if not info.classes:

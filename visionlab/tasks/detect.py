@@ -119,19 +119,19 @@ class Detect:
     return {'detections': Evaluator(self._collected, self._finish, kind='collect')}
 
   def _collected(self, variables, batch, hp):
-    said = self.predict(variables, batch)
-    if 'masks' in said:
-      said['masks'] = jnp.round(255 * said['masks']).astype(jnp.uint8)
-    truth = {k: v for k, v in batch['objects'].items() if k != 'masks' or 'masks' in said}
-    return dict(truth=truth, said=said, **{k: batch[k] for k in ('extent', 'original')
-                                           if k in batch})
+    predictions = self.predict(variables, batch)
+    if 'masks' in predictions:
+      predictions['masks'] = jnp.round(255 * predictions['masks']).astype(jnp.uint8)
+    truth = {k: v for k, v in batch['objects'].items() if k != 'masks' or 'masks' in predictions}
+    sizes = {k: batch[k] for k in ('extent', 'original') if k in batch}
+    return dict(truth=truth, predictions=predictions, **sizes)
 
   def _finish(self, stats):
-    truth, said = stats['truth'], dict(stats['said'])
-    proposals = said.pop('proposals')
-    results = coco_scores(truth, said, self.classes, self.canvas, extent=stats.get('extent'),
+    truth, predictions = stats['truth'], dict(stats['predictions'])
+    proposals = predictions.pop('proposals')
+    results = coco_scores(truth, predictions, self.classes, self.canvas, extent=stats.get('extent'),
                           original=stats.get('original'), sigmas=self.sigmas)
-    return (results | voc_scores(truth, said, self.classes)
+    return (results | voc_scores(truth, predictions, self.classes)
             | proposal_recall(truth, proposals['boxes'], proposals['valid'],
                               counts=(100, 1000)))
 
@@ -143,28 +143,28 @@ class Detect:
     (d 4), `scores` (d), `classes` (d), with such heads `masks` (d h w) bool and `keypoints`
     (d j 3); d is what was found in that image.
     """
-    said = {}
+    predictions = {}
     for image in images:
       picture, extent = on_canvas(image, size)
       batch = dict(image=picture[None], extent=np.array([extent], np.float32))
       if self.proposals == 'given':
         boxes, counts = padded([self.propose(picture[:extent[0], :extent[1]])], self.propose.most)
         batch['proposals'] = with_valid(boxes, counts)
-      found = jax.tree.map(lambda x: np.asarray(x[0]), _predict(self, variables, batch))
-      for name, value in _in_pixels_of(image, found, extent).items():
-        said.setdefault(name, []).append(value)
-    return said
+      predicted = jax.tree.map(lambda x: np.asarray(x[0]), _predict(self, variables, batch))
+      for name, value in _in_pixels_of(image, predicted, extent).items():
+        predictions.setdefault(name, []).append(value)
+    return predictions
 
-  def describe(self, said, top: int) -> list[str]:
-    """What `predict_images` said, a line for each image."""
+  def describe(self, predictions, top: int) -> list[str]:
+    """What `predict_images` gave, a line for each image."""
     return ['  '.join(f'{self.classes[k]} {score:.0%}' for k, score in
                       zip(classes[:top], scores, strict=False)) or 'nothing'
-            for classes, scores in zip(said['classes'], said['scores'], strict=True)]
+            for classes, scores in zip(predictions['classes'], predictions['scores'], strict=True)]
 
-  def picture(self, images, said, captions, title) -> np.ndarray:
-    """What `predict_images` said, drawn over the images."""
-    found = [{k: v[i] for k, v in said.items()} for i in range(len(images))]
-    return detection_figures.detected(images, found, self.classes, captions, title, self.limbs)
+  def picture(self, images, predictions, captions, title) -> np.ndarray:
+    """What `predict_images` gave, drawn over the images."""
+    of_each = [{k: v[i] for k, v in predictions.items()} for i in range(len(images))]
+    return detection_figures.detected(images, of_each, self.classes, captions, title, self.limbs)
 
   def figures(self, batch, predictions, results):
     drawn = detection_figures.pictures(batch, predictions, results, self.classes, self.limbs)
@@ -201,8 +201,8 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str
     proposals: what is looked at: 'rpn', 'given', 'windows' or 'image'.
     rpn, box: options of `Proposing` and of `Detecting`.
     sigmas: of each keypoint, see `visionlab.measures.coco.coco_scores`.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
 
   Raises:
     ConfigError: a source without objects, or without the masks or keypoints that the model is to

@@ -1,6 +1,6 @@
 """A model's forward pass as tasks make it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,3 +21,11 @@ def forward(model: Any, variables: Variables, x: jax.Array, key: jax.Array | Non
                     rngs={'dropout': key} if train else None,
                     **({'method': method} if method else {}))
   return out if train else (out, {k: v for k, v in variables.items() if k != 'params'})
+
+
+def mean_over(ask: Callable, members: Sequence, variables: Sequence[Variables],
+              views: Iterable) -> jax.Array:
+  """The mean of ask(member, its variables, view), an array, over all members and views."""
+  answers = [ask(member, own, view)
+             for member, own in zip(members, variables, strict=True) for view in views]
+  return sum(answers) / len(answers)

@@ -97,8 +97,8 @@ class MultiTask:
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """{name: (b width) float32}, and the model's collections after this batch."""
-    own = {k: v for k, v in variables.items() if k != 'tasks'}
-    return forward(self.model, own, self.preprocess(batch['image']), key, train=train)
+    of_model = {k: v for k, v in variables.items() if k != 'tasks'}
+    return forward(self.model, of_model, self.preprocess(batch['image']), key, train=train)
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
@@ -148,18 +148,18 @@ class MultiTask:
 
   def predict(self, variables, batch):
     outputs, _ = self.outputs(variables, batch)
-    said = {t.entry: jax.nn.softmax(outputs[t.entry]) if t.kind == 'softmax' else
+    predictions = {t.entry: jax.nn.softmax(outputs[t.entry]) if t.kind == 'softmax' else
             outputs[t.entry] * t.std + t.mean for t in self.targets}
     label = self._label()
-    return said | ({'prediction': outputs[label].argmax(-1)} if label else {})
+    return predictions | ({'prediction': outputs[label].argmax(-1)} if label else {})
 
   def evaluators(self):
     return {'targets': Evaluator(self._counts, self._finish)}
 
-  def describe(self, said, top):
+  def describe(self, predictions, top):
     """A line for each image, of what is predicted: for the command line."""
-    return ['  '.join(f'{name} {text}' for name, text in self._words(said, i).items())
-            for i in range(len(next(iter(said.values()))))]
+    return ['  '.join(f'{name} {text}' for name, text in self._words(predictions, i).items())
+            for i in range(len(next(iter(predictions.values()))))]
 
   def figures(self, batch, predictions, results):
     words = [self._words(predictions, i) for i in range(min(24, len(batch['image'])))]
@@ -179,38 +179,38 @@ class MultiTask:
     main = self.stopping.main if self.stopping else None
     return main if main in labels else next(iter(labels), None)
 
-  def _words(self, said, i):
+  def _words(self, predictions, i):
     words = {}
     for t in self.targets:
-      row = said[t.entry][i]
+      row = predictions[t.entry][i]
       words[t.entry] = (f'{self.classes[row.argmax()]} {row.max():.0%}' if t.kind == 'softmax' else
                        ' '.join(f'{v:.2f}' for v in row))
     return words
 
   def _counts(self, variables, batch, hp):
     outputs, _ = self.outputs(variables, batch)
-    valid, found = batch['valid'], {}
+    valid, counts = batch['valid'], {}
     for t in self.targets:
       output = outputs[t.entry]
       if t.kind == 'softmax':
-        found[t.entry] = dict(right=Ratio.of(topk_correct(output, batch[t.entry], 1), valid))
+        counts[t.entry] = dict(right=Ratio.of(topk_correct(output, batch[t.entry], 1), valid))
         continue
       truth = t.standardised(batch[t.entry])
-      found[t.entry] = dict(error=Ratio.of(((output - truth) ** 2).sum(-1), valid),
+      counts[t.entry] = dict(error=Ratio.of(((output - truth) ** 2).sum(-1), valid),
                            sum=jnp.where(valid[:, None], truth, 0).sum(0),
                            square=Ratio.of((truth ** 2).sum(-1), valid))
-    return found
+    return counts
 
   def _finish(self, stats):
     results = {}
     for t in self.targets:
-      own = stats[t.entry]
+      counts = stats[t.entry]
       if t.kind == 'softmax':
-        results[f'{t.entry}_accuracy'] = float(own['right'].value)
+        results[f'{t.entry}_accuracy'] = float(counts['right'].value)
         continue
-      n, total = max(float(own['error'].count), 1), np.asarray(own['sum'], np.float64)
-      variance = float(own['square'].sum) - (total ** 2).sum() / n
-      error = float(own['error'].sum)
+      n, total = max(float(counts['error'].count), 1), np.asarray(counts['sum'], np.float64)
+      variance = float(counts['square'].sum) - (total ** 2).sum() / n
+      error = float(counts['error'].sum)
       results[f'{t.entry}_rmse'] = t.std * float(np.sqrt(error / n / len(total)))
       results[f'{t.entry}_r2'] = 1 - error / variance if variance > 0 else 0.
     return results
@@ -224,8 +224,8 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
   Args:
     targets: entry of the batch -> dict(kind=, mean=, std=), see `Target`.
     stopping: dict(main=, every=, strips=), see `Stopping`; without it no task stops.
-    mean, std: of images, by channel, in units of [0, 1].
-    channel_order: 'RGB' or 'BGR', in which the network is given them.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
 
   Raises:
     ConfigError: a target that the data do not have or that is of another kind, nothing held out to

@@ -12,7 +12,7 @@ from visionlab.figures import charts
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward
+from visionlab.tasks.forward import forward, mean_over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +62,9 @@ class Regress:
     """A task that predicts the mean of `members` over `views` (`visionlab.ops.views`); its
     variables are {'params': [each member's variables]}."""
     def mean(variables, batch):
-      each = [task.predict(member, {'image': view.see(batch['image'])})['prediction']
-              for task, member in zip(members, variables, strict=True) for view in views]
-      return (sum(each) / len(each) - self.target_mean) / self.target_std
+      def ask(task, variables, view):
+        return task.predict(variables, {'image': view.see(batch['image'])})['prediction']
+      return (mean_over(ask, members, variables, views) - self.target_mean) / self.target_std
     return Averaged(None, self.target, self.distance, self.target_mean, self.target_std,
                     Standardise(), mean)
 
@@ -100,8 +100,8 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
     target: the batch's entry to predict; `label` serves too.
     distance: 'l2', 'l1' or 'huber' (with hp.huber_delta), on standardised targets.
     target_mean, target_std: what targets are standardised by.
-    mean, std: of images, by channel, in units of [0, 1].
-    channel_order: 'RGB' or 'BGR', in which the network is given them.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
   """
   check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
   check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from visionlab.ops.crop import centre_crop
 from visionlab.ops.image import Standardise
 from visionlab.ops.tiling import segment_images
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward
+from visionlab.tasks.forward import forward, mean_over
 
 LOSSES = dict(cross_entropy=('cross_entropy',), dice=('dice',), both=('cross_entropy', 'dice'))
 
@@ -58,16 +59,16 @@ class Segment:
   def loss(self, variables, batch, key, hp, *, train):
     logits, collections = self.logits(variables, batch, key, train=train)
     label, counted = self._truth(batch, logits)
-    own = label[..., None] == jnp.arange(len(self.classes))
+    one_hot = label[..., None] == jnp.arange(len(self.classes))
     # Masked before the logarithm: what does not count may be anything, and gets no gradient.
     log_p = jax.nn.log_softmax(jnp.where(counted[..., None], logits, 0))
     terms = {}
     if 'cross_entropy' in self.terms:
       weights = jnp.where(counted, self._weights(batch, label), 0)
-      losses = -jnp.where(own, log_p, 0).sum(-1)
+      losses = -jnp.where(one_hot, log_p, 0).sum(-1)
       terms['cross_entropy'] = Ratio((weights * losses).sum(), weights.sum())
     if 'dice' in self.terms:
-      terms['dice'] = soft_dice(jnp.exp(log_p), own, counted)
+      terms['dice'] = soft_dice(jnp.exp(log_p), one_hot, counted)
     right = logits.argmax(-1) == label
     return terms, Aux(collections, {'pixel_accuracy': Ratio.of(right, counted)})
 
@@ -86,34 +87,34 @@ class Segment:
       return _probabilities(self, variables, {'image': tiles})
     pixels = jax.ShapeDtypeStruct((1, *size, images[0].shape[-1]), images[0].dtype)
     answer = _probabilities.eval_shape(self, variables, {'image': pixels}).shape[1:3]
-    said = list(segment_images(ask, images, size, answer=answer, **options))
-    return {name: [one[name] for one in said] for name in ('prediction', 'confidence')}
+    predictions = list(segment_images(ask, images, size, answer=answer, **options))
+    return {name: [one[name] for one in predictions] for name in ('prediction', 'confidence')}
 
-  def describe(self, said, top: int) -> list[str]:
-    """What `predict_images` said, a line for each image."""
-    return [areas(label_map, self.classes, top) for label_map in said['prediction']]
+  def describe(self, predictions, top: int) -> list[str]:
+    """What `predict_images` gave, a line for each image."""
+    return [areas(label_map, self.classes, top) for label_map in predictions['prediction']]
 
-  def picture(self, images, said, captions, title) -> np.ndarray:
-    """What `predict_images` said, drawn over the images."""
-    return charts.overlays(images, said['prediction'], self.classes, captions, title)
+  def picture(self, images, predictions, captions, title) -> np.ndarray:
+    """What `predict_images` gave, drawn over the images."""
+    return charts.overlays(images, predictions['prediction'], self.classes, captions, title)
 
   def evaluators(self):
     return {'pixels': Evaluator(self._counts, self._finish)}
 
   def figures(self, batch, predictions, results):
-    said = predictions['prediction']
-    size = said.shape[1:3]
+    predicted = predictions['prediction']
+    size = predicted.shape[1:3]
     image, label = (centre_crop(batch[k], size) for k in ('image', 'label_map'))
     counted = label < len(self.classes)
-    right = ((said == label) & counted).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
+    right = ((predicted == label) & counted).sum((1, 2)) / np.maximum(counted.sum((1, 2)), 1)
 
     def rows(chosen, title):
       captions = [f'{right[i]:.1%} right' for i in chosen]
-      return charts.label_maps(image[chosen], label[chosen], said[chosen], self.classes, captions,
-                                title)
+      return charts.label_maps(image[chosen], label[chosen], predicted[chosen], self.classes,
+                               captions, title)
     worst = np.argsort(np.where(counted.any((1, 2)), right, 2), kind='stable')
     # Spread out, because neighbours are often frames of one film.
-    some = np.unique(np.linspace(0, len(said) - 1, 6).round().astype(int))
+    some = np.unique(np.linspace(0, len(predicted) - 1, 6).round().astype(int))
     pictures = {'samples': rows(some, 'Predictions'),
                 'worst': rows(worst[:6], 'Lowest share of pixels right')}
     if 'confusion' in results:
@@ -130,9 +131,8 @@ class Segment:
       raise ConfigError('segment: maps of different crops have no average')
 
     def log_mean(variables, batch):
-      each = [_seen(task, member, view, batch['image'])
-              for task, member in zip(members, variables, strict=True) for view in views]
-      return jnp.log(jnp.maximum(sum(each) / len(each), 1e-12))
+      p = mean_over(partial(_seen, image=batch['image']), members, variables, views)
+      return jnp.log(jnp.maximum(p, 1e-12))
     return Averaged(None, self.classes, self.terms, self.class_weights, self.tolerance,
                     Standardise(), log_mean)
 
@@ -150,8 +150,8 @@ class Segment:
     weights = jnp.ones(label.shape, jnp.float32)
     if self.class_weights:
       # Not a gather: selected and added it fuses with what is around it.
-      own = label[..., None] == jnp.arange(len(self.classes))
-      weights = jnp.where(own, jnp.array(self.class_weights, jnp.float32), 0).sum(-1)
+      one_hot = label[..., None] == jnp.arange(len(self.classes))
+      weights = jnp.where(one_hot, jnp.array(self.class_weights, jnp.float32), 0).sum(-1)
     if 'pixel_weight' in batch:
       weights *= centre_crop(batch['pixel_weight'], label.shape[1:3])
     return weights
@@ -162,13 +162,13 @@ class Segment:
   def _counts(self, variables, batch, hp):
     logits, _ = self.logits(variables, batch)
     label, counted = self._truth(batch, logits)
-    said, k = logits.argmax(-1), len(self.classes)
-    counts = confusion(label, said, k, counted)
+    predicted, k = logits.argmax(-1), len(self.classes)
+    counts = confusion(label, predicted, k, counted)
     # In two parts, whose sums stay exact beyond the 2^31 pixels of a large split.
     stats = dict(confusion=jnp.stack([counts >> 16, counts & 0xffff]))
     if self.tolerance:
       pixels = self.tolerance * (1 if self.tolerance >= 1 else np.hypot(*label.shape[1:]))
-      f1, there = boundary_f1(label, said, k, counted, float(pixels))
+      f1, there = boundary_f1(label, predicted, k, counted, float(pixels))
       f1 = jnp.where(there, f1, 0)
       mean = f1.sum(1) / jnp.maximum(there.sum(1), 1)
       stats |= dict(boundary=Ratio.of(mean, there.any(1)),
@@ -221,8 +221,8 @@ def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = '
       empty for ones.
     tolerance: of the boundary F1 (see `visionlab.measures.segmentation.boundary_f1`), as a part of
       the diagonal if below 1, else in pixels; 0: not measured.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB', or 'BGR' for a network that is given blue first (mean and std too).
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
   """
   check_choice(loss, LOSSES, 'config.task.loss')
   if 'label_map' not in example:
@@ -244,7 +244,7 @@ def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = '
                  Standardise(mean, std, channel_order))
 
 
-def soft_dice(probabilities: jax.Array, own: jax.Array, counted: jax.Array) -> Ratio:
+def soft_dice(probabilities: jax.Array, one_hot: jax.Array, counted: jax.Array) -> Ratio:
   """1 - 2 sum(p g) / (sum(p^2) + sum(g^2)) over the pixels of an image, for each class.
 
   From V-Net (Milletari et al. 2016, https://arxiv.org/abs/1606.04797), there for one
@@ -252,14 +252,14 @@ def soft_dice(probabilities: jax.Array, own: jax.Array, counted: jax.Array) -> R
 
   Args:
     probabilities: p (b h w k).
-    own: g (b h w k) bool, one-hot.
+    one_hot: g (b h w k) bool, of the labels.
     counted: (b h w) bool.
 
   Returns:
     The sum over images and the classes in them, and their number.
   """
   p = jnp.where(counted[..., None], probabilities, 0)
-  g = own & counted[..., None]
+  g = one_hot & counted[..., None]
   both, size = (jnp.where(g, p, 0).sum((1, 2)), (p * p).sum((1, 2)) + g.sum((1, 2)))
   return Ratio.of(1 - 2 * both / jnp.maximum(size, 1e-12), g.any((1, 2)))
 

@@ -93,8 +93,8 @@ def two_column(*, make_model: Callable, info: Info, example: Mapping, infos: Map
     cost: 'mmd' or 'coral', see `visionlab.ops.alignment`; over the batch.
     layers: of the backbone's `features`, that are kept alike; by default all.
     head: 'sigmoid', of attributes of which an image may have any number, or 'softmax'.
-    mean, std: by channel, in units of [0, 1], of what the network is given.
-    channel_order: 'RGB' or 'BGR', in which the network is given them.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
 
   Raises:
     ConfigError: domains that are missing or do not fit together, a layer that is not there, or a

@@ -132,7 +132,7 @@ def _some(names) -> str:
   return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '') or 'nothing'
 
 
-def adopt(config, workdir: Path):
+def adopt_options(config, workdir: Path):
   """`config` with what config.init_from's weights say of themselves, where it says nothing: the
   model's fields (the backbone's, of one that has a backbone), and how images are prepared.
 

@@ -77,8 +77,8 @@ def caption(groups: Sequence[Group], variant: int = 0) -> str:
   first, *rest = [*groups[start:], *groups[:start]]
   said = relation(first, rest[0]) if rest else None
   if said is None:
-    return _listed([first, *rest])
-  with_rest = f' with {_listed(rest[1:])}' if rest[1:] else ''
+    return _joined_by_and([first, *rest])
+  with_rest = f' with {_joined_by_and(rest[1:])}' if rest[1:] else ''
   return f'{phrase(first)} {said} {phrase(rest[0])}{with_rest}'
 
 
@@ -123,6 +123,6 @@ def gaps(a: Group, b: Group) -> dict[str, float]:
   return dict(zip(RELATIONS, (before[0], after[0], before[1], after[1]), strict=True))
 
 
-def _listed(groups: Sequence[Group]) -> str:
+def _joined_by_and(groups: Sequence[Group]) -> str:
   *most, last = map(phrase, groups)
   return f'{", ".join(most)} and {last}' if most else last

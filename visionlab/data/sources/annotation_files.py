@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.data.files import ON_BROKEN, in_threads
 from visionlab.data.images import open_image, upright_size
-from visionlab.data.sources.folder import ON_BROKEN
 from visionlab.data.sources.outlines import Outlines
 
 ROUNDING = .5    # pixels; a box that sticks out by less was rounded, by whoever wrote it
@@ -126,12 +125,8 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
       return 'images that cannot be used', error
     return size
 
-  # In runs of files, because one thread's task costs as much as one header.
-  runs = [range(i, min(i + 64, len(files))) for i in range(0, len(files), 64)]
-  with ThreadPoolExecutor() as pool:
-    found = [size for run in pool.map(lambda run: list(map(look, run)), runs) for size in run]
   sizes = np.zeros((len(files), 2), np.int64)
-  for i, size in enumerate(found):
+  for i, size in enumerate(in_threads(look, range(len(files)))):
     if isinstance(size[0], str):
       faults.add(size[0], f'{root / os.fsdecode(files[i])} cannot be used: {size[1]}')
     else:
@@ -148,7 +143,7 @@ def check_size(found: tuple[int, int], stated: Sequence[int]) -> None:
                      'have it')
 
 
-def with_sound_boxes(said: Annotations, describe: Callable[[int], str], field: str,
+def with_sound_boxes(annotations: Annotations, describe: Callable[[int], str], field: str,
                      faults: Faults) -> Annotations:
   """Those whose box has an area inside its image, with the boxes clipped to it.
 
@@ -157,15 +152,14 @@ def with_sound_boxes(said: Annotations, describe: Callable[[int], str], field: s
     field: what holds the box there.
     faults: where the others, and boxes that are clipped by more than `ROUNDING`, are counted.
   """
-  boxes = said.boxes
-  edges = np.tile(said.sizes[said.owner][:, ::-1], 2)
+  boxes, edges = annotations.boxes, _edges(annotations)
   inside = np.clip(np.nan_to_num(boxes), 0, edges)
 
   def wrong(places, reason, expected):
     def text(i):
-      found, (w, h) = np.round(boxes[i], 2).tolist(), edges[i, :2]
-      return (f'{describe(said.row[i])}: {field} spans (x1, y1, x2, y2) = {found} in an image of '
-              f'{w}x{h} pixels; expected {expected}')
+      corners, (w, h) = np.round(boxes[i], 2).tolist(), edges[i, :2]
+      return (f'{describe(annotations.row[i])}: {field} spans (x1, y1, x2, y2) = {corners} in an '
+              f'image of {w}x{h} pixels; expected {expected}')
     faults.add_where(places, reason, text)
     return places
   lost = wrong(~(boxes[:, 2:] > boxes[:, :2]).all(-1), 'objects whose box has no area',
@@ -174,26 +168,32 @@ def with_sound_boxes(said: Annotations, describe: Callable[[int], str], field: s
                 'objects whose box is outside the image', 'a box inside the image')
   wrong(~lost & (abs(boxes - inside) > ROUNDING).any(-1),
         'boxes (clipped) that stick out of the image', 'a box inside the image')
-  return replace(said, boxes=inside).of_objects(~lost)
+  return replace(annotations, boxes=inside).of_objects(~lost)
 
 
-def with_frames(said: Annotations, outlines: Outlines, describe: Callable[[int], str],
+def _edges(annotations: Annotations) -> np.ndarray:
+  """The largest corners (m 4) that a box in each object's image may have."""
+  return np.tile(annotations.sizes[annotations.owner][:, ::-1], 2)
+
+
+def with_frames(annotations: Annotations, outlines: Outlines, describe: Callable[[int], str],
                 faults: Faults) -> Annotations:
   """Those that have a mask inside their image, with `frames`; see `with_sound_boxes`."""
-  frames = np.clip(outlines.bounds[said.row], 0, np.tile(said.sizes[said.owner][:, ::-1], 2))
+  frames = np.clip(outlines.bounds[annotations.row], 0, _edges(annotations))
   empty = ~(frames[:, 2:] > frames[:, :2]).all(-1)
   faults.add_where(empty, 'objects without a mask',
-                   lambda i: f'{describe(said.row[i])} has no mask in the image; expected polygons '
-                             'of at least three points, or runs')
-  return replace(said, frames=frames).of_objects(~empty)
+                   lambda i: f'{describe(annotations.row[i])} has no mask in the image; expected '
+                             'polygons of at least three points, or runs')
+  return replace(annotations, frames=frames).of_objects(~empty)
 
 
-def with_most(said: Annotations, most: int, where: str) -> Annotations:
+def with_most(annotations: Annotations, most: int, where: str) -> Annotations:
   """At most so many objects per image: the largest boxes, crowds last. Warns of what is lost."""
-  area = (said.boxes[:, 2:] - said.boxes[:, :2]).prod(-1)
-  order = np.lexsort((-area, said.crowd, said.owner))
-  first = np.searchsorted(said.owner[order], said.owner[order])
+  area = (annotations.boxes[:, 2:] - annotations.boxes[:, :2]).prod(-1)
+  order = np.lexsort((-area, annotations.crowd, annotations.owner))
+  owner = annotations.owner[order]
+  first = np.searchsorted(owner, owner)
   keep = np.sort(order[np.arange(len(order)) - first < most])
   logging.warning('%s: most=%d leaves out %d of %d objects, the smallest of their images', where,
                   most, len(order) - len(keep), len(order))
-  return said.of_objects(keep)
+  return annotations.of_objects(keep)

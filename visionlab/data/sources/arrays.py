@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.masks import IGNORED
 from visionlab.data.source import Arrays, Info, check_split
+from visionlab.ops.geometry import IGNORE
 
 IMAGE = ('image', 'images', 'img', 'x', 'X', 'data')
 LABEL = ('label', 'labels', 'label_map', 'target', 'targets', 'y', 'Y')
@@ -130,12 +130,12 @@ def _target(value: np.ndarray, ignore: int | None, where: str) -> tuple[str, np.
     return 'target', value.astype(np.float32)
   label = value.astype(np.int32)
   if value.ndim == 3 and ignore is not None:
-    label[label == ignore] = IGNORED
+    label[label == ignore] = IGNORE
   if label.size and label.min() < 0:
     raise ConfigError(f'{where}: labels start at 0, but the smallest is {label.min()}')
   return ('label' if value.ndim == 1 else 'label_map'), label
 
 
 def _largest(label: np.ndarray) -> int:
-  counted = label if label.ndim == 1 else label[label != IGNORED]
+  counted = label if label.ndim == 1 else label[label != IGNORE]
   return int(counted.max(initial=-1))

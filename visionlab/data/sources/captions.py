@@ -1,6 +1,5 @@
 """Images with captions, from files: a table, COCO, Flickr8k, Flickr30k; or captions alone."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data import vocabulary as vocabularies
 from visionlab.data.caption_rows import caption_rows
+from visionlab.data.files import encoded
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.annotation_files import Faults, image_sizes
@@ -112,16 +112,17 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   trained, _ = lines_of(vocabulary, 'skip')
   known = vocabularies.build((text for own in trained.values() for text in own), least_count,
                              punctuation=punctuation)
-  said, faults = lines_of(split, on_broken)
+  texts, faults = lines_of(split, on_broken)
   pictures = None
   if images is not None:
     folder = top / images.replace('{split}', split)
-    said = _with_images(said, folder, faults) if check else said
-    pictures = Folder(folder, list(said), np.zeros(len(said), np.int32), Info(), canvas, on_broken)
-  faults.check_left('images', len(said))
+    texts = _with_images(texts, folder, faults) if check else texts
+    labels = np.zeros(len(texts), np.int32)
+    pictures = Folder(folder, list(texts), labels, Info(), canvas, on_broken)
+  faults.check_left('images', len(texts))
   faults.report()
-  longest = max(len(text.encode()) for own in said.values() for text in own)
-  rows = caption_rows(list(said.values()), known, length, most=most, too_long=too_long,
+  longest = max(len(text.encode()) for of_image in texts.values() for text in of_image)
+  rows = caption_rows(list(texts.values()), known, length, most=most, too_long=too_long,
                       width=-(-longest // WIDTH) * WIDTH, where=faults.where)
   return Captions(pictures, rows, Info(words=known.words, punctuation=punctuation))
 
@@ -170,8 +171,7 @@ def _sound(lines: list[Line], files: list[str], path: Path, faults: Faults,
   return {file: own for file, own in wanted.items() if own}
 
 
-def _with_images(said: Mapping[str, list[str]], folder: Path, faults: Faults):
-  """What is said of images that can be read."""
-  names = np.array([os.fsencode(file) for file in said], np.bytes_)
-  there = image_sizes(folder, names, faults).all(-1)
-  return {file: own for (file, own), sound in zip(said.items(), there, strict=True) if sound}
+def _with_images(texts: Mapping[str, list[str]], folder: Path, faults: Faults):
+  """The captions of images that can be read."""
+  there = image_sizes(folder, encoded(texts), faults).all(-1)
+  return {file: own for (file, own), sound in zip(texts.items(), there, strict=True) if sound}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.files import encoded
 from visionlab.data.images import Canvas
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import Annotations, Faults
@@ -56,11 +57,11 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
   faults = Faults(f'coco {path}', on_broken)
   content = _load(path)
   categories = sorted(content['categories'], key=lambda category: category['id'])
-  said, rows, shapes = _read(content, categories, images.replace('{split}', split), path, faults,
+  read, rows, shapes = _read(content, categories, images.replace('{split}', split), path, faults,
                              masks, keypoints)
   drawn = max(categories, key=lambda category: len(category.get('keypoints', ())))
   return objects_of(
-      said, lambda row: f'{path}: annotation {rows[row]}', faults, root=top,
+      read, lambda row: f'{path}: annotation {rows[row]}', faults, root=top,
       classes=[str(category['name']) for category in categories], size=size, most=most, check=check,
       outlines=Outlines(shapes) if masks else None,
       joints=tuple(drawn.get('keypoints', ())) if keypoints else (),
@@ -122,7 +123,7 @@ def _read(content, categories, folder, path, faults, masks, keypoints):
   boxes = np.array(boxes, np.float64).reshape(-1, 4)
   own = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
   return Annotations(
-      files=np.array([os.fsencode(os.path.join(folder, image['file_name'])) for image in images]),
+      files=encoded(os.path.join(folder, image['file_name']) for image in images),
       ids=_numbers(image['id'] for image in images), sizes=np.array(known.sizes, np.int64),
       owner=np.array(owner, np.int64), row=np.arange(len(rows)), boxes=boxes,
       classes=np.array(labels, np.int32), crowd=np.array(crowd, bool),

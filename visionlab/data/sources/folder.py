@@ -1,45 +1,28 @@
 """A folder of images, one subfolder per class, with or without folders for the splits."""
 
-import itertools
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.crop import RandomCrop
+from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads
 from visionlab.data.images import SUFFIXES, Canvas, open_image
 from visionlab.data.source import Info, check_root, check_split
 
-ON_BROKEN = ('skip', 'stop')
 
-
-class Folder:
+class Folder(ImageFiles):
   """A source of image files, decoded when they are asked for; see `folder`."""
 
   def __init__(self, root: Path, files: list[str], labels: np.ndarray, info: Info,
                canvas: Canvas, on_broken: str = 'skip'):
     self.root, self.labels, self.info = root, labels, info
     self.canvas, self.on_broken = canvas, on_broken
-    # One array of bytes instead of a million strings: small to send to the workers.
-    self.files = np.array([os.fsencode(name) for name in files], np.bytes_)
+    self.files = encoded(files)
 
-  def __len__(self) -> int:
-    return len(self.files)
-
-  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    return self._read(indices, self.canvas)
-
-  def crops(self, indices: np.ndarray, crop: RandomCrop, draws: np.ndarray):
-    """As `source[indices]`, but a random part of each image; see `visionlab.data.source.Source`."""
-    canvas = Canvas(crop.size, channels=self.canvas.channels)
-    return self._read(indices, canvas, [partial(crop.box, u) for u in draws])
-
-  def _read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
+  def read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
     image = np.zeros((len(indices), *canvas.shape), np.uint8)
     label = self.labels[indices]
     valid = np.ones(len(indices), bool)
@@ -98,7 +81,7 @@ def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
   if not files:
     raise ConfigError(f'folder {top}: the class folders of "{split}" hold no images '
                       f'({", ".join(SUFFIXES)})')
-  sound = _check(top, files, on_broken) if check else np.ones(len(files), bool)
+  sound = _sound(top, files, on_broken) if check else np.ones(len(files), bool)
   return Folder(top, [file for file, ok in zip(files, sound, strict=True) if ok],
                 np.array(labels, np.int32)[sound], Info(classes), canvas, on_broken)
 
@@ -130,7 +113,7 @@ def _listing(path: Path) -> tuple[list[str], list[str]]:
                  if not is_folder and name.lower().endswith(SUFFIXES)))
 
 
-def _check(top: Path, files: list[str], on_broken: str) -> np.ndarray:
+def _sound(top: Path, files: list[str], on_broken: str) -> np.ndarray:
   """Which files (n,) have the header of an image."""
   def error_of(name: str) -> Exception | None:
     try:
@@ -139,11 +122,7 @@ def _check(top: Path, files: list[str], on_broken: str) -> np.ndarray:
       return error
     return None
 
-  # In runs of files, because one thread's task costs as much as one header.
-  runs = [files[i:i + 64] for i in range(0, len(files), 64)]
-  with ThreadPoolExecutor() as pool:
-    parts = pool.map(lambda run: [error_of(name) for name in run], runs)
-    errors = list(itertools.chain.from_iterable(parts))
+  errors = in_threads(error_of, files)
   broken = [(top / name, error) for name, error in zip(files, errors, strict=True) if error]
   if broken and (on_broken == 'stop' or len(broken) == len(files)):
     raise _broken(*broken[0])

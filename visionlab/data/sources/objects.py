@@ -62,11 +62,11 @@ class Objects:
     return len(self.annotations.files)
 
   def __getitem__(self, indices: np.ndarray) -> dict:
-    said, indices = self.annotations, np.arange(len(self))[indices]
+    annotations, indices = self.annotations, np.arange(len(self))[indices]
     image = np.zeros((len(indices), *self.size, 3), np.uint8)
     valid = np.ones(len(indices), bool)
     for i, at in enumerate(indices):
-      path = self.root / os.fsdecode(said.files[at])
+      path = self.root / os.fsdecode(annotations.files[at])
       try:
         height, width = self.extents[at]
         image[i, :height, :width] = self._picture(path, at)
@@ -79,9 +79,9 @@ class Objects:
     objects = self._objects(indices, valid)
     seen = valid[:, None]
     return dict(image=image, extent=(self.extents[indices] * seen).astype(np.float32),
-                original=(said.sizes[indices] * seen).astype(np.int32),
-                image_id=np.where(valid, said.ids[indices], 0).astype(np.int32), objects=objects,
-                valid=valid)
+                original=(annotations.sizes[indices] * seen).astype(np.int32),
+                image_id=np.where(valid, annotations.ids[indices], 0).astype(np.int32),
+                objects=objects, valid=valid)
 
   def _picture(self, path: Path, at: int) -> np.ndarray:
     file = path.read_bytes()
@@ -91,29 +91,30 @@ class Objects:
 
   def _objects(self, indices: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
     """Those of the images that are valid, in canvas pixels, padded."""
-    said, shape = self.annotations, (len(indices), self.most)
+    annotations, shape = self.annotations, (len(indices), self.most)
     out = dict(boxes=np.zeros((*shape, 4), np.float32), classes=np.zeros(shape, np.int32),
                valid=np.zeros(shape, bool), crowd=np.zeros(shape, bool))
-    if said.area is not None:
+    if annotations.area is not None:
       out['area'] = np.zeros(shape, np.float32)
-    if said.keypoints is not None:
-      out['keypoints'] = np.zeros((*shape, *said.keypoints.shape[1:]), np.float32)
+    if annotations.keypoints is not None:
+      out['keypoints'] = np.zeros((*shape, *annotations.keypoints.shape[1:]), np.float32)
     if self.outlines:
       out['masks'] = np.zeros((*shape, CROP, CROP), np.uint8)
       out['frames'] = np.zeros((*shape, 4), np.float32)
     for i in np.flatnonzero(valid):
       at = indices[i]
-      rows, zoom = slice(*self.starts[at:at + 2]), (self.extents[at] / said.sizes[at])[::-1]
+      rows, zoom = slice(*self.starts[at:at + 2]), (self.extents[at] / annotations.sizes[at])[::-1]
       edge, n = np.tile(self.extents[at][::-1], 2), rows.stop - rows.start
       out['valid'][i, :n] = True
-      out['boxes'][i, :n] = np.minimum(said.boxes[rows] * np.tile(zoom, 2), edge)
+      out['boxes'][i, :n] = np.minimum(annotations.boxes[rows] * np.tile(zoom, 2), edge)
       for name in {'classes', 'crowd', 'area'} & out.keys():
-        out[name][i, :n] = getattr(said, name)[rows]
-      if said.keypoints is not None:
-        out['keypoints'][i, :n] = said.keypoints[rows] * [*zoom, 1]
+        out[name][i, :n] = getattr(annotations, name)[rows]
+      if annotations.keypoints is not None:
+        out['keypoints'][i, :n] = annotations.keypoints[rows] * [*zoom, 1]
       if self.outlines:
-        out['frames'][i, :n] = np.minimum(said.frames[rows] * np.tile(zoom, 2), edge)
-        for slot, row, frame in zip(range(n), said.row[rows], said.frames[rows], strict=True):
+        out['frames'][i, :n] = np.minimum(annotations.frames[rows] * np.tile(zoom, 2), edge)
+        outlined = zip(annotations.row[rows], annotations.frames[rows], strict=True)
+        for slot, (row, frame) in enumerate(outlined):
           out['masks'][i, slot] = self.outlines.crop(row, frame)
     return out
 

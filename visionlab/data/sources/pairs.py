@@ -2,23 +2,21 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.crop import RandomCrop
+from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads
 from visionlab.data.images import SUFFIXES, Canvas, open_image, upright_size
-from visionlab.data.masks import IGNORED, Labels, label_map, read_labels
+from visionlab.data.masks import Labels, label_map, read_labels
 from visionlab.data.source import Info, check_root, check_split
-from visionlab.data.sources.folder import ON_BROKEN
+from visionlab.ops.geometry import IGNORE
 
 
-class Pairs:
+class Pairs(ImageFiles):
   """A source of image and mask files, decoded when they are asked for; see `pairs`.
 
   Args:
@@ -38,23 +36,11 @@ class Pairs:
     check_choice(on_broken, ON_BROKEN, f'{where}: on_broken')
     self.root, self.labels, self.canvas, self.on_broken = root, labels, canvas, on_broken
     self.info = Info(map_classes=labels.classes)
-    # One array of bytes instead of a million strings: small to send to the workers.
-    self.files = np.array([[os.fsencode(name) for name in pair] for pair in files], np.bytes_)
+    self.files = encoded(name for pair in files for name in pair).reshape(-1, 2)
     if check:
       self.files = self.files[self._sound(where)]
 
-  def __len__(self) -> int:
-    return len(self.files)
-
-  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    return self._read(indices, self.canvas)
-
-  def crops(self, indices: np.ndarray, crop: RandomCrop, draws: np.ndarray):
-    """As `source[indices]`, but a random part of each pair; see `visionlab.data.source.Source`."""
-    canvas = Canvas(crop.size, channels=self.canvas.channels)
-    return self._read(indices, canvas, [partial(crop.box, u) for u in draws])
-
-  def _read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
+  def read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
     n = len(indices)
     image = np.zeros((n, *canvas.shape), np.uint8)
     maps = np.zeros((n, canvas.height, canvas.width), np.int32)
@@ -89,7 +75,7 @@ class Pairs:
       return pixels, self.labels.pixels(mask)
 
   def _check_mask(self, mask, mask_path: Path, size: tuple[int, int], image_path: Path) -> None:
-    self.labels.check(mask, str(mask_path))
+    self.labels.check_mask(mask, str(mask_path))
     if mask.size != size:
       (w, h), (mask_w, mask_h) = size, mask.size
       turned = ' (the image is turned by its EXIF orientation)' if (h, w) == mask.size else ''
@@ -109,8 +95,7 @@ class Pairs:
         return error
       return None
 
-    with ThreadPoolExecutor() as pool:
-      errors = list(pool.map(error_of, self.files))
+    errors = in_threads(error_of, self.files)
     broken = [error for error in errors if error]
     if broken and (self.on_broken == 'stop' or len(broken) == len(errors)):
       raise broken[0].for_user() from broken[0]
@@ -122,7 +107,7 @@ class Pairs:
 
 def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'masks',
           mask_suffix: str = '', classes: tuple[str, ...] = (), palette: Mapping | None = None,
-          ignore: int = IGNORED, offset: int = 0, size: int | tuple[int, int] = 224,
+          ignore: int = IGNORE, offset: int = 0, size: int | tuple[int, int] = 224,
           resize: str = 'crop', crop_fraction: float = 1., channels: int = 3,
           on_broken: str = 'skip', check: bool = True) -> Pairs:
   """Images in `root/<split>/images/` with masks of the same names in `root/<split>/masks/`.

@@ -1,12 +1,12 @@
 """The Penn-Fudan pedestrians: images with masks that number the people."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES, open_image
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import Annotations, Faults
@@ -45,18 +45,18 @@ def pennfudan(split: str, *, root: str = '', size: int | tuple[int, int] = 512, 
   if len(classes) != 1:
     raise ConfigError(f'pennfudan: classes must be one name, not {classes!r}')
   folder = next((name for name in IMAGES if (top / name).is_dir()), None)
-  found = sorted((top / MASKS).glob(f'*{SUFFIX}.png'))
-  if not folder or not found:
+  mask_files = sorted((top / MASKS).glob(f'*{SUFFIX}.png'))
+  if not folder or not mask_files:
     raise ConfigError(f'pennfudan {top}: expected images in {" or ".join(IMAGES)} and masks '
-                      f'{MASKS}/*{SUFFIX}.png, found {len(found)} masks and '
+                      f'{MASKS}/*{SUFFIX}.png, found {len(mask_files)} masks and '
                       f'{f"the folder {folder}" if folder else "no folder of images"}')
   faults = Faults(f'pennfudan {top}', on_broken)
   images = {path.stem: path.name for path in sorted((top / folder).iterdir())
             if path.suffix.lower() in SUFFIXES}
   with ThreadPoolExecutor() as pool:
-    people = list(pool.map(_people, found))
-  sizes, rows, owner, shapes = np.zeros((len(found), 2), np.int64), [], [], []
-  for i, (path, seen) in enumerate(zip(found, people, strict=True)):
+    people = list(pool.map(_people, mask_files))
+  sizes, rows, owner, shapes = np.zeros((len(mask_files), 2), np.int64), [], [], []
+  for i, (path, seen) in enumerate(zip(mask_files, people, strict=True)):
     if isinstance(seen, Exception):
       faults.add('images whose mask cannot be read', f'{path} cannot be read as a mask: {seen}')
       continue
@@ -65,14 +65,14 @@ def pennfudan(split: str, *, root: str = '', size: int | tuple[int, int] = 512, 
     rows += [f'{path}: object {number}' for number in seen[1]]
     shapes += seen[1].values()
   outlines = Outlines(shapes)
-  stems = [path.stem.removesuffix(SUFFIX) for path in found]
-  files = np.array([os.fsencode(f'{folder}/{images.get(s, f"{s}.png")}') for s in stems])
-  said = Annotations(files=files, ids=np.arange(len(found)), sizes=sizes,
+  stems = [path.stem.removesuffix(SUFFIX) for path in mask_files]
+  files = encoded(f'{folder}/{images.get(s, f"{s}.png")}' for s in stems)
+  annotations = Annotations(files=files, ids=np.arange(len(mask_files)), sizes=sizes,
                      owner=np.array(owner, np.int64), row=np.arange(len(rows)),
                      boxes=outlines.bounds, classes=np.zeros(len(rows), np.int32),
                      crowd=np.zeros(len(rows), bool)).of_images(sizes.any(-1))
-  return objects_of(said, lambda row: rows[row], faults, root=top, classes=classes, size=size,
-                    most=most, check=check, outlines=outlines if masks else None)
+  return objects_of(annotations, lambda row: rows[row], faults, root=top, classes=classes,
+                    size=size, most=most, check=check, outlines=outlines if masks else None)
 
 
 def _people(path: Path):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ from PIL import Image
 from visionlab.config import ConfigError, nearest
 from visionlab.data.crop import RandomCrop
 from visionlab.data.images import Canvas, Cut, open_image, upright_size
-from visionlab.data.masks import IGNORED, Labels, label_map
+from visionlab.data.masks import Labels, label_map
 from visionlab.data.source import Info, check_split
+from visionlab.ops.geometry import IGNORE
 
 
 class Tfds:
@@ -34,8 +34,7 @@ class Tfds:
 
   def crops(self, indices: np.ndarray, crop: RandomCrop, draws: np.ndarray):
     """As `source[indices]`, but a random part of each image; see `visionlab.data.source.Source`."""
-    canvas = Canvas(crop.size, channels=self.channels)
-    return self._read(indices, canvas, [partial(crop.box, u) for u in draws])
+    return self._read(indices, *crop.cuts(draws, self.channels))
 
   def _read(self, indices: np.ndarray, canvas: Canvas | None, cuts: Sequence = ()):
     indices = np.arange(len(self))[indices]  # tfds itself knows no negative indices
@@ -83,7 +82,7 @@ def tfds(split: str, *, root: str = '', dataset: str = '', image_key: str = 'ima
          label_key: str = 'label', size: int | tuple[int, int] | None = None,
          resize: str = 'crop', crop_fraction: float = 1., channels: int | None = None,
          mask_key: str = '', mask_classes: tuple[str, ...] = (), mask_offset: int = 0,
-         mask_ignore: int = IGNORED) -> Tfds:
+         mask_ignore: int = IGNORE) -> Tfds:
   """A dataset of TensorFlow Datasets, prepared as array_record files.
 
   Nothing is downloaded here. Prepare a set once with

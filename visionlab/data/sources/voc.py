@@ -1,12 +1,12 @@
 """PASCAL VOC as it is unpacked: VOCdevkit/VOC2012 and other years."""
 
-import os
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
 from visionlab.config import ConfigError, nearest
+from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES, Canvas
 from visionlab.data.masks import Labels
 from visionlab.data.source import check_root, check_split
@@ -95,37 +95,37 @@ def voc_objects(split: str, *, root: str = '', classes: tuple[str, ...] = OBJECT
       sound[i] = False
       continue
     for number, one in enumerate(tree.findall('object'), 1):
-      place = f'{path}: object {number}'
-      read = _read_object(one, classes, place, faults)
+      where = f'{path}: object {number}'
+      read = _read_object(one, classes, where, faults)
       if read:
-        rows.append(place)
+        rows.append(where)
         owner.append(i)
         for values, value in zip((kinds, crowd, boxes), read, strict=True):
           values.append(value)
   boxes = np.array(boxes, np.float64).reshape(-1, 4)
   # Corners that are one pixel are a slip of the mouse, though by the letter they span that pixel.
   slips = (boxes[:, 2:] <= boxes[:, :2]).any(-1, keepdims=True)
-  said = Annotations(
-      files=np.array([os.fsencode(_image(top, name)) for name in names]), ids=np.arange(len(names)),
+  annotations = Annotations(
+      files=encoded(_image(top, name) for name in names), ids=np.arange(len(names)),
       sizes=sizes, owner=np.array(owner, np.int64), row=np.arange(len(rows)),
       boxes=boxes - np.where(slips, 0, [one_based, one_based, 0, 0]),
       classes=np.array(kinds, np.int32), crowd=np.array(crowd, bool)).of_images(sound)
-  return objects_of(said, lambda row: rows[row], faults, root=top, classes=classes, size=size,
-                    most=most, check=check, field='bndbox')
+  return objects_of(annotations, lambda row: rows[row], faults, root=top, classes=classes,
+                    size=size, most=most, check=check, field='bndbox')
 
 
-def _read_object(one, classes, place, faults):
+def _read_object(one, classes, where, faults):
   """(class, difficult, corners) of an <object>, or None if there is something wrong with it."""
   name = (one.findtext('name') or '').strip()
   if name not in classes:
-    faults.add('objects of no class', f'{place}: name is "{name}"; expected one of '
+    faults.add('objects of no class', f'{where}: name is "{name}"; expected one of '
                f'{", ".join(classes)}{nearest(name, classes)}')
     return None
   corners = [one.findtext(f'bndbox/{side}') for side in ('xmin', 'ymin', 'xmax', 'ymax')]
   try:
     corners = [float(corner) for corner in corners]
   except (TypeError, ValueError):
-    faults.add('objects without a box', f'{place}: bndbox is {corners}; expected the numbers xmin, '
+    faults.add('objects without a box', f'{where}: bndbox is {corners}; expected the numbers xmin, '
                'ymin, xmax, ymax')
     return None
   return classes.index(name), (one.findtext('difficult') or '0').strip() == '1', corners

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES
 from visionlab.data.source import check_root
 from visionlab.data.sources.annotation_files import Annotations, Faults, image_sizes
@@ -56,7 +57,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     if Path(name).stem not in stems:
       faults.add('images that are missing',
                  f'{top / labels / name} has no image; expected {top / images}/{Path(name).stem}.*')
-  paths = np.array([os.fsencode(os.path.join(images, name)) for name in files])
+  paths = encoded(os.path.join(images, name) for name in files)
   sizes = image_sizes(top, paths, faults)
   rows, owner, kinds, boxes, shapes = [], [], [], [], []
   for i, name in enumerate(files):
@@ -70,12 +71,12 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
       kinds.append(kind)
       boxes.append((*points.min(0), *points.max(0)) if len(points) > 2 else points.ravel())
       shapes.append([points.ravel()] if len(points) > 2 else [])
-  said = Annotations(files=paths, ids=np.arange(len(files)), sizes=sizes,
+  annotations = Annotations(files=paths, ids=np.arange(len(files)), sizes=sizes,
                      owner=np.array(owner, np.int64), row=np.arange(len(rows)),
                      boxes=np.array(boxes, np.float64).reshape(-1, 4),
                      classes=np.array(kinds, np.int32), crowd=np.zeros(len(rows), bool))
   return objects_of(
-      said, lambda row: f'{top / labels / rows[row][0]}: line {rows[row][1]}', faults,
+      annotations, lambda row: f'{top / labels / rows[row][0]}: line {rows[row][1]}', faults,
       root=top, classes=classes, size=size, most=most, check=False,
       outlines=Outlines(shapes) if masks else None, field='the box')
 
