@@ -25,8 +25,8 @@ def paste_bitmap(mask: np.ndarray, frame: np.ndarray,
                  size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
   """The part of an image of size (h, w) in which a mask may be set, and where that part begins.
 
-  It is `visionlab.ops.masks.paste` of one mask, at least .5, without the pixels outside the frame,
-  where it is less.
+  The mask is interpolated bilinearly, fading to zero over half a cell about the frame's edge, and
+  set where it is at least .5; outside of the frame it never is.
 
   Args:
     mask: (s t) bool, uint8 up to 255, or a probability.
