@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import mask as coco
 
-from visionlab.ops.host_masks import compressed, encode, paste_bitmap, paste_bitmaps, run_lengths
+from visionlab.ops.host_masks import encode, paste_bitmap, paste_bitmaps
 
 
 def sampled(masks, boxes, size):
@@ -69,23 +69,19 @@ def test_frames_without_a_pixel(frame):
 
 def test_codes_are_those_of_coco():
   rng = np.random.default_rng(2)
-  runs, wholes = [], []
   for n in range(300):
     h, w = rng.integers(1, 40, 2).tolist()
     part = rng.random((h, w)) < rng.random()
     if n % 3 == 0:
       part = np.kron(part, np.ones((7, 90), bool))               # long runs take several letters
+    h, w = part.shape
     size = tuple(side + int(rng.integers(0, 4)) for side in part.shape)
     top, left = (int(rng.integers(0, a - b + 1)) for a, b in zip(size, part.shape, strict=True))
     whole = np.zeros(size, np.uint8)
     whole[top:top + part.shape[0], left:left + part.shape[1]] = part
-    runs.append(run_lengths(part, (top, left), size))
-    wholes.append(whole)
-  texts = compressed(runs)
-  for text, whole in zip(texts, wholes, strict=True):
-    theirs = coco.encode(np.asfortranarray(whole))['counts']
-    assert text == (theirs if isinstance(theirs, bytes) else theirs.encode())
-  assert compressed([]) == []
+    (text,), (area,) = encode([part], np.array([[left, top, left + w, top + h]]), size)
+    assert text == coco.encode(np.asfortranarray(whole))['counts'] and area == whole.sum()
+  assert encode([], np.zeros((0, 4)), (4, 4))[0] == []
 
 
 def test_areas_are_pixels():
