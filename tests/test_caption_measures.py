@@ -61,8 +61,9 @@ def test_common_subsequence_by_the_table():
       for j, y in enumerate(b):
         table[i + 1, j + 1] = table[i, j] + 1 if x == y else max(table[i, j + 1], table[i + 1, j])
     text = [' '.join(map(str, words)) for words in (a, b)]
-    recall = table[-1, -1] / len(b)
-    assert rouge_l(text[:1], [text[1:]], beta=1e6).corpus == pytest.approx(recall, rel=1e-9)
+    precision, recall = table[-1, -1] / len(a), table[-1, -1] / len(b)
+    expected = precision * recall and 2.44 / (1.44 / recall + 1 / precision)
+    assert rouge_l(text[:1], [text[1:]]).corpus == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize('candidates, references, message', [

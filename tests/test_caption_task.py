@@ -126,6 +126,46 @@ def test_what_was_learnt_is_said(fitted):
   assert lines[0].startswith('a red dog (-0.') and len(lines[0].split('  ')) == 2
 
 
+def test_decoding_is_the_one_asked_for(fitted):
+  """Of a model that has learnt little, whose words are anything but sure."""
+  _, variables = fitted
+  variables = jax.tree.map(lambda x: .7 * x, variables)
+  said = lambda **options: said_of(task_of(FIRST, **options), variables)
+  greedy, one = said(decode='greedy'), said()
+  jax.tree.map(np.testing.assert_array_equal, greedy, one)
+  cold = said(decode='sample', temperature=1e-4, beams=2)
+  np.testing.assert_array_equal(cold['tokens'], greedy['tokens'].repeat(2, 1))
+  drawn, again, other = (said(decode='sample', beams=5, seed=seed) for seed in (0, 0, 1))
+  jax.tree.map(np.testing.assert_array_equal, drawn, again)
+  assert (drawn['tokens'] != other['tokens']).any()
+  assert (np.diff(drawn['log_probabilities']) <= 0).all()
+  assert len({tuple(row) for row in drawn['tokens'].reshape(-1, 7).tolist()}) > 8
+  likeliest = said(decode='sample', beams=5, top_k=1)
+  np.testing.assert_array_equal(likeliest['tokens'], greedy['tokens'].repeat(5, 1))
+  few = said(decode='sample', beams=5, top_p=1e-3)
+  np.testing.assert_array_equal(few['tokens'], greedy['tokens'].repeat(5, 1))
+  # The lengths of the best: the exponent favours long sentences, and each form in its own measure.
+  best = {name: said(beams=6, penalty=name, length_penalty=3.) for name in ('wu', 'length')}
+  plain = said(beams=6)
+  for name, found in best.items():
+    n = found['lengths'].astype(float)
+    score = found['log_probabilities'] / ((5 + n) / 6 if name == 'wu' else n) ** 3
+    assert (np.diff(score) <= 1e-6).all()
+    assert found['lengths'][:, 0].sum() >= plain['lengths'][:, 0].sum()
+  assert (best['wu']['tokens'] != best['length']['tokens']).any()
+
+
+def test_what_is_drawn_of_an_image_hangs_on_it_alone(fitted):
+  _, variables = fitted
+  variables = jax.tree.map(lambda x: .7 * x, variables)
+  task = task_of(FIRST, decode='sample', beams=3)
+  together = said_of(task, variables)
+  turned = said_of(task, variables, jax.tree.map(lambda x: x[::-1], BATCH))
+  np.testing.assert_array_equal(together['tokens'], turned['tokens'][::-1])
+  alone = said_of(task, variables, jax.tree.map(lambda x: x[2:3], BATCH))
+  np.testing.assert_array_equal(together['tokens'][2:3], alone['tokens'])
+
+
 def test_evaluation_decodes_freely_and_leaves_padding_out(fitted):
   task, variables = fitted
   results = evaluated(task, variables, FIRST, 3)
@@ -265,8 +305,16 @@ def test_truth_of_scenes():
 def test_errors():
   with pytest.raises(ConfigError, match='caption needs a source with captions.*image, label'):
     task_of(digits('test'))
-  for options, message in ((dict(beams=0), 'beams must be at least 1'),
-                           (dict(captions=-1), 'captions at least 0'),
+  for options, message in ((dict(beams=0), 'task.beams: must be at least 1, not 0'),
+                           (dict(captions=-1), 'captions: must be at least 0'),
+                           (dict(decode='beem'), r'decode: .*did you mean "beam"'),
+                           (dict(penalty='lenght'), r'penalty: .*did you mean "length"'),
+                           (dict(decode='sample', temperature=0.), 'temperature: must be above 0'),
+                           (dict(decode='sample', top_k=-1), 'top_k: must be at least 0'),
+                           (dict(decode='sample', top_p=1.5), 'top_p: .* at most 1, not 1.5'),
+                           (dict(temperature=.5), "temperature: decode='beam' does not read it"),
+                           (dict(decode='greedy', beams=2), "beams: decode='greedy' does not"),
+                           (dict(decode='sample', penalty='length'), "penalty: decode='sample'"),
                            (dict(beam=2), r'beam: no such key \(did you mean "beams"\?\)'),
                            (dict(std=(0.,)), 'std: must be above 0')):
     with pytest.raises(ConfigError, match=message):

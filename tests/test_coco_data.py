@@ -13,7 +13,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.sources.coco import coco
 from visionlab.data.sources.objects import fitted
-from visionlab.ops.masks import paste
+from visionlab.ops.host_masks import paste_bitmaps
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_masks_of_polygons_and_of_both_kinds_of_runs(tmp_path):
   assert objects['masks'].dtype == np.uint8 and objects['masks'].shape == (3, 112, 112)
   assert (objects['masks'] == 255).all()
   np.testing.assert_array_equal(objects['frames'], [[2, 2, 6, 6]] * 3)
-  bitmaps = np.asarray(paste(objects['masks'] / 255., objects['frames'], size=(8, 12))) >= .5
+  bitmaps = paste_bitmaps(objects['masks'], objects['frames'], (8, 12))
   expected = np.zeros((8, 12), bool)
   expected[2:6, 2:6] = True
   np.testing.assert_array_equal(bitmaps, [expected] * 3)

@@ -14,6 +14,7 @@ from visionlab.ops.decoding import _nucleus, _top_k, beam, greedy, sample
 from visionlab.step import data_mesh
 
 START, END, PAD = 0, 1, 9
+KEYS = jax.random.split(jax.random.key(0), 2)
 PENALTIES = [(0., 'wu'), (.7, 'wu'), (2., 'wu'), (1., 'length'), (-1., 'length')]
 
 
@@ -196,10 +197,17 @@ def test_rows_do_not_depend_on_one_another():
       alone = decode(step, row(state, slice(i, i + 1)), jnp.array([i]))
       for a, b in zip(together, alone, strict=True):
         np.testing.assert_allclose(a[i:i + 1], b, atol=1e-5)
+  keys = jax.random.split(jax.random.key(0), 6)
+  drawn = jax.jit(lambda keys, state, start: sample(keys, step, state, start, END, 8))
+  together = drawn(keys, state, jnp.arange(6))
+  for i in range(6):
+    one = slice(i, i + 1)
+    alone = drawn(keys[one], row(state, one), jnp.array([i]))
+    np.testing.assert_array_equal(together.tokens[one], alone.tokens)
 
 
 @pytest.mark.parametrize('decode, most', [
-    (greedy, 6), (partial(sample, jax.random.key(0)), 6), (partial(beam, beams=1), 6),
+    (greedy, 6), (partial(sample, KEYS), 6), (partial(beam, beams=1), 6),
     (partial(beam, beams=4), 20)])
 def test_stops_when_all_have_ended(decode, most):
   """Token k is followed by k + 1, surely, and 9 ends: six steps from 3, of the 30 allowed."""
@@ -220,8 +228,8 @@ def frequencies(v=6, n=20000, **options):
   """Of the first token drawn, and the logits it was drawn by."""
   logits = jnp.array([2., 1., 1.5, -1., 0., .5])
   step = lambda state, token: (jnp.broadcast_to(logits, (*token.shape, v)), state)
-  decoded = jax.jit(lambda: sample(jax.random.key(1), step, (), jnp.zeros(n, int), END, 1,
-                                   **options))()
+  keys = jax.random.split(jax.random.key(1), n)
+  decoded = jax.jit(lambda: sample(keys, step, (), jnp.zeros(n, int), END, 1, **options))()
   log_p = log_softmax(np.asarray(logits))
   np.testing.assert_allclose(decoded.log_probabilities, log_p[decoded.tokens[:, 0]], atol=1e-5)
   return np.bincount(decoded.tokens[:, 0], minlength=v) / n, np.exp(log_p)
@@ -269,8 +277,8 @@ def test_samples_whole_sequences():
   """They follow the model's own states: their log-probabilities are those of the sequences."""
   b, v, length = 16, 7, 8
   run = jax.jit(lambda key, temperature: sample(
-      key, network(0, v), first_state(0, b), jnp.full(b, START), END, length, pad=PAD,
-      temperature=temperature))
+      jax.random.split(key, b), network(0, v), first_state(0, b), jnp.full(b, START), END, length,
+      pad=PAD, temperature=temperature))
   found = sequences(run(jax.random.key(0), 1.))
   for i, (tokens, log_p) in enumerate(found):
     assert log_p == pytest.approx(log_probability(model(0, v, i, b), tokens), abs=1e-4)
@@ -304,9 +312,9 @@ def test_examples_on_several_devices(decode):
 
 
 @pytest.mark.parametrize('decode, message', [
-    (partial(sample, jax.random.key(0), temperature=0.), 'temperature: .* not 0.0'),
-    (partial(sample, jax.random.key(0), top_k=-1), 'top_k: .* not -1'),
-    (partial(sample, jax.random.key(0), top_p=1.5), 'top_p: .* not 1.5'),
+    (partial(sample, KEYS, temperature=0.), 'temperature: .* not 0.0'),
+    (partial(sample, KEYS, top_k=-1), 'top_k: .* not -1'),
+    (partial(sample, KEYS, top_p=1.5), 'top_p: .* not 1.5'),
     (partial(beam, beams=0), 'beams: .* not 0'),
     (partial(beam, beams=2, penalty='lenght'), 'did you mean "length"')])
 def test_errors(decode, message):

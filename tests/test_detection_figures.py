@@ -36,8 +36,8 @@ def test_what_is_drawn_of_an_image():
   said = dict(valid=np.array([[1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]], bool),
               scores=np.array([[.9, .4, .5, .99], [.1, .4, .3, .2], [.9] * 4]))
   np.testing.assert_array_equal(
-    detection_figures.shown_detections(said, threshold=.5, least=2),
-    [[True, False, True, False], [False, True, True, False], [False] * 4])
+    detection_figures.shown_detections(said),
+    [[True, False, True, False], [False, True, True, True], [False] * 4])
 
 
 def test_crimson_is_what_is_wrong():

@@ -31,10 +31,10 @@ def test_masks_tint_only_themselves():
   mask = np.zeros((1, 20, 30), bool)
   mask[0, 2:5, 3:9] = True
   drawn = drawing.draw_masks(drawing.as_picture(GREY, 2), mask,
-                                 np.array([[0, 0, 250]]), zoom=2, opacity=.5)
+                                 np.array([[0, 0, 250]]), zoom=2)
   changed = (drawn != 100).any(-1)
   np.testing.assert_array_equal(changed, mask[0].repeat(2, 0).repeat(2, 1))
-  assert drawn[changed].tolist()[0] == [50, 50, 175]
+  assert drawn[changed].tolist()[0] == [45, 45, 182]       # 55 % of the colour
 
 
 def test_label_maps_and_their_legend():

@@ -12,33 +12,30 @@ from visionlab.ops.filters import filter_image
 ndimage = pytest.importorskip('scipy.ndimage')
 
 RNG = np.random.default_rng(0)
-SCIPY = {'zero': 'constant', 'same': 'constant', 'reflect': 'mirror', 'edge': 'nearest'}
+SCIPY = {'zero': 'constant', 'reflect': 'mirror', 'edge': 'nearest'}
 KERNELS = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in (
     ('odd', (3, 5)), ('even', (4, 2)), ('mixed', (1, 4)), ('one', (1, 1)))}
 
 
-@pytest.mark.parametrize('flip', [False, True])
 @pytest.mark.parametrize('padding', SCIPY)
 @pytest.mark.parametrize('kernel', KERNELS)
-def test_filters_are_scipys(kernel, padding, flip):
+def test_filters_are_scipys(kernel, padding):
   kernel = KERNELS[kernel]
   image = RNG.standard_normal((7, 8, 3)).astype(np.float32)
-  theirs = ndimage.convolve if flip else ndimage.correlate
-  expected = np.stack([theirs(plane, kernel, mode=SCIPY[padding])
+  expected = np.stack([ndimage.correlate(plane, kernel, mode=SCIPY[padding])
                        for plane in np.moveaxis(image, -1, 0)], -1)
-  got = filter_image(jnp.asarray(image), kernel, padding, flip=flip)
+  got = filter_image(jnp.asarray(image), kernel, padding)
   np.testing.assert_allclose(got, expected, atol=1e-5)
-  batch = filter_image(jnp.stack([2 * image, image]), kernel, padding, flip=flip)
+  batch = filter_image(jnp.stack([2 * image, image]), kernel, padding)
   np.testing.assert_allclose(batch[1], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize('flip', [False, True])
-def test_valid_is_the_part_that_needs_no_outside(flip):
+def test_valid_is_the_part_that_needs_no_outside():
   signal = pytest.importorskip('scipy.signal')
   image, kernel = RNG.standard_normal((7, 8)), RNG.standard_normal((4, 3))
-  theirs = signal.convolve2d if flip else signal.correlate2d
-  got = filter_image(jnp.asarray(image, jnp.float32)[..., None], kernel, 'valid', flip=flip)
-  np.testing.assert_allclose(got[..., 0], theirs(image, kernel, mode='valid'), atol=1e-5)
+  got = filter_image(jnp.asarray(image, jnp.float32)[..., None], kernel, 'valid')
+  expected = signal.correlate2d(image, kernel, mode='valid')
+  np.testing.assert_allclose(got[..., 0], expected, atol=1e-5)
 
 
 def test_kernels_are_scipys():
@@ -73,10 +70,6 @@ def test_bytes_are_taken_to_the_unit_interval():
   image = RNG.integers(0, 256, (5, 6, 3), np.uint8)
   got = filter_image(jnp.asarray(image), filters.IDENTITY)
   np.testing.assert_allclose(got, image / 255, atol=1e-6)
-  shown = filters.gallery(jnp.asarray(image))
-  assert all(picture.shape == (5, 6, 3) and 0 <= float(picture.min()) <= float(picture.max()) <= 1
-             for picture in shown.values())
-  np.testing.assert_allclose(shown['identity'], image / 255, atol=1e-6)
 
 
 def test_gradient_reaches_image_and_kernel():
@@ -94,7 +87,7 @@ def test_gradient_reaches_image_and_kernel():
 
 def test_errors():
   image = jnp.ones((4, 5, 3))
-  with pytest.raises(ConfigError, match='one of zero, same.*not \'reflekt\'.*"reflect"'):
+  with pytest.raises(ConfigError, match='one of zero, reflect.*not \'reflekt\'.*"reflect"'):
     filter_image(image, filters.IDENTITY, 'reflekt')
   with pytest.raises(ConfigError, match=r'expected a kernel \(k k\)'):
     filter_image(image, jnp.ones((3, 3, 1)))

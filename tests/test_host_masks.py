@@ -1,19 +1,46 @@
-"""Masks on the host: pasted as the device pastes them, encoded as COCO's own code does it."""
+"""Masks on the host: pasted as torch samples them, encoded as COCO's own code does it."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from faster_coco_eval import mask as coco
 
-from visionlab.ops.host_masks import compressed, encode, paste_bitmap, paste_bitmaps, run_lengths
-from visionlab.ops.masks import paste
+from visionlab.ops.host_masks import encode, paste_bitmap, paste_bitmaps
 
 
-def test_pasted_as_on_the_device():
+def sampled(masks, boxes, size):
+  """By the definition, a bilinear sample of each mask for each pixel: (n h w)."""
+  def weights(start, end, cells, pixels):
+    at = (np.arange(pixels) + .5 - start[:, None]) / (end - start)[:, None] * cells - .5
+    return np.maximum(1 - abs(at[..., None] - np.arange(cells)), 0)
+  rows, columns = (weights(boxes[:, i], boxes[:, i + 2], masks.shape[2 - i], size[1 - i])
+                   for i in (1, 0))
+  return np.einsum('nyh,nhw,nxw->nyx', rows, masks, columns, optimize=True)
+
+
+def test_samples_are_torchs():
+  torch = pytest.importorskip('torch')
+  golden = np.load(Path(__file__).parent / 'golden' / 'detection.npz')
+  masks, boxes = golden['paste.masks'], golden['paste.boxes']
+  y, x = np.mgrid[:32, :38] + .5
+  grid = [np.stack([(x - x1) / (x2 - x1), (y - y1) / (y2 - y1)], -1) * 2 - 1
+          for x1, y1, x2, y2 in boxes.astype(float)]
+  expected = torch.nn.functional.grid_sample(
+    torch.tensor(masks[:, None]), torch.tensor(np.array(grid), dtype=torch.float32),
+    align_corners=False, padding_mode='zeros')[:, 0].numpy()
+  np.testing.assert_allclose(sampled(masks, boxes, (32, 38)), expected, atol=2e-5)
+  clear = abs(expected - .5) > 1e-4
+  np.testing.assert_array_equal(paste_bitmaps(masks, boxes, (32, 38))[clear],
+                                (expected >= .5)[clear])
+
+
+def test_pasted_as_by_the_definition():
   rng = np.random.default_rng(0)
   masks = rng.random((200, 5, 7)).astype(np.float32)
   low = rng.uniform(-15, 35, (200, 2))
   boxes = np.concatenate([low, low + rng.uniform(.5, 40, (200, 2))], 1).astype(np.float32)
-  there = np.asarray(paste(masks, boxes, size=(24, 30)))
+  there = sampled(masks, boxes, (24, 30))
   clear = abs(there - .5) > 1e-4                   # rounding may tip the others
   here = paste_bitmaps(masks, boxes, (24, 30))
   assert here.any((1, 2)).sum() > 100 and not here.any((1, 2)).all()
@@ -42,23 +69,19 @@ def test_frames_without_a_pixel(frame):
 
 def test_codes_are_those_of_coco():
   rng = np.random.default_rng(2)
-  runs, wholes = [], []
   for n in range(300):
     h, w = rng.integers(1, 40, 2).tolist()
     part = rng.random((h, w)) < rng.random()
     if n % 3 == 0:
       part = np.kron(part, np.ones((7, 90), bool))               # long runs take several letters
+    h, w = part.shape
     size = tuple(side + int(rng.integers(0, 4)) for side in part.shape)
     top, left = (int(rng.integers(0, a - b + 1)) for a, b in zip(size, part.shape, strict=True))
     whole = np.zeros(size, np.uint8)
     whole[top:top + part.shape[0], left:left + part.shape[1]] = part
-    runs.append(run_lengths(part, (top, left), size))
-    wholes.append(whole)
-  texts = compressed(runs)
-  for text, whole in zip(texts, wholes, strict=True):
-    theirs = coco.encode(np.asfortranarray(whole))['counts']
-    assert text == (theirs if isinstance(theirs, bytes) else theirs.encode())
-  assert compressed([]) == []
+    (text,), (area,) = encode([part], np.array([[left, top, left + w, top + h]]), size)
+    assert text == coco.encode(np.asfortranarray(whole))['counts'] and area == whole.sum()
+  assert encode([], np.zeros((0, 4)), (4, 4))[0] == []
 
 
 def test_areas_are_pixels():

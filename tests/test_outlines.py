@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from visionlab.data.sources.outlines import Outlines, Runs, bitmap, coverage, read_counts, runs_of
-from visionlab.ops.masks import paste
+from visionlab.ops.host_masks import paste_bitmaps
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'outlines.npz')
 H, W = GOLDEN['shape'].tolist()
@@ -26,8 +26,7 @@ def overlap(a, b):
 
 
 def pasted(outlines, i, frame, size):
-  crop = outlines.crop(i, frame)[None] / 255
-  return np.asarray(paste(crop, np.array(frame, np.float32)[None], size=size))[0] >= .5
+  return paste_bitmaps(outlines.crop(i, frame)[None], np.array(frame)[None], size)[0]
 
 
 def test_coverage_by_hand():
@@ -149,7 +148,7 @@ def test_cocos_own_masks(shared_data):
 
 
 def _numpy_paste(crop, box, size):
-  """`paste` of one mask near its box, without compiling a program for every size."""
+  """By the definition, a bilinear sample for each pixel."""
   weights = [np.maximum(1 - abs(((np.arange(n) + .5 - box[k]) / (box[k + 2] - box[k]) * len(crop)
                                  - .5)[:, None] - np.arange(len(crop))), 0)
              for n, k in ((size[0], 1), (size[1], 0))]

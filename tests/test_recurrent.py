@@ -42,7 +42,10 @@ def test_equals_torch_forward_and_gradient(name):
   valid = np.arange(g['xs'].shape[1]) < GOLDEN['lengths'][:, None]
 
   def weighed(layers, states, xs):
-    outputs, after = recurrent.run_layers(cell, layers, states, xs, valid)
+    outputs, after = xs, []
+    for params, state in zip(layers, states, strict=True):
+      outputs, state = recurrent.run(cell, params, state, outputs, valid)
+      after.append(state)
     outputs = jnp.where(valid[..., None], outputs, 0)         # as torch pads
     after = [jnp.stack([state[i] for state in after]) for i in parts]
     weighings = [g['outputs_weighing'], *(g[f'after{i}_weighing'] for i in parts)]
@@ -85,7 +88,7 @@ def test_run_is_step_after_step(name):
   cell, params, state, xs = random_layer(name)
   outputs, after = recurrent.run(cell, params, state, xs)
   for i in range(xs.shape[1]):
-    state = recurrent.step(cell, params, state, xs[:, i])
+    state = cell.update(params, state, recurrent.project(params, xs[:, i]))
     close(outputs[:, i], state[0])
   close(after, state)
 
@@ -135,11 +138,8 @@ def test_fresh_parameters(name):
     forget[h:2 * h] = 1
   assert (np.asarray(params['bias']) == forget).all()
   assert ('state_bias' in params) == (cell is GRU)
-  drawn = recurrent.init(jax.random.key(0), cell, 40, 50, uniform=.08, forget_bias=0.)
-  for kernel in (drawn['input_kernel'], drawn['state_kernel']):
-    assert -.08 <= kernel.min() < -.079 and .079 < kernel.max() < .08
-    assert abs(kernel.mean()) < .003
-  assert not any(drawn[k].any() for k in drawn if k.endswith('bias'))
+  plain = recurrent.init(jax.random.key(0), cell, d, h, forget_bias=0.)
+  assert not any(plain[k].any() for k in plain if k.endswith('bias'))
 
 
 @pytest.mark.parametrize('name', ['lstm', 'gru'])
@@ -151,7 +151,7 @@ def test_memory_is_what_fresh_cells_have(name):
   # Nothing but the gates' biases: what is kept at each step, by the cell itself.
   blank = {**jax.tree.map(jnp.zeros_like, plain), 'bias': params['bias']}
   one = (jnp.ones((1, h)),) if name == 'gru' else (jnp.zeros((1, h)), jnp.ones((1, h)))
-  after = recurrent.step(CELLS[name], blank, one, jnp.zeros((1, 1)))[-1]
+  after = CELLS[name].update(blank, one, recurrent.project(blank, jnp.zeros((1, 1))))[-1]
   times = 1 / (1 - np.asarray(after)[0])
   assert 2 <= times.min() < 2.2 and memory - 1 < times.max() <= memory
   np.testing.assert_allclose(times.mean(), (memory + 2) / 2, rtol=.03)      # uniformly
@@ -164,10 +164,9 @@ def test_memory_is_what_fresh_cells_have(name):
 
 def test_dropout_is_between_layers_only():
   b, t, h = 8, 6, 100
-  layers = recurrent.init_layers(jax.random.key(0), RNN, 4, h, 2, uniform=.5)
-  assert [p['input_kernel'].shape[0] for p in layers] == [4, h]
-  # The second layer's outputs are then tanh of what it sees.
-  layers[1] = dict(input_kernel=jnp.eye(h), state_kernel=jnp.zeros((h, h)), bias=jnp.zeros(h))
+  # The second layer's outputs are tanh of what it sees.
+  layers = [recurrent.init(jax.random.key(0), RNN, 4, h),
+            dict(input_kernel=jnp.eye(h), state_kernel=jnp.zeros((h, h)), bias=jnp.zeros(h))]
   states = [recurrent.zero_state(RNN, p, b) for p in layers]
   xs = jax.random.normal(jax.random.key(1), (b, t, 4))
   run = lambda n, **options: recurrent.run_layers(RNN, layers[:n], states[:n], xs, **options)
@@ -195,7 +194,7 @@ def test_half_precision_keeps_its_state():
 
 
 def test_errors():
-  layers = recurrent.init_layers(jax.random.key(0), RNN, 2, 2, 2)
+  layers = [recurrent.init(jax.random.key(0), RNN, 2, 2)] * 2
   states = [recurrent.zero_state(RNN, p, 1) for p in layers]
   xs = jnp.zeros((1, 3, 2))
   with pytest.raises(ConfigError, match='1 states for 2 layers'):

@@ -17,6 +17,7 @@ import visionlab
 from experiments import study
 from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
+from experiments.filters import crosses, gallery
 from experiments.limited_data.cells import crop_cells
 from experiments.long_dependency.shown_once import shown_once
 from visionlab import build
@@ -307,6 +308,53 @@ def test_dann(tmp_path):
     assert by[criterion]['target accuracy, %'] == scores[chosen]['target accuracy, %']
   for name in 'dann', 'tsne':
     assert (tmp_path / f'{name}.png').stat().st_size > 5_000
+
+
+def test_filters(tmp_path):
+  module = importlib.import_module('experiments.filters.__main__')
+  rows = {row['image']: row for row in module.main([f'--folder={tmp_path}'])}
+  pixels, features = ({name: float(row[f'{kind} by {kind}']) for name, row in rows.items()}
+                      for kind in ('pixel', 'feature'))
+  # What the study says: pixels take an O for more of an X than an X beside its place.
+  assert pixels['X, a pixel to the right'] < pixels['O'] < pixels['X'] == 1
+  assert features['O'] < features['X, a pixel to the right'] == features['X'] == 1
+  text = (Path(study.__file__).parent / 'filters' / 'README.md').read_text()
+  assert study.table(list(rows.values())) in text and 'python -m experiments.filters' in text
+  for name in ('gallery', 'crosses'):
+    with Image.open(tmp_path / f'{name}.png') as picture:
+      assert picture.width > 1000 and len(picture.getcolors()) > 30
+    assert (tmp_path / f'{name}.png').stat().st_size < 400_000
+
+
+def test_features_of_an_x():
+  response, rectified, pooled = crosses.found(crosses.X, crosses.FEATURES['falling'])
+  # Counted by hand: of nine pixels so many more are alike than unlike.
+  alike = np.array([[7, -1, 1, 3, 5, -1, 3], [-1, 9, -1, 3, -1, 1, -1], [1, -1, 9, -3, 1, -1, 5],
+                    [3, 3, -3, 5, -3, 3, 3], [5, -1, 1, -3, 9, -1, 1], [-1, 1, -1, 3, -1, 9, -1],
+                    [3, -1, 5, 3, 1, -1, 7]])
+  np.testing.assert_allclose(response, alike / 9, atol=1e-6)
+  np.testing.assert_array_equal(rectified, np.maximum(response, 0))
+  np.testing.assert_allclose(pooled, np.array([[9, 3, 5, 3], [3, 9, 3, 5], [5, 3, 9, 1],
+                                               [3, 5, 1, 7]]) / 9, atol=1e-6)
+  moved = crosses.IMAGES['X, a pixel to the right']
+  for feature in crosses.FEATURES.values():
+    before, after = (crosses.found(image, feature).response for image in (crosses.X, moved))
+    np.testing.assert_allclose(after[:, 1:], before[:, :-1], atol=1e-6)
+    assert crosses.matches(after) == [(i, j + 1) for i, j in crosses.matches(before)]
+
+
+def test_kernels_are_shown_as_they_are():
+  image = np.random.default_rng(0).integers(0, 256, (40, 44, 3), np.uint8)
+  shown = gallery.filtered(image)
+  assert all(picture.shape == (40, 44, 3) for picture in shown.values())
+  np.testing.assert_allclose(shown['identity'], image / 255, atol=1e-6)
+  even = gallery.filtered(np.full((40, 44, 3), 51, np.uint8))
+  for name, picture in even.items():
+    np.testing.assert_allclose(picture, .5 if 'edges' in name else .2, atol=1e-5)
+  rims = {name: picture[0, 0, 0] for name, picture in
+          gallery.padded(np.full((40, 44, 3), 255, np.uint8)).items()}
+  np.testing.assert_allclose([rims[name] for name in ('edge', 'reflect', 'valid')], 1, atol=1e-5)
+  assert rims['zero'] == pytest.approx((16 / 31) ** 2, abs=1e-5)
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -18,7 +18,6 @@ from visionlab.sweeps.settings import (
   parse_axis,
   random,
   uniform,
-  zip_,
 )
 
 
@@ -26,12 +25,6 @@ def test_grid_is_the_product_in_order():
   assert list(grid({'a': (1, 2), 'b': 'xy'})) == [
       dict(a=1, b='x'), dict(a=1, b='y'), dict(a=2, b='x'), dict(a=2, b='y')]
   assert list(grid({})) == [{}]
-
-
-def test_zip_wants_equal_lengths():
-  assert list(zip_({'a': (1, 2), 'b': range(2)})) == [dict(a=1, b=0), dict(a=2, b=1)]
-  with pytest.raises(ConfigError, match='a 2, b 3'):
-    list(zip_({'a': (1, 2), 'b': range(3)}))
 
 
 def test_what_is_drawn_has_the_distribution_it_should():

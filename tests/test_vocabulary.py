@@ -72,21 +72,6 @@ def test_a_text_that_writes_special_tokens_makes_none():
   assert v.decode(tokens) == '< end > of it'
 
 
-@pytest.mark.parametrize('punctuation', [True, False])
-def test_saved_and_read(punctuation):
-  v = vocabulary.build(('Ein Café', *CAPTIONS), 1, punctuation=punctuation)
-  text = v.to_json()
-  assert 'café' in text
-  assert vocabulary.from_json(text, 'v.json') == v
-
-
-@pytest.mark.parametrize('text', ['', '[1]', '{"words": ["a"]}',
-                                  '{"words": [1], "punctuation": true}'])
-def test_what_is_no_vocabulary(text):
-  with pytest.raises(ConfigError, match='run/vocabulary.json: not a vocabulary'):
-    vocabulary.from_json(text, 'run/vocabulary.json')
-
-
 @pytest.mark.parametrize('call, message', [
     (lambda v: v.encode(['a', ' '], 5, where='f.csv'), r"f.csv: caption 1, ' ', has no words"),
     (lambda v: v.encode(['a a a a'], 5, too_long='stop'), 'caption 0.*needs 6 tokens.*length is 5'),

@@ -51,19 +51,20 @@ def test_sample_agrees_with_torch(image, coords, mode, padding):
 
 def test_sample_keeps_integer_labels_whole():
   labels = np.arange(20, dtype=np.int32).reshape(4, 5)
-  moved = warp.warp_affine(labels, warp.translation(1, 0), order=0, fill=255)
+  moved = warp.sample(labels, warp.centres(4, 5) + jnp.array([1, 0]), order=0, fill=255)
   assert moved.dtype == jnp.int32
   np.testing.assert_array_equal(moved, np.pad(labels, ((0, 0), (0, 1)), constant_values=255)[:, 1:])
 
 
 def test_the_identity_is_exact(image):
-  np.testing.assert_array_equal(warp.warp_affine(image, jnp.eye(3)), image)
+  places = warp.transform(jnp.eye(3), warp.centres(*image.shape[:2]))
+  np.testing.assert_array_equal(warp.sample(image, places), image)
 
 
-def test_warp_affine_agrees_with_scipy(image):
+def test_affine_sampling_agrees_with_scipy(image):
   matrix = np.array(warp.compose(warp.translation(1.3, -.4), warp.rotation(.5),
                                  warp.shearing(.2), warp.scaling(.8, 1.1)), np.float64)
-  ours = warp.warp_affine(image, matrix, size=(6, 11), mode='edge')
+  ours = warp.sample(image, warp.transform(matrix, warp.centres(6, 11)), mode='edge')
   # SciPy counts rows before columns and puts pixel centres at whole numbers.
   turn = matrix[:2, :2][::-1, ::-1]
   shift = matrix[:2, 2][::-1] + turn @ [.5, .5] - .5

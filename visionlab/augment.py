@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError, nearest
+from visionlab.config import ConfigError, bind, check_choice
 from visionlab.ops import colour as hues, warp
 from visionlab.ops.geometry import (
   affine,
@@ -230,38 +230,40 @@ def _parse(options):
   """{function: keywords} in canonical order, from what a config says."""
   chosen = {}
   for name, value in options.items():
-    if name not in ORDER:
-      raise ConfigError(f'config.augment.{name}: no such augmentation; there are {", ".join(ORDER)}'
-                        f'{nearest(name, ORDER)}')
-    known = [p for p in inspect.signature(ORDER[name]).parameters.values()
-             if p.default is not p.empty]
-    if hasattr(value, 'items'):
-      value = dict(value.items())
-    elif value is True:
-      value = {}
-    else:
-      value = None if value is None or value is False or value == 0 else {known[0].name: value}
-    if value is not None:
-      chosen[ORDER[name]] = {k: _checked(name, k, v, known) for k, v in value.items()}
+    check_choice(name, ORDER, f'config.augment.{name}')
+    if value is None or value is False or (not hasattr(value, 'items') and value == 0):
+      continue
+    chosen[ORDER[name]] = _keywords(ORDER[name], value, f'config.augment.{name}')
   return chosen
 
 
-def _checked(name, key, value, known):
-  fields = {p.name: p for p in known}
-  if key not in fields:
-    raise ConfigError(f'config.augment.{name}.{key}: no such option; there are {", ".join(fields)}'
-                      f'{nearest(key, fields)}')
-  kind, default = fields[key].annotation, fields[key].default
-  value = tuple(value) if isinstance(value, list) else value
-  fits = isinstance(value, int | float if kind is float else kind)
-  fits &= isinstance(value, bool) == (kind is bool)
-  if fits and isinstance(value, tuple) and default:
-    fits = len(value) == len(default) and all(isinstance(v, int | float) for v in value)
-  if not fits:
-    raise ConfigError(f'config.augment.{name}.{key}: expected {getattr(kind, "__name__", kind)}, '
-                      f'such as {default!r}, got {value!r}')
-  low, high = RANGES.get(key, (0, math.inf))
+def _keywords(function, value, where):
+  """The keywords of a function that a config asks for by a dict, a value of the first, or True."""
+  known = {name: p for name, p in inspect.signature(function).parameters.items()
+           if p.default is not p.empty}
+  if not hasattr(value, 'items'):
+    value = {} if value is True else {next(iter(known)): value}
+  value = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+  given = bind(_taking(function, known), value, where)
+  for key, v in given.items():
+    _check_range(v, RANGES.get(key, (0, math.inf)), known[key].default, f'{where}.{key}')
+  return given
+
+
+def _taking(function, known):
+  """A function of the `known` parameters alone that returns what it is given."""
+  def keywords(**given):
+    return given
+  keywords.__signature__ = inspect.Signature(
+      [p.replace(kind=p.KEYWORD_ONLY) for p in known.values()])
+  keywords.__annotations__ = {name: p.annotation for name, p in known.items()}
+  return keywords
+
+
+def _check_range(value, range_, default, where):
+  low, high = range_
   if isinstance(value, int | float) and not low <= value <= high:
-    raise ConfigError(f'config.augment.{name}.{key}: expected a value in [{low}, {high}], '
-                      f'got {value!r}')
-  return value
+    raise ConfigError(f'{where}: expected a value in [{low}, {high}], got {value!r}')
+  if isinstance(value, tuple) and default and (
+      len(value) != len(default) or not all(isinstance(v, int | float) for v in value)):
+    raise ConfigError(f'{where}: expected tuple, such as {default!r}, got {value!r}')

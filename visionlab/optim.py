@@ -5,7 +5,9 @@ transformation is built inside the trace, so a learning rate or momentum is data
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -82,86 +84,142 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
       none.
   """
   check_choice(rule, SCALARS, 'config.optim.name')
-  multiplier = make_schedule(schedule or {}, total, steps)
-  groups = tuple(bind(Group, g, f'config.optim.groups[{i}]') for i, g in enumerate(groups))
-  groups = tuple(g._replace(start=steps(g.start, f'config.optim.groups[{i}].start'))
-                 for i, g in enumerate(groups))
-  starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
-  for where, regex in (('decay', decay), *((f'groups[{i}].match', g.match)
-                                           for i, g in enumerate(groups))):
-    try:
-      re.compile(regex)
-    except re.error as e:
-      raise ConfigError(f'config.optim.{where}: {regex!r} is no regular expression: {e}') from e
   if nesterov and rule != 'sgd':
     raise ConfigError(f'config.optim.nesterov: for sgd, not {rule}')
+  _check_regex(decay, 'config.optim.decay')
+  groups = tuple(_group(g, f'config.optim.groups[{i}]', steps) for i, g in enumerate(groups))
+  starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
+  recipe = Recipe(rule, groups, decay, nesterov, clip, starts,
+                  make_schedule(schedule or {}, total, steps))
+  return Optimizer(_hyperparameters(rule, clip, ema), partial(_init, recipe),
+                   partial(_update, recipe), recipe.schedule, partial(_freeze, recipe), starts, ema)
 
-  def setting(path):
-    return _setting(path, groups, decay)
 
-  def trainable(params):
-    """path -> leaf, for each start the parameters trained from then on; the frozen ones are left
-    out, so that they cost no optimiser state."""
-    parts = {start: {} for start in (0, *starts)}
-    for n, p in zip(paths(params), jax.tree.leaves(params), strict=True):
-      if not setting(n).frozen:
-        parts[setting(n).start][n] = p
-    return {str(start): part for start, part in parts.items()}
+class Recipe(NamedTuple):
+  """What `make_optimizer` was asked for, once it is known to make sense."""
+  rule: str
+  groups: tuple[Group, ...]
+  decay: str
+  nesterov: bool
+  clip: bool
+  starts: tuple[int, ...]
+  schedule: Callable[[jax.Array], jax.Array]
 
-  def transformation(hp):
-    def add_decay(updates, params):
-      return {n: u + hp['weight_decay'] * setting(n).decay * params[n] if setting(n).decay else u
-              for n, u in updates.items()}
-    decayed = optax.stateless(add_decay)
-    if rule in ('adam', 'adamw', 'lamb'):
-      core = optax.scale_by_adam(hp['b1'], hp['b2'], hp['eps'])
-    else:
-      core = optax.trace(hp['momentum'], nesterov)
-    if rule == 'rmsprop':
-      core = optax.chain(optax.scale_by_rms(hp['rms_decay'], hp['eps'], eps_in_sqrt=False), core)
-    if rule == 'lars':      # You et al. 2017, with |w| / |g + wd w|, as it is mostly implemented;
-      trust = optax.scale_by_trust_ratio(trust_coefficient=hp['trust'])
-      decayed_only = optax.masked(trust, lambda u: {n: setting(n).decay > 0 for n in u})
-      stages = [decayed, decayed_only, core]     # what is not decayed has plain momentum
-    elif rule == 'lamb':    # You et al. 2020, algorithm 2
-      stages = [core, decayed, optax.scale_by_trust_ratio()]
-    else:
-      stages = [core, decayed] if rule == 'adamw' else [decayed, core]
-    return optax.chain(*stages)
+  def setting(self, path: str) -> Group:
+    """The group that holds for a parameter, with its decay made definite."""
+    group = next((g for g in self.groups if re.search(g.match, path)), Group('.*'))
+    if group.decay is None:
+      return group._replace(decay=float(bool(re.search(self.decay, path))))
+    return group
 
-  def init(params):
-    _check_groups(params, groups)
-    hp = dict.fromkeys(hyperparameters, jnp.float32(0))      # the state's form hangs on no value
-    return {start: transformation(hp).init(part) for start, part in trainable(params).items()}
 
-  def update(grads, opt_state, params, hp, step):
-    given = trainable(grads)
-    if clip:
-      given, _ = optax.clip_by_global_norm(hp['clip_norm']).update(given, optax.EmptyState())
-    rate = hp['lr'] * multiplier(step)
-    kept, new_state, updates = {}, {}, {}
-    for start, part in trainable(params).items():
-      changes, state = transformation(hp).update(given[start], opt_state[start], part)
-      if start != '0':      # until then nothing moves, and moments and their counts stay at zero
-        begun = step >= int(start)
-        changes, state = jax.tree.map(
-            lambda new, old, begun=begun: jnp.where(begun, new, old), (changes, state),
-            (jax.tree.map(jnp.zeros_like, changes), opt_state[start]))
-      kept, updates, new_state[start] = {**kept, **part}, {**updates, **changes}, state
-    leaves = [p - rate * setting(n).lr * updates[n] if n in kept else p
-              for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(params), leaves), new_state
+def _hyperparameters(rule, clip, ema) -> dict:
+  """What is read from hp, with its default; None: there is none."""
+  return dict(lr=None, weight_decay=0., **SCALARS[rule],
+              **(dict(clip_norm=1.) if clip else {}), **(dict(ema_decay=.999) if ema else {}))
 
-  def freeze(params, phase=-1):
-    last = (0, *starts)[phase]
-    leaves = [jax.lax.stop_gradient(p) if setting(n).frozen or setting(n).start > last else p
-              for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(params), leaves)
 
-  hyperparameters = dict(lr=None, weight_decay=0., **SCALARS[rule],
-                         **(dict(clip_norm=1.) if clip else {}),
-                         **(dict(ema_decay=.999) if ema else {}))
-  return Optimizer(hyperparameters, init, update, multiplier, freeze, starts, ema)
+def _init(recipe, params):
+  """start -> the state of the parameters that are trained from then on."""
+  _check_groups(params, recipe.groups)
+  # The state's form hangs on no value.
+  hp = dict.fromkeys(_hyperparameters(recipe.rule, recipe.clip, False), jnp.float32(0))
+  return {start: _transformation(recipe, hp).init(part)
+          for start, part in _trainable(recipe, params).items()}
+
+
+def _update(recipe, grads, opt_state, params, hp, step):
+  """The parameters and the state after a step."""
+  grads, parts = _trainable(recipe, grads), _trainable(recipe, params)
+  if recipe.clip:
+    grads, _ = optax.clip_by_global_norm(hp['clip_norm']).update(grads, optax.EmptyState())
+  rule, changes, state = _transformation(recipe, hp), {}, {}
+  for start, part in parts.items():
+    change, state[start] = rule.update(grads[start], opt_state[start], part)
+    if start != '0':
+      change, state[start] = _once_begun(step >= int(start), change, state[start],
+                                         opt_state[start])
+    changes |= change
+  return _moved(recipe, params, changes, hp['lr'] * recipe.schedule(step)), state
+
+
+def _once_begun(begun, changes, state, old_state):
+  """Until then nothing moves, and moments and their counts stay at zero."""
+  return jax.tree.map(lambda new, old: jnp.where(begun, new, old), (changes, state),
+                      (jax.tree.map(jnp.zeros_like, changes), old_state))
+
+
+def _moved(recipe, params, changes, rate):
+  """The parameters after changes, path -> array, at a learning rate; others as they were."""
+  leaves = [p - rate * recipe.setting(n).lr * changes[n] if n in changes else p
+            for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
+  return jax.tree.unflatten(jax.tree.structure(params), leaves)
+
+
+def _freeze(recipe, params, phase=-1):
+  """No gradient for what is frozen, nor for what is trained from a later phase on."""
+  last = (0, *recipe.starts)[phase]
+  settings = map(recipe.setting, paths(params))
+  leaves = [jax.lax.stop_gradient(p) if own.frozen or own.start > last else p
+            for own, p in zip(settings, jax.tree.leaves(params), strict=True)]
+  return jax.tree.unflatten(jax.tree.structure(params), leaves)
+
+
+def _trainable(recipe, params) -> dict[str, dict]:
+  """start -> path -> leaf: the parameters trained from each start on; the frozen ones are left out,
+  so that they cost no optimiser state."""
+  parts = {start: {} for start in (0, *recipe.starts)}
+  for n, p in zip(paths(params), jax.tree.leaves(params), strict=True):
+    own = recipe.setting(n)
+    if not own.frozen:
+      parts[own.start][n] = p
+  return {str(start): part for start, part in parts.items()}
+
+
+def _transformation(recipe, hp) -> optax.GradientTransformation:
+  """From gradients, path -> array, to what is subtracted, but for the learning rate."""
+  core, decayed = _core(recipe, hp), _decayed(recipe, hp)
+  if recipe.rule == 'lars':    # You et al. 2017, with |w| / |g + wd w|, as it mostly is;
+    trust = optax.scale_by_trust_ratio(trust_coefficient=hp['trust'])
+    decayed_only = optax.masked(trust, lambda u: {n: recipe.setting(n).decay > 0 for n in u})
+    return optax.chain(decayed, decayed_only, core)    # what is not decayed has plain momentum
+  if recipe.rule == 'lamb':    # You et al. 2020, algorithm 2
+    return optax.chain(core, decayed, optax.scale_by_trust_ratio())
+  return optax.chain(*((core, decayed) if recipe.rule == 'adamw' else (decayed, core)))
+
+
+def _core(recipe, hp) -> optax.GradientTransformation:
+  """Moments, without decay of the weights."""
+  if recipe.rule in ('adam', 'adamw', 'lamb'):
+    return optax.scale_by_adam(hp['b1'], hp['b2'], hp['eps'])
+  momentum = optax.trace(hp['momentum'], recipe.nesterov)
+  if recipe.rule == 'rmsprop':
+    scaled = optax.scale_by_rms(hp['rms_decay'], hp['eps'], eps_in_sqrt=False)
+    return optax.chain(scaled, momentum)
+  return momentum
+
+
+def _decayed(recipe, hp) -> optax.GradientTransformation:
+  """Adds to each parameter's update its decay times the parameter."""
+  def add(updates, params):
+    decays = {n: recipe.setting(n).decay for n in updates}
+    return {n: u + hp['weight_decay'] * decays[n] * params[n] if decays[n] else u
+            for n, u in updates.items()}
+  return optax.stateless(add)
+
+
+def _group(options, where, steps) -> Group:
+  """A group from a config; its start in steps."""
+  group = bind(Group, options, where)
+  _check_regex(group.match, f'{where}.match')
+  return group._replace(start=steps(group.start, f'{where}.start'))
+
+
+def _check_regex(regex, where):
+  try:
+    re.compile(regex)
+  except re.error as e:
+    raise ConfigError(f'{where}: {regex!r} is no regular expression: {e}') from e
 
 
 def make_schedule(options: Mapping, total: int, steps: Callable[[Duration, str], int]):
@@ -177,24 +235,24 @@ def make_schedule(options: Mapping, total: int, steps: Callable[[Duration, str],
   warm = steps(options.pop('warmup'), f'{where}.warmup')
   name = options.pop('name')
 
+  left = max(total - warm, 1)
+
   def constant():
-    return lambda t: jnp.ones_like(t)
+    return optax.constant_schedule(1.)
 
   def at_steps(at: tuple, factor: float = .1):
-    edges = jnp.array([steps(a, f'{where}.at') for a in at], jnp.float32)
-    return lambda t: factor ** (t[..., None] >= edges).sum(-1)
-
-  def left(t):            # from 1 after warm-up to 0 at the end
-    return 1 - jnp.clip((t - warm) / max(total - warm, 1), 0, 1)
+    edges = Counter(steps(a, f'{where}.at') for a in at)     # in a short run two may be one
+    return optax.piecewise_constant_schedule(1., {t: factor ** n for t, n in edges.items()})
 
   def cosine(end: float = 0.):
-    return lambda t: end + (1 - end) * .5 * (1 - jnp.cos(jnp.pi * left(t)))
+    decay = optax.cosine_decay_schedule(1., left, end)
+    return lambda t: decay(jnp.maximum(t - warm, 0))
 
   def polynomial(power: float = 2., end: float = 0.):
-    return lambda t: end + (1 - end) * left(t) ** power
+    return optax.polynomial_schedule(1., end, power, left, warm)
 
   def linear(end: float = 0.):
-    return polynomial(1., end)
+    return optax.linear_schedule(1., end, left, warm)
 
   def inverse(alpha: float = 10., beta: float = .75):
     return lambda t: (1 + alpha * jnp.minimum(t / total, 1)) ** -beta
@@ -232,14 +290,6 @@ def paths(params) -> list[str]:
   """'stage1/conv/kernel' for each leaf, in the order of the leaves."""
   return [jax.tree_util.keystr(path, simple=True, separator='/')
           for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-
-
-def _setting(path, groups, decay) -> Group:
-  """The group that holds for a parameter, with its decay made definite."""
-  group = next((g for g in groups if re.search(g.match, path)), Group('.*'))
-  if group.decay is None:
-    return group._replace(decay=float(bool(re.search(decay, path))))
-  return group
 
 
 def _check_groups(params, groups):

@@ -39,7 +39,8 @@ def measured(workdir, beams):
   run = visionlab.load(workdir)
   data = run.config.evals.test
   source = open_sources(data.data, data.split)
-  task = dataclasses.replace(run.task, beams=beams, retrieval=True)
+  task = dataclasses.replace(run.task, retrieval=True,
+                             decoder=dataclasses.replace(run.task.decoder, beams=beams))
   hp = {**run.hp, 'progress': 1.}
   evaluate = compile_evaluation(task, data_mesh(jax.devices()[:1]))
   return evaluate(run.variables, hp, eval_batches(source, data.batch, workers=0))

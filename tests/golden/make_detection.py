@@ -52,7 +52,7 @@ def nhwc(x):
 
 
 a, b = boxes(12, 60), boxes(9, 60)
-put('boxes', a=a, b=b, iou=ops.box_iou(a, b), giou=ops.generalized_box_iou(a, b),
+put('boxes', a=a, b=b, iou=ops.box_iou(a, b),
     large=ops.remove_small_boxes(a, 8.), clipped=ops.clip_boxes_to_image(a * 2 - 30, (40, 50)))
 
 weights = (10., 10., 5., 5.)
@@ -101,9 +101,7 @@ bitmaps = torch.tensor(np.stack([(x - u) ** 2 + (y - v) ** 2 < r ** 2
 put('masks', boxes=rois, bitmaps=bitmaps, targets=roi_heads.project_masks_on_boxes(
   bitmaps.float(), rois, torch.arange(8.), 7))
 probabilities = torch.sigmoid(maps(8, 1, 7, 7))
-put('paste', masks=probabilities[:, 0], boxes=rois - 4,
-    pasted=(roi_heads.paste_masks_in_image(probabilities, rois - 4, (32, 38))[:, 0] * 255).round()
-    .to(torch.uint8))
+put('paste', masks=probabilities[:, 0], boxes=rois - 4)
 
 points = torch.tensor(rng.uniform(-4, 44, (8, 5, 3)), dtype=torch.float32)
 points[..., 2] = torch.tensor(rng.integers(0, 3, (8, 5)))

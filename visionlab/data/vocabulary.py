@@ -1,6 +1,5 @@
 """Captions as rows of tokens, and back."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -143,10 +142,6 @@ class Vocabulary:
         words.append(self.words[token])
     return ' '.join(words)
 
-  def to_json(self) -> str:
-    return json.dumps(dict(punctuation=self.punctuation, words=self.words[len(SPECIAL):]),
-                      ensure_ascii=False, indent=0)
-
 
 def build(captions: Iterable[str], least_count: int = 5, *,
           punctuation: bool = True) -> Vocabulary:
@@ -163,16 +158,3 @@ def build(captions: Iterable[str], least_count: int = 5, *,
     raise ConfigError(f'vocabulary: no word occurs {least_count} times; '
                       f'the commonest occurs {commonest} times')
   return Vocabulary((*SPECIAL, *kept), punctuation)
-
-
-def from_json(text: str, where: str) -> Vocabulary:
-  """The vocabulary that `to_json` wrote to the file `where`."""
-  try:
-    saved = json.loads(text)
-    words, punctuation = saved['words'], saved['punctuation']
-    if not all(isinstance(word, str) for word in words):
-      raise TypeError('a word is not a string')
-  except (ValueError, KeyError, TypeError) as e:
-    raise ConfigError(f'{where}: not a vocabulary ({type(e).__name__}: {e}); expected JSON with '
-                      '"words" and "punctuation"') from e
-  return Vocabulary((*SPECIAL, *words), punctuation)

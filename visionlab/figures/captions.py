@@ -9,6 +9,8 @@ from PIL import Image
 from visionlab.figures.drawing import as_picture, below, beside, captioned
 
 WIDTH = 224                    # of an image on a sheet, in pixels
+SMALL = 96                     # of one beside its words
+MARGIN = 8
 
 
 class Card(NamedTuple):
@@ -28,25 +30,25 @@ class Card(NamedTuple):
   note: str = ''
 
 
-def sheet(cards: Sequence[Card], title: str, columns: int = 4) -> np.ndarray:
-  """Cards in rows, under a title; captions have their log-probabilities, true ones a dash."""
+def sheet(cards: Sequence[Card], title: str) -> np.ndarray:
+  """Cards, four in a row, under a title; captions have their log-probabilities, true ones a dash.
+  """
   drawn = [_card(card) for card in cards]
-  rows = [beside(drawn[i:i + columns], gap=12) for i in range(0, len(drawn), columns)]
+  rows = [beside(drawn[i:i + 4], gap=12) for i in range(0, len(drawn), 4)]
   picture = below(rows, gap=12)
   return _framed(captioned(picture, title, above=True))
 
 
-def attention(rows: Sequence[tuple[np.ndarray, Sequence[str], np.ndarray]], title: str,
-              side: int = 96) -> np.ndarray:
+def attention(rows: Sequence[tuple[np.ndarray, Sequence[str], np.ndarray]],
+              title: str) -> np.ndarray:
   """A row for each image: it, and for each word the image where it was looked at, dark elsewhere.
 
   Args:
     rows: (image (h w c), t words, weights (t h' w') of its places) of each.
-    side: the width of a picture in pixels.
   """
   drawn = []
   for image, words, alpha in rows:
-    picture = _scaled(as_picture(image), side)
+    picture = _scaled(as_picture(image), SMALL)
     looked = [captioned(lit(picture, one), word) for word, one in zip(words, alpha, strict=True)]
     drawn.append(beside([captioned(picture, ''), *looked], gap=4))
   return _framed(captioned(below(drawn, gap=4), title, above=True))
@@ -79,5 +81,5 @@ def _scaled(picture: np.ndarray, width: int) -> np.ndarray:
   return np.asarray(Image.fromarray(picture).resize(size, way))
 
 
-def _framed(picture: np.ndarray, margin: int = 8) -> np.ndarray:
-  return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+def _framed(picture: np.ndarray) -> np.ndarray:
+  return np.pad(picture, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)

@@ -22,19 +22,20 @@ from visionlab.measures.average_precision import (
 )
 
 SIDE = 240                      # pixels of a picture's longer side, within a factor of two
+SURE, FEW = .5, 3
 GREEN, GREY, WHITE = (60, 220, 90), (150, 150, 150), (255, 255, 255)
 TITLE = 'Objects, and what was detected; wrong ones in crimson'
 
 
 def pictures(batch: Mapping, said: Mapping, results: Mapping, classes: Sequence[str],
-             limbs: Sequence = (), sides: Sequence[str] = ()) -> dict[str, np.ndarray]:
+             limbs: Sequence = ()) -> dict[str, np.ndarray]:
   """All that is drawn of an evaluated split.
 
   Args:
     batch: `image` (b h w c), `objects`, and `extent` if there is any.
     said: for the same images; `proposals`, a dict of `boxes` (b p 4) and `valid` (b p), if wanted.
     results: `class_box_ap` (k,).
-    limbs, sides: see `visionlab.figures.drawing.draw_keypoints`.
+    limbs: see `visionlab.figures.drawing.draw_keypoints`.
   """
   truth, b = batch['objects'], len(batch['image'])
   verdict = judge(truth, {**said, 'valid': shown_detections(said)})
@@ -48,7 +49,7 @@ def pictures(batch: Mapping, said: Mapping, results: Mapping, classes: Sequence[
   def rows(index, title):
     return detections(batch['image'][index], some(truth, index), some(said, index), classes,
                       extent=batch['extent'][index] if 'extent' in batch else None, limbs=limbs,
-                      sides=sides, title=title)
+                      title=title)
   drawn = dict(samples=rows(samples, TITLE))
   if len(worst):
     drawn['worst'] = rows(worst, 'The most missed and false')
@@ -64,12 +65,12 @@ def pictures(batch: Mapping, said: Mapping, results: Mapping, classes: Sequence[
   return drawn
 
 
-def shown_detections(said: Objects, threshold: float = .5, least: int = 3) -> np.ndarray:
-  """Which (b d) to draw: an image's with a score of `threshold`, or else its `least` best."""
+def shown_detections(said: Objects) -> np.ndarray:
+  """Which (b d) to draw: an image's with a score of SURE, or else its FEW best."""
   valid, scores = np.asarray(said['valid'], bool), np.asarray(said['scores'])
   rank = np.argsort(np.argsort(-np.where(valid, scores, -np.inf), axis=1, kind='stable'), axis=1)
-  sure = valid & (scores >= threshold)
-  return np.where(sure.any(1, keepdims=True), sure, valid & (rank < least))
+  sure = valid & (scores >= SURE)
+  return np.where(sure.any(1, keepdims=True), sure, valid & (rank < FEW))
 
 
 def worst_images(verdict: Verdict, most: int) -> np.ndarray:
@@ -80,8 +81,8 @@ def worst_images(verdict: Verdict, most: int) -> np.ndarray:
 
 
 def detections(images: np.ndarray, truth: Objects, said: Objects, classes: Sequence[str], *,
-               extent: np.ndarray | None = None, threshold: float = .5, iou: float = .5,
-               limbs: Sequence = (), sides: Sequence[str] = (), title: str = TITLE) -> np.ndarray:
+               extent: np.ndarray | None = None, limbs: Sequence = (),
+               title: str = TITLE) -> np.ndarray:
   """Each image with its objects beside what is detected, above how many were found.
 
   A detection has the colour of the object that it found. Objects that were missed and false
@@ -91,17 +92,15 @@ def detections(images: np.ndarray, truth: Objects, said: Objects, classes: Seque
     images: (b h w c), uint8 or in [0, 1].
     truth, said: as `visionlab.measures.coco.coco_scores` takes them; masks and keypoints are
       drawn if they are there.
-    threshold: see `shown_detections`.
-    iou: see `visionlab.measures.average_precision.judge`.
-    limbs, sides: see `visionlab.figures.drawing.draw_keypoints`.
+    limbs: see `visionlab.figures.drawing.draw_keypoints`.
   """
-  said = {**said, 'valid': shown_detections(said, threshold)}
+  said = {**said, 'valid': shown_detections(said)}
   if 'masks' in said:
     said.setdefault('frames', said['boxes'])
-  verdict = judge(truth, said, iou)
+  verdict = judge(truth, said)
   panels = []
   for i, image in enumerate(images):
-    pair = [_drawn(image, _row(side, i), classes, colours, _row(extent, i), limbs, sides)
+    pair = [_drawn(image, _row(side, i), classes, colours, _row(extent, i), limbs)
             for side, colours in zip((truth, said), _colours(verdict, i), strict=True)]
     counts = {name: getattr(verdict, name)[i].sum() for name in ('found', 'missed', 'false')}
     text = ', '.join(f'{n} {name}' for name, n in counts.items() if n) or 'no objects'
@@ -110,8 +109,7 @@ def detections(images: np.ndarray, truth: Objects, said: Objects, classes: Seque
 
 
 def detected(images: Sequence[np.ndarray], found: Sequence[Objects], classes: Sequence[str],
-             captions: Sequence[str], title: str, limbs: Sequence = (),
-             sides: Sequence[str] = ()) -> np.ndarray:
+             captions: Sequence[str], title: str, limbs: Sequence = ()) -> np.ndarray:
   """Images of any size with what was detected in each.
 
   Args:
@@ -123,23 +121,23 @@ def detected(images: Sequence[np.ndarray], found: Sequence[Objects], classes: Se
     valid = np.ones((1, len(said['boxes'])), bool)
     said = {**said, 'valid': shown_detections(dict(valid=valid, scores=said['scores'][None]))[0]}
     panels.append(captioned(_drawn(image, said, classes, _object_colours(len(said['boxes'])), None,
-                                   limbs, sides), caption))
+                                   limbs), caption))
   return _sheet(panels, title, columns=3)
 
 
 def proposals(images: np.ndarray, boxes: np.ndarray, valid: np.ndarray, truth: Objects, *,
-              extent: np.ndarray | None = None, most: int = 50, iou: float = .5) -> np.ndarray:
+              extent: np.ndarray | None = None, most: int = 50) -> np.ndarray:
   """Each image with its objects in white and, of its first proposals (b p 4), those that overlap
-  one of them by `iou` in green, the others in grey."""
+  one of them by half in green, the others in grey."""
   panels = []
   for i, image in enumerate(images):
     first, objects = boxes[i][valid[i]][:most], truth['boxes'][i][truth['valid'][i]]
-    overlap = box_iou(first, objects) >= iou
+    overlap = box_iou(first, objects) >= .5
     near = overlap.any(1)
     picture = _outlined(image, _row(extent, i), (first[~near], GREY, 1), (first[near], GREEN, 2),
                         (objects, WHITE, 2))
     panels.append(captioned(picture, f'{overlap.any(0).sum()} of {len(objects)} covered'))
-  return _sheet(panels, f'The best {most} proposals; green: IoU of at least {iou:g}', columns=4)
+  return _sheet(panels, f'The best {most} proposals; green: IoU of at least .5', columns=4)
 
 
 def positive_anchors(images: np.ndarray, anchors: np.ndarray, positive: np.ndarray,
@@ -202,7 +200,7 @@ def _colours(verdict, i):
   return objects.astype(np.uint8), said.astype(np.uint8)
 
 
-def _drawn(image, objects, classes, colours, part, limbs, sides):
+def _drawn(image, objects, classes, colours, part, limbs):
   """One image with its objects, at about SIDE pixels."""
   h, w = image.shape[:2]
   image, factor, zoom = _display(image, part)
@@ -218,7 +216,7 @@ def _drawn(image, objects, classes, colours, part, limbs, sides):
     objects['keypoints'] = points
   objects['boxes'] = objects['boxes'] * factor
   return annotated(image, objects, classes if len(classes) > 1 else ('',), zoom=zoom, limbs=limbs,
-                   sides=sides, colours=colours)
+                   colours=colours)
 
 
 def _outlined(image, part, *layers):

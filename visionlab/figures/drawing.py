@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from visionlab.figures.charts import palette
 from visionlab.ops.host_masks import paste_bitmaps
 
+OPACITY = .55      # of a mask's veil
 SIDES = dict(right=(255, 145, 40), left=(60, 170, 255), middle=(255, 235, 90))
 
 
@@ -89,13 +90,13 @@ def draw_boxes(picture: np.ndarray, boxes: np.ndarray, colours: np.ndarray, name
   return np.asarray(canvas)
 
 
-def draw_masks(picture: np.ndarray, masks: np.ndarray, colours: np.ndarray, *, zoom: int = 1,
-               opacity: float = .55) -> np.ndarray:
+def draw_masks(picture: np.ndarray, masks: np.ndarray, colours: np.ndarray, *,
+               zoom: int = 1) -> np.ndarray:
   """Masks (n h w) as veils in colours (n 3)."""
   picture = picture.astype(np.float32)
   for mask, colour in zip(np.asarray(masks, bool), colours, strict=True):
     mask = mask.repeat(zoom, 0).repeat(zoom, 1)
-    picture[mask] += opacity * (colour.astype(np.float32) - picture[mask])
+    picture[mask] += OPACITY * (colour.astype(np.float32) - picture[mask])
   return np.round(picture).astype(np.uint8)
 
 

@@ -120,16 +120,16 @@ def eleven_points(curve: Curve) -> float:
   return float(np.append(envelope(curve.precision), 0)[place].mean())
 
 
-def voc_scores(truth: Objects, said: Objects, classes: Sequence[str],
-               iou: float = .5) -> dict[str, float | np.ndarray]:
-  """Pascal VOC's scores of boxes; truth, said and iou are as `judge` takes them.
+def voc_scores(truth: Objects, said: Objects,
+               classes: Sequence[str]) -> dict[str, float | np.ndarray]:
+  """Pascal VOC's scores of boxes at an IoU of .5; truth and said are as `judge` takes them.
 
   Returns:
     `voc_ap`, the mean of `area_under` over the classes that have objects, `voc_ap_11_points`, that
     of `eleven_points`, and `class_voc_ap` (k,), nan for classes without objects. Without any
     objects at all the first two are absent.
   """
-  curves = precision_recall(truth, said, classes, iou)
+  curves = precision_recall(truth, said, classes)
   by_class = np.array([area_under(c) if c.positives else np.nan for c in curves])
   points = [eleven_points(c) for c in curves if c.positives]
   scores = dict(class_voc_ap=by_class)
@@ -139,8 +139,7 @@ def voc_scores(truth: Objects, said: Objects, classes: Sequence[str],
 
 
 def proposal_recall(truth: Objects, proposals: np.ndarray, valid: np.ndarray, *,
-                    counts: Sequence[int] = (10, 100, 300, 1000),
-                    iou: Sequence[float] = (.5, .7)) -> dict[str, float]:
+                    counts: Sequence[int] = (10, 100, 300, 1000)) -> dict[str, float]:
   """The share of the objects that some of an image's first proposals cover.
 
   An object is covered if its best proposal overlaps it by the threshold or more (Hosang et al.
@@ -154,8 +153,8 @@ def proposal_recall(truth: Objects, proposals: np.ndarray, valid: np.ndarray, *,
       because a smaller one is p or more, are left out.
 
   Returns:
-    `recall50_at_100` and so on for each threshold and count, and `recall_at_100`, the mean over the
-    thresholds .5, .55, ... .95. Empty if there are no objects.
+    `recall50_at_100`, `recall70_at_100` and so on for each count, and `recall_at_100`, the mean
+    over the thresholds .5, .55, ... .95. Empty if there are no objects.
   """
   there = np.asarray(truth['valid'], bool)
   there = there & ~np.asarray(truth.get('crowd', np.zeros(there.shape)), bool)
@@ -168,7 +167,7 @@ def proposal_recall(truth: Objects, proposals: np.ndarray, valid: np.ndarray, *,
   spread = np.arange(50, 100, 5) / 100
   scores = {}
   for n, one in zip(counts, best.T, strict=True):
-    scores |= {f'recall{100 * t:.0f}_at_{n}': float((one >= t).mean()) for t in iou}
+    scores |= {f'recall{100 * t:.0f}_at_{n}': float((one >= t).mean()) for t in (.5, .7)}
     scores[f'recall_at_{n}'] = float((one[:, None] >= spread).mean())
   return scores
 

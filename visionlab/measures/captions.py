@@ -15,6 +15,8 @@ import numpy as np
 from visionlab.config import ConfigError
 
 ORDERS = 4        # of n-grams: 1..4
+BETA = 1.2        # how much more recall counts than precision in ROUGE-L, as coco-caption has it
+SIGMA = 6.        # of the lengths that CIDEr-D forgives, in words
 _SMALL, _TINY = 1e-9, 1e-15
 
 References = Sequence[Sequence[str]]
@@ -87,13 +89,13 @@ def _bleu(counts):
   return brevity * precision ** (1 / np.arange(1, ORDERS + 1))
 
 
-def rouge_l(candidates: Sequence[str], references: References, beta: float = 1.2) -> Score:
+def rouge_l(candidates: Sequence[str], references: References) -> Score:
   """ROUGE-L (Lin 2004, section 3.1), in [0, 1]; the corpus's is the mean.
 
   With P the greatest share, over the references, of the candidate's words that are in a longest
   common subsequence, and R the greatest share of a reference's words that are:
 
-    (1 + beta ** 2) P R / (R + beta ** 2 P)
+    (1 + 1.2 ** 2) P R / (R + 1.2 ** 2 P)
 
   >>> rouge_l(['police kill the gunman'], [['police killed the gunman']]).corpus
   0.75
@@ -106,7 +108,7 @@ def rouge_l(candidates: Sequence[str], references: References, beta: float = 1.2
       return 0.
     precision = max(common) / len(candidate)
     recall = max(common / [max(len(r), 1) for r in references])
-    return (1 + beta ** 2) * precision * recall / (recall + beta ** 2 * precision)
+    return (1 + BETA ** 2) * precision * recall / (recall + BETA ** 2 * precision)
   each = np.array([one(c.split(), [r.split() for r in refs])
                    for c, refs in zip(candidates, references, strict=True)])
   return Score(float(each.mean()), each)
@@ -129,14 +131,14 @@ def _common_subsequence(a, b):
   return len(a) - (row & (1 << len(a)) - 1).bit_count()
 
 
-def cider_d(candidates: Sequence[str], references: References, sigma: float = 6.) -> Score:
+def cider_d(candidates: Sequence[str], references: References) -> Score:
   """CIDEr-D (Vedantam et al. 2015), in [0, 10]; the corpus's is the mean.
 
   An n-gram that occurs k times in a sentence, and in the references of m of the n images, weighs
   k log(n / m). With g_c and g_r these weights in a candidate and a reference, and l_c, l_r their
   numbers of words, the score is 10 times the mean, over n = 1..4 and the references, of
 
-    exp(-(l_c - l_r) ** 2 / (2 sigma ** 2)) min(g_c, g_r) . g_r / (|g_c| |g_r|)
+    exp(-(l_c - l_r) ** 2 / (2 * 6 ** 2)) min(g_c, g_r) . g_r / (|g_c| |g_r|)
 
   Weights are those of this corpus: scores of different sets of images are not to be compared, and
   the scores of a single image are 0.
@@ -165,7 +167,7 @@ def cider_d(candidates: Sequence[str], references: References, sigma: float = 6.
         product[len(ngram) - 1] += min(weight, other[ngram]) * other[ngram]
     norms = own_norm * norm
     cosine = product / np.where(norms > 0, norms, 1)
-    return cosine.mean() * math.exp(-(own_length - length) ** 2 / (2 * sigma ** 2))
+    return cosine.mean() * math.exp(-(own_length - length) ** 2 / (2 * SIGMA ** 2))
   each = np.array([10 * np.mean([similarity(candidate, weigh(r)) for r in refs])
                    for candidate, refs in zip(map(weigh, own), theirs, strict=True)])
   return Score(float(each.mean()), each)

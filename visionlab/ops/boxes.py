@@ -41,38 +41,16 @@ def iou(a: jax.Array, b: jax.Array) -> jax.Array:
   >>> iou(jnp.array([0., 0, 2, 2]), jnp.array([[1., 0, 3, 2], [2, 2, 3, 3]])).round(4).tolist()
   [0.33329999446868896, 0.0]
   """
-  intersection, union = _overlap(a, b)
-  return intersection / jnp.maximum(union, LEAST_AREA)
+  a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+  low = jnp.maximum(a[..., :2], b[..., :2])
+  high = jnp.minimum(a[..., 2:], b[..., 2:])
+  intersection = area(jnp.concatenate([low, high], axis=-1))
+  return intersection / jnp.maximum(area(a) + area(b) - intersection, LEAST_AREA)
 
 
 def iou_matrix(a: jax.Array, b: jax.Array) -> jax.Array:
   """Intersection over union (n m) of each of n boxes (n 4) with each of m (m 4)."""
   return iou(a[:, None], b)
-
-
-def giou(a: jax.Array, b: jax.Array) -> jax.Array:
-  """Generalised intersection over union (...) in (-1, 1] of boxes (... 4), which broadcast.
-
-  The share of the smallest enclosing box that neither covers is subtracted, so boxes apart have a
-  gradient too (Rezatofighi et al. 2019, algorithm 1). As a loss: 1 - giou(predicted, target).
-
-  >>> giou(jnp.array([0., 0, 1, 1]), jnp.array([3., 0, 4, 1])).tolist()
-  -0.5
-  """
-  a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
-  intersection, union = _overlap(a, b)
-  low, high = jnp.minimum(a, b), jnp.maximum(a, b)
-  hull = area(jnp.concatenate([low[..., :2], high[..., 2:]], axis=-1))
-  return (intersection / jnp.maximum(union, LEAST_AREA)
-          - (hull - union) / jnp.maximum(hull, LEAST_AREA))
-
-
-def _overlap(a, b):
-  a, b = jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
-  low = jnp.maximum(a[..., :2], b[..., :2])
-  high = jnp.minimum(a[..., 2:], b[..., 2:])
-  intersection = area(jnp.concatenate([low, high], axis=-1))
-  return intersection, area(a) + area(b) - intersection
 
 
 def clip(boxes: jax.Array, size) -> jax.Array:
@@ -83,13 +61,6 @@ def clip(boxes: jax.Array, size) -> jax.Array:
   """
   h, w = size
   return jnp.clip(jnp.asarray(boxes, jnp.float32), 0, jnp.stack(jnp.broadcast_arrays(w, h, w, h)))
-
-
-def inside(boxes: jax.Array, size, margin: float = 0.) -> jax.Array:
-  """Which (...) of the boxes (... 4) stay in an image of size (h, w), or leave by <= margin."""
-  boxes, (h, w) = jnp.asarray(boxes, jnp.float32), size
-  x1, y1, x2, y2 = jnp.moveaxis(boxes, -1, 0)
-  return (x1 >= -margin) & (y1 >= -margin) & (x2 <= w + margin) & (y2 <= h + margin)
 
 
 def at_least(boxes: jax.Array, side: float) -> jax.Array:
@@ -128,11 +99,11 @@ def encode(boxes: jax.Array, anchors: jax.Array, weights: Weights = (1., 1., 1.,
   return deltas * jnp.asarray(weights, jnp.float32)
 
 
-def decode(deltas: jax.Array, anchors: jax.Array, weights: Weights = (1., 1., 1., 1.), *,
-           limit: float = LIMIT) -> jax.Array:
+def decode(deltas: jax.Array, anchors: jax.Array,
+           weights: Weights = (1., 1., 1., 1.)) -> jax.Array:
   """The boxes (... 4) that deltas (... 4) make of anchors (... 4); undoes `encode`.
 
-  The logarithms are cut at `limit`, so an untrained regressor cannot overflow. Where the deltas
+  The logarithms are cut at LIMIT, so an untrained regressor cannot overflow. Where the deltas
   are per class, (n k 4), the anchors are anchors[:, None].
 
   >>> decode(jnp.array([5., 0, 0, 0]), jnp.array([0., 0, 2, 4]), (10, 10, 5, 5)).tolist()
@@ -142,7 +113,7 @@ def decode(deltas: jax.Array, anchors: jax.Array, weights: Weights = (1., 1., 1.
   deltas = jnp.asarray(deltas, jnp.float32) / jnp.asarray(weights, jnp.float32)
   dx, dy, dw, dh = jnp.moveaxis(deltas, -1, 0)
   x, y = x + dx * w, y + dy * h
-  w, h = w * jnp.exp(jnp.minimum(dw, limit)), h * jnp.exp(jnp.minimum(dh, limit))
+  w, h = w * jnp.exp(jnp.minimum(dw, LIMIT)), h * jnp.exp(jnp.minimum(dh, LIMIT))
   return jnp.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], axis=-1)
 
 

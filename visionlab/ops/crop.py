@@ -41,7 +41,7 @@ def filled_up(x: jax.Array, multiple: int) -> jax.Array:
 
 
 def crop_and_resize(image: jax.Array, boxes: jax.Array, *, size: Size, context: int = 0,
-                    square: bool = False, fill: float = 0.) -> jax.Array:
+                    fill: float = 0.) -> jax.Array:
   """What is in each box, at one size (R-CNN's warp, Girshick et al. 2014, appendix A).
 
   Bilinear, without smoothing: what is shrunk to less than half aliases.
@@ -52,7 +52,6 @@ def crop_and_resize(image: jax.Array, boxes: jax.Array, *, size: Size, context: 
     size: of the crops, one number or (rows, columns).
     context: pixels of the *crop*, on each side, that show what surrounds the box (R-CNN: 16 of
       227). The box is enlarged accordingly.
-    square: first widen the box to a square, which keeps the aspect of what is in it.
     fill: the value of what lies outside the image; after subtraction of the mean, 0.
 
   Returns:
@@ -71,9 +70,6 @@ def crop_and_resize(image: jax.Array, boxes: jax.Array, *, size: Size, context: 
                       f'pixels, got {context}')
   boxes = lax.stop_gradient(jnp.asarray(boxes, jnp.float32))
   grown = jnp.array([columns / (columns - 2 * context), rows / (rows - 2 * context)])
-  if square:
-    side = jnp.stack(box_ops.sides(boxes), axis=-1)
-    grown = grown * side.max(-1, keepdims=True) / jnp.maximum(side, box_ops.LEAST_SIDE)
   boxes = box_ops.scale(boxes, grown)
   x, y = (boxes[:, i, None] + (boxes[:, i + 2] - boxes[:, i])[:, None] * (np.arange(n) + .5) / n
           for i, n in ((0, columns), (1, rows)))

@@ -1,8 +1,7 @@
 """Sequences from a model that predicts one token at a time: greedy, sampled, by beam search.
 
 A model is a function `step(state, token (n,)) -> (logits (n v), state)`: what follows `token`. Its
-state is any tree of arrays whose first axis is n. Row i of what is decoded depends on row i alone,
-except that `sample` draws for all rows at once.
+state is any tree of arrays whose first axis is n. Row i of what is decoded depends on row i alone.
 
 A sequence ends with its first `end`, or after `length` tokens. All such sequences exclude one
 another, so that their probabilities add up to 1.
@@ -52,13 +51,13 @@ def greedy(step: Step, state: Any, start: jax.Array, end: int, length: int, *,
   return _decode(lambda i, logits: logits.argmax(-1), step, state, start, end, length, pad)
 
 
-def sample(key: jax.Array, step: Step, state: Any, start: jax.Array, end: int, length: int, *,
+def sample(keys: jax.Array, step: Step, state: Any, start: jax.Array, end: int, length: int, *,
            temperature: float = 1., top_k: int = 0, top_p: float | None = None,
            pad: int = 0) -> Decoded:
   """A token drawn at each step, from what three restrictions leave, taken in this order.
 
   Args:
-    key: typed PRNG key.
+    keys: (b,) typed PRNG keys, one for each row.
     state, start, end, length, pad: as in `greedy`.
     temperature: divides the logits; above 0. May be traced.
     top_k: how many of the likeliest tokens may be drawn; 0: all (Fan et al. 2018). Static.
@@ -77,13 +76,13 @@ def sample(key: jax.Array, step: Step, state: Any, start: jax.Array, end: int, l
   _check(top_p, lambda x: 0 < x <= 1, 'top_p: must be above 0 and at most 1')
 
   def draw(i, logits):
-    logits, here = logits / temperature, jax.random.fold_in(key, i)
+    logits, now = logits / temperature, jax.vmap(lambda key: jax.random.fold_in(key, i))(keys)
     index = None
     if 0 < top_k < logits.shape[-1]:
       logits, index = lax.top_k(logits, top_k)
     if top_p is not None:
       logits = jnp.where(_nucleus(jax.nn.softmax(logits), top_p), logits, -jnp.inf)
-    drawn = jax.random.categorical(here, logits)
+    drawn = jax.vmap(jax.random.categorical)(now, logits)
     return drawn if index is None else _pick(index, drawn)
   return _decode(draw, step, state, start, end, length, pad)
 

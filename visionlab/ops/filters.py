@@ -5,10 +5,8 @@ A filter lays a small kernel of weights on every pixel and sums what lies beneat
   y[i, j] = sum over u, v of kernel[u, v] * x[i + u - centre, j + v - centre]
 
 Networks call this convolution, signal processing calls it correlation; convolution proper turns the
-kernel by half a turn first (`flip=True`), so that the image of a single bright pixel is the kernel
-itself. For symmetric kernels it is all one.
-
-`gallery` shows what each kernel makes of an image:
+kernel by half a turn first, so that the image of a single bright pixel is the kernel itself. For
+symmetric kernels it is all one. `experiments/filters` has pictures of what they do.
 
   >>> image = jnp.zeros((8, 8, 3)).at[:, 4:].set(1.)         # dark on the left, bright on the right
   >>> filter_image(image, VERTICAL_EDGES, 'edge')[4, :, 0].tolist()
@@ -27,7 +25,7 @@ from visionlab.config import ConfigError, nearest
 from visionlab.ops.conv import conv
 from visionlab.ops.image import to_float
 
-PADDINGS = ('zero', 'same', 'reflect', 'edge', 'valid')
+PADDINGS = ('zero', 'reflect', 'edge', 'valid')
 
 
 def _kernel(*rows: tuple[int, ...]) -> np.ndarray:
@@ -83,18 +81,16 @@ def gaussian(sigma: float, truncate: float = 4.) -> np.ndarray:
   return np.outer(bell, bell).astype(np.float32)
 
 
-def filter_image(image: jax.Array, kernel: jax.Array, padding: str = 'zero', *,
-                 flip: bool = False) -> jax.Array:
+def filter_image(image: jax.Array, kernel: jax.Array, padding: str = 'zero') -> jax.Array:
   """Every channel of an image under a kernel.
 
   Args:
     image: (h w c) or (b h w c); uint8 is taken to [0, 1], other values as they are.
     kernel: (k k') weights. Its centre is the middle or, of an even number, the second of the two.
-    padding: what lies outside the image. 'zero': black, which darkens the rim of a blur; 'same' is
-      the networks' name for it. 'reflect': the image mirrored about its outermost pixels, c b a b c
-      (as np.pad; scipy calls it 'mirror'). 'edge': the outermost pixels for ever (scipy:
-      'nearest'). 'valid': nothing, the result is smaller by k - 1.
-    flip: turn the kernel by half a turn, which makes it a convolution in the strict sense.
+    padding: what lies outside the image. 'zero': black, which darkens the rim of a blur.
+      'reflect': the image mirrored about its outermost pixels, c b a b c (as np.pad; scipy calls it
+      'mirror'). 'edge': the outermost pixels for ever (scipy: 'nearest'). 'valid': nothing, the
+      result is smaller by k - 1.
 
   Returns:
     The filtered image, float32, of the image's size except for 'valid'. It may leave [0, 1].
@@ -103,8 +99,8 @@ def filter_image(image: jax.Array, kernel: jax.Array, padding: str = 'zero', *,
     ConfigError: an unknown padding, a kernel that is not (k k'), or one too large for the image.
 
   >>> spot = jnp.zeros((3, 3, 1)).at[1, 1].set(1.)
-  >>> filter_image(spot, VERTICAL_EDGES, flip=True)[..., 0].tolist()         # the kernel itself
-  [[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]
+  >>> filter_image(spot, VERTICAL_EDGES)[..., 0].tolist()         # the kernel, half a turn further
+  [[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]
   """
   kernel = jnp.asarray(kernel, jnp.float32)
   if padding not in PADDINGS:
@@ -113,8 +109,7 @@ def filter_image(image: jax.Array, kernel: jax.Array, padding: str = 'zero', *,
   if kernel.ndim != 2 or image.ndim not in (3, 4):
     raise ConfigError('filter_image: expected a kernel (k k) and an image (h w c) or (b h w c), '
                       f'not {kernel.shape} and {image.shape}')
-  before = [(k - 1) // 2 if flip else k // 2 for k in kernel.shape]
-  around = [(b, k - 1 - b) for b, k in zip(before, kernel.shape, strict=True)]
+  around = [(k // 2, k - 1 - k // 2) for k in kernel.shape]
   short = padding in ('reflect', 'valid') and any(
       k > n for k, n in zip(kernel.shape, image.shape[-3:-1], strict=True))
   if short:
@@ -124,29 +119,8 @@ def filter_image(image: jax.Array, kernel: jax.Array, padding: str = 'zero', *,
   planes = jnp.moveaxis(to_float(image), -1, -3)
   if padding in ('reflect', 'edge'):
     planes = jnp.pad(planes, [(0, 0)] * (planes.ndim - 2) + around, padding)
-  kernel = kernel[::-1, ::-1] if flip else kernel
   filtered = conv(planes.reshape(-1, *planes.shape[-2:], 1), kernel[..., None, None], (1, 1),
-                  around if padding in ('zero', 'same') else 'VALID', precision='highest',
+                  around if padding == 'zero' else 'VALID', precision='highest',
                   dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
   filtered = filtered.reshape(*planes.shape[:-2], *filtered.shape[1:3])
   return jnp.moveaxis(filtered, -3, -1)
-
-
-def gallery(image: jax.Array) -> dict[str, jax.Array]:
-  """What each kernel makes of an image, as pictures to look at.
-
-  Args:
-    image: (h w c), uint8 or in [0, 1].
-
-  Returns:
-    name -> (h w c) in [0, 1]; edges, which have both signs, are drawn about a middle grey.
-
-  >>> list(gallery(jnp.zeros((8, 8, 3))))
-  ['identity', 'box', 'gaussian', 'sharpen', 'vertical edges', 'horizontal edges', 'all edges']
-  """
-  plain = dict(identity=IDENTITY, box=box(5), gaussian=gaussian(1.), sharpen=SHARPEN)
-  edges = {'vertical edges': VERTICAL_EDGES / 4, 'horizontal edges': HORIZONTAL_EDGES / 4,
-           'all edges': ALL_EDGES / 8}
-  shown = {name: filter_image(image, kernel, 'edge') for name, kernel in plain.items()}
-  shown |= {name: .5 + filter_image(image, kernel, 'edge') for name, kernel in edges.items()}
-  return {name: jnp.clip(picture, 0, 1) for name, picture in shown.items()}

@@ -1,11 +1,10 @@
-"""Instance masks: as bitmaps of the image, as crops of a box, and from one to the other.
+"""Crops of instance masks; `visionlab.ops.host_masks` puts them back into their images.
 
-All resampling is separable, two matrix products per mask, so its gradient scatters nothing.
+Resampling is separable, two matrix products per mask, so its gradient scatters nothing.
 """
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from visionlab.ops.boxes import LEAST_SIDE
 
@@ -66,49 +65,3 @@ def _hat(at, pixels, weight):
   """Weights (n m pixels) of bilinear samples at `at` (n m s), summed over the s."""
   distance = abs(at[..., None] - jnp.arange(pixels))
   return (jnp.maximum(1 - distance, 0) * weight[..., None]).sum(-2)
-
-
-def paste(masks: jax.Array, boxes: jax.Array, *, size: tuple[int, int],
-          rounded: bool = False) -> jax.Array:
-  """Masks predicted in their boxes, put where those are in an image of size (h, w).
-
-  Bilinear; over half a cell about the box's edge they fade to zero.
-
-  Args:
-    masks: (n s s) probabilities.
-    boxes: (n 4).
-    size: (h, w).
-    rounded: torchvision's rule: an edge of zeros is added to the mask, the box grown in proportion,
-      cut down to whole pixels and its last pixel included. Up to a pixel off, but comparable.
-
-  Returns:
-    (n h w) float32; an object is where it is at least .5. A hundred masks of a large image take
-    much memory: use lax.map over the boxes.
-
-  >>> paste(jnp.ones((1, 2, 2)), jnp.array([[1., 0, 3, 1]]), size=(2, 4))[0].tolist()
-  [[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
-  """
-  boxes = jnp.asarray(boxes, jnp.float32)
-  places = _rounded_places if rounded else _places
-  rows, columns = (places(boxes[:, i], boxes[:, i + 2], masks.shape[2 - i], n)
-                   for i, n in ((1, size[0]), (0, size[1])))
-  return jnp.einsum('nyh,nhw,nxw->nyx', rows, masks.astype(jnp.float32), columns,
-                    precision='highest')
-
-
-def _places(start, end, s, pixels):
-  """Along one axis, the weights (n pixels s) of a mask's cells in each pixel of the image."""
-  side = jnp.maximum(end - start, LEAST_SIDE)[:, None]
-  at = (np.arange(pixels) + .5 - start[:, None]) / side * s - .5
-  return jnp.maximum(1 - abs(at[..., None] - jnp.arange(s)), 0)
-
-
-def _rounded_places(start, end, s, pixels):
-  padded = s + 2
-  centre, half = (end + start) / 2, (end - start) / 2 * (padded / s)
-  first, last = (jnp.trunc(edge)[:, None] for edge in (centre - half, centre + half))
-  side = jnp.maximum(last - first + 1, 1)
-  i = np.arange(pixels) - first
-  at = jnp.clip((i + .5) * (padded / side) - .5, 0, padded - 1)
-  weight = jnp.maximum(1 - abs(at[..., None] - jnp.arange(1, s + 1)), 0)
-  return jnp.where(((i >= 0) & (i < side))[..., None], weight, 0)

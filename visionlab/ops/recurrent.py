@@ -23,6 +23,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.nn.initializers import glorot_uniform, orthogonal
 
 from visionlab.config import ConfigError
 
@@ -73,16 +74,16 @@ GRU = Cell(3, 1, gru_update)
 CELLS = dict(rnn=RNN, lstm=LSTM, gru=GRU)
 
 
-def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: float = 0.,
-         forget_bias: float = 1., memory: int = 0) -> dict[str, jax.Array]:
+def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, forget_bias: float = 1.,
+         memory: int = 0) -> dict[str, jax.Array]:
   """Fresh parameters of one layer, float32.
+
+  Each gate's state kernel is orthogonal (Saxe et al. 2014) and each gate's input kernel Glorot
+  uniform (Glorot & Bengio 2010).
 
   Args:
     key: typed PRNG key.
     inputs, features: d and h, the widths of x and of the state.
-    uniform: draws both kernels from (-uniform, uniform): .08 in Sutskever et al. 2014, section 3.4,
-      1 / sqrt(h) in PyTorch. With 0, each gate's state kernel is orthogonal (Saxe et al. 2014) and
-      each gate's input kernel Glorot uniform (Glorot & Bengio 2010).
     forget_bias: an LSTM's bias of f, so that it remembers at first (Jozefowicz et al. 2015);
       all other biases are 0.
     memory: for how many steps an LSTM or a GRU is to remember, which it then does at first: each
@@ -96,17 +97,12 @@ def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: flo
   if memory and memory < 3:
     raise ConfigError(f'memory: must be at least 3 steps, or 0, not {memory}')
   input_key, state_key = jax.random.split(key)
-  if uniform:
-    draw = jax.nn.initializers.uniform(2 * uniform)
-    draws = [lambda key, shape: draw(key, shape) - uniform] * 2
-  else:
-    draws = [jax.nn.initializers.glorot_uniform(), jax.nn.initializers.orthogonal()]
 
   def kernel(draw, key, rows):
     gates = [draw(k, (rows, features)) for k in jax.random.split(key, cell.gates)]
     return jnp.concatenate(gates, axis=1)
-  params = dict(input_kernel=kernel(draws[0], input_key, inputs),
-                state_kernel=kernel(draws[1], state_key, features),
+  params = dict(input_kernel=kernel(glorot_uniform(), input_key, inputs),
+                state_kernel=kernel(orthogonal(), state_key, features),
                 bias=jnp.zeros(cell.gates * features))
   if cell is LSTM:
     params['bias'] = params['bias'].at[features:2 * features].set(forget_bias)
@@ -120,13 +116,6 @@ def init(key: jax.Array, cell: Cell, inputs: int, features: int, *, uniform: flo
   return params
 
 
-def init_layers(key: jax.Array, cell: Cell, inputs: int, features: int, layers: int,
-                **options) -> list[dict[str, jax.Array]]:
-  """Parameters of `layers` layers, each on top of the one before; `options` are `init`'s."""
-  return [init(k, cell, features if i else inputs, features, **options)
-          for i, k in enumerate(jax.random.split(key, layers))]
-
-
 def zero_state(cell: Cell, params: Params, b: int) -> State:
   """The state (b h) of one layer that has seen nothing."""
   kernel = params['state_kernel']
@@ -137,17 +126,6 @@ def project(params: Params, x: jax.Array) -> jax.Array:
   """A cell's view of its input, (..., d) -> (..., g*h); it does not depend on the state, so that
   it can be computed for all steps, or for a table of word embeddings, at once."""
   return x @ params['input_kernel'] + params['bias']
-
-
-def step(cell: Cell, params: Params, state: State, x: jax.Array) -> State:
-  """One step of one layer on x (b d); the new state's first array is the output.
-
-  >>> params = init(jax.random.key(0), LSTM, inputs=3, features=5)
-  >>> state = step(LSTM, params, zero_state(LSTM, params, 2), jnp.ones((2, 3)))
-  >>> [part.shape for part in state]
-  [(2, 5), (2, 5)]
-  """
-  return cell.update(params, state, project(params, x))
 
 
 def run(cell: Cell, params: Params, state: State, xs: jax.Array,
@@ -180,8 +158,8 @@ def run(cell: Cell, params: Params, state: State, xs: jax.Array,
   return jnp.moveaxis(outputs, 0, 1), state
 
 
-def run_layers(cell: Cell, layers: Sequence[Params], states: Sequence[State], xs: jax.Array,
-               valid: jax.Array | None = None, *, dropout: float = 0.,
+def run_layers(cell: Cell, layers: Sequence[Params], states: Sequence[State],
+               xs: jax.Array, *, dropout: float = 0.,
                key: jax.Array | None = None) -> tuple[jax.Array, list[State]]:
   """Layers over time, each on the outputs of the one before.
 
@@ -206,6 +184,6 @@ def run_layers(cell: Cell, layers: Sequence[Params], states: Sequence[State], xs
     if i and dropout and key is not None:
       keep = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout, xs.shape)
       xs = jnp.where(keep, xs / (1 - dropout), 0)
-    xs, state = run(cell, params, state, xs, valid)
+    xs, state = run(cell, params, state, xs)
     after.append(state)
   return xs, after

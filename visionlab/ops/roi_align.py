@@ -20,39 +20,14 @@ from visionlab.ops import boxes as box_ops
 Size = int | tuple[int, int]
 
 
-def roi_align(features: jax.Array, boxes: jax.Array, *, size: Size, stride: float,
-              samples: int = 2, aligned: bool = False) -> jax.Array:
-  """RoIAlign (He et al. 2017, section 3): means of bilinear samples in each bin of each box.
-
-  A bin has samples x samples evenly spaced ones. Beyond the outermost cells' centres the map goes
-  on flat for one cell, and beyond that it is zero, as in torchvision.
-
-  Args:
-    features: (h w c).
-    boxes: (n 4).
-    size: of the result, one number or (rows, columns).
-    stride: pixels per cell.
-    samples: per bin and axis.
-    aligned: cell i covers [i, i + 1) and has its centre at i + .5, as everywhere in this package.
-      If not, its centre is taken for i, half a cell off, and boxes count as no smaller than one
-      cell: so torchvision's detectors were trained.
-
-  Returns:
-    (n rows columns c), of the features' dtype but computed in float32, the gradient too.
-
-  >>> features = jnp.arange(25.).reshape(5, 5, 1)
-  >>> roi_align(features, jnp.array([[1., 1, 3, 3]]), size=2, stride=1, aligned=True)[0, :, :, 0]
-  Array([[ 6.,  7.],
-         [11., 12.]], dtype=float32)
-  """
-  return roi_align_levels([features], boxes, jnp.zeros(len(boxes), jnp.int32), size=size,
-                          strides=[stride], samples=samples, aligned=aligned)
-
-
 def roi_align_levels(features: Sequence[jax.Array], boxes: jax.Array, levels: jax.Array, *,
                      size: Size, strides: Sequence[float], samples: int = 2,
                      aligned: bool = False) -> jax.Array:
-  """`roi_align` of each box on its own level of a pyramid.
+  """RoIAlign (He et al. 2017, section 3) of each box on its own level of a pyramid: means of
+  bilinear samples in each bin of each box.
+
+  A bin has samples x samples evenly spaced ones. Beyond the outermost cells' centres a map goes on
+  flat for one cell, and beyond that it is zero, as in torchvision.
 
   Args:
     features: (h w c) of each level; the same c.
@@ -61,13 +36,21 @@ def roi_align_levels(features: Sequence[jax.Array], boxes: jax.Array, levels: ja
     size: of the result, one number or (rows, columns).
     strides: pixels per cell of each level.
     samples: per bin and axis.
-    aligned: as in `roi_align`.
+    aligned: cell i covers [i, i + 1) and has its centre at i + .5, as everywhere in this package.
+      If not, its centre is taken for i, half a cell off, and boxes count as no smaller than one
+      cell: so torchvision's detectors were trained.
 
   Returns:
-    (n rows columns c).
+    (n rows columns c), of the features' dtype but computed in float32, the gradient too.
 
   Raises:
     ConfigError: there are not as many strides as levels.
+
+  >>> features, boxes = jnp.arange(25.).reshape(5, 5, 1), jnp.array([[1., 1, 3, 3]])
+  >>> pooled = roi_align_levels([features], boxes, jnp.array([0]), size=2, strides=[1],
+  ...                           aligned=True)
+  >>> pooled[0, :, :, 0].tolist()
+  [[6.0, 7.0], [11.0, 12.0]]
   """
   if len(strides) != len(features):
     raise ConfigError(f'roi_align: {len(strides)} strides for {len(features)} feature maps')

@@ -37,7 +37,7 @@ def bed_of_nails(x: jax.Array, factor: int) -> jax.Array:
   return lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
-def bilinear(x: jax.Array, size: tuple[int, int], align_corners: bool = False) -> jax.Array:
+def bilinear(x: jax.Array, size: tuple[int, int]) -> jax.Array:
   """Linear interpolation along both axes, as torch's F.interpolate(mode='bilinear').
 
   Beyond the outermost pixels' centres it goes on flat. A reduction does not average
@@ -46,28 +46,21 @@ def bilinear(x: jax.Array, size: tuple[int, int], align_corners: bool = False) -
   Args:
     x: (... h w c).
     size: (height, width) of the result.
-    align_corners: put the centres of the corner pixels, not their corners, onto each other.
 
   Returns:
     (... height width c), of x's dtype if that is floating, else float32.
 
   >>> bilinear(jnp.array([[[0.], [4.]]]), (1, 4))[0, :, 0].tolist()
   [0.0, 1.0, 3.0, 4.0]
-  >>> bilinear(jnp.array([[[0.], [3.]]]), (1, 4), align_corners=True)[0, :, 0].tolist()
-  [0.0, 1.0, 2.0, 3.0]
   """
-  places = tuple(_places(n, m, align_corners) for n, m in zip(x.shape[-3:-1], size, strict=True))
+  places = tuple(_places(n, m) for n, m in zip(x.shape[-3:-1], size, strict=True))
   dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32
   return _interpolate(x.astype(jnp.float32), x.shape[-3:-1], places).astype(dtype)
 
 
-def _places(n: int, m: int, align_corners: bool) -> tuple[float, ...]:
+def _places(n: int, m: int) -> tuple[float, ...]:
   """Where among n samples the m new ones lie."""
-  if align_corners:
-    at = np.arange(m) * ((n - 1) / max(m - 1, 1))
-  else:
-    at = np.clip((np.arange(m) + .5) * (n / m) - .5, 0, n - 1)
-  return tuple(at.tolist())
+  return tuple(np.clip((np.arange(m) + .5) * (n / m) - .5, 0, n - 1).tolist())
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))

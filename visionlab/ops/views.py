@@ -23,13 +23,13 @@ class View(NamedTuple):
   back: Callable[[jax.Array, tuple[int, int]], jax.Array] | None
 
 
-def ten_crops(fraction: float = .875) -> list[View]:
-  """Four corners and the centre, each `fraction` of the side, and their mirror images (Krizhevsky
+def ten_crops() -> list[View]:
+  """Four corners and the centre, each 7/8 of the side, and their mirror images (Krizhevsky
   et al. 2012); scaled back to h x w, which not every network could do without."""
   def crop(corner, flip):
     def see(image):
       h, w = image.shape[1:3]
-      height, width = round(h * fraction), round(w * fraction)
+      height, width = round(h * 7 / 8), round(w * 7 / 8)
       top, left = (round(part * (n - m)) for part, n, m in
                    zip(corner, (h, w), (height, width), strict=True))
       x = _resized(image[:, top:top + height, left:left + width], (h, w))

@@ -127,16 +127,6 @@ def transform(matrix: jax.Array, points: jax.Array) -> jax.Array:
   return jnp.stack([a * x + b * y + dx, c * x + d * y + dy], axis=-1)
 
 
-def warp_affine(image: jax.Array, matrix: jax.Array, *, size: tuple[int, int] | None = None,
-                order: int = 1, mode: str = 'constant', fill: float = 0.) -> jax.Array:
-  """The image (h w) or (h w c) seen through a matrix (3 3) that maps output to input points.
-
-  The output has the size (h, w) given, or the input's. See `sample` for the rest.
-  """
-  h, w = size or image.shape[:2]
-  return sample(image, transform(matrix, centres(h, w)), order=order, mode=mode, fill=fill)
-
-
 def elastic_displacement(key: jax.Array, h: int, w: int, *, alpha: float,
                          sigma: float) -> jax.Array:
   """A smooth random displacement field (h w 2), in pixels as (x, y).

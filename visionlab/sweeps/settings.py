@@ -75,23 +75,6 @@ def grid(axes: Mapping[str, Iterable]) -> Iterator[Setting]:
     yield dict(zip(axes, values, strict=True))
 
 
-def zip_(axes: Mapping[str, Iterable]) -> Iterator[Setting]:
-  """The first value of each key, the second, and so on.
-
-  >>> list(zip_({'hp.lr': (.1, .2), 'batch': (32, 64)}))
-  [{'hp.lr': 0.1, 'batch': 32}, {'hp.lr': 0.2, 'batch': 64}]
-
-  Raises:
-    ConfigError: the keys have different numbers of values.
-  """
-  axes = {k: tuple(v) for k, v in axes.items()}
-  if len({len(v) for v in axes.values()}) > 1:
-    raise ConfigError('zip_: different numbers of values: '
-                      + ', '.join(f'{k} {len(v)}' for k, v in axes.items()))
-  for values in zip(*axes.values(), strict=True):
-    yield dict(zip(axes, values, strict=True))
-
-
 def random(axes: Mapping[str, Choice | Sequence], n: int, seed: int = 0) -> Iterator[Setting]:
   """n settings drawn independently, the same for the same seed.
 
@@ -189,11 +172,11 @@ def named(settings: Iterable[Setting]) -> dict[str, Setting]:
   return found
 
 
-def kind_of(config: ConfigDict, *, resident: bool = True) -> str:
-  """What two configs must have in common to be trained in one program, as text: all but hp and
-  seed and, for a resident set, data_seed."""
+def kind_of(config: ConfigDict) -> str:
+  """What two configs must have in common to be trained in one program, as text: all but hp, seed
+  and data_seed."""
   left = ConfigDict(config.to_dict(), convert_dict=True)
-  for key in ('hp', 'seed', *(['data_seed'] if resident else [])):
+  for key in ('hp', 'seed', 'data_seed'):
     del left[key]
   return to_json(left)
 

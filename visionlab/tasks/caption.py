@@ -13,7 +13,7 @@ from visionlab.data.caption_rows import texts
 from visionlab.data.scenes.captions import caption_facts
 from visionlab.data.scenes.truth import judge
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import END, SPECIAL, START, Vocabulary, join, tokenise
+from visionlab.data.vocabulary import SPECIAL, START, Vocabulary, join, tokenise
 from visionlab.figures import captions as caption_figures
 from visionlab.measures import captions as caption_metrics
 from visionlab.measures.retrieval import recall
@@ -23,6 +23,7 @@ from visionlab.ops import decoding
 from visionlab.ops.image import Standardise
 from visionlab.ops.scheduled_sampling import scheduled
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.decoder import Decoder
 from visionlab.tasks.forward import forward
 
 
@@ -38,8 +39,7 @@ class Caption:
   model: Any
   vocabulary: Vocabulary
   length: int
-  beams: int
-  length_penalty: float
+  decoder: Decoder
   drawn: int
   scheduled_sampling: bool
   retrieval: bool
@@ -100,18 +100,14 @@ class Caption:
   def stepper(self, variables, memory) -> decoding.Step:
     return lambda state, token: self.model.apply(variables, memory, state, token, method='step')
 
-  def decode(self, variables, memory) -> decoding.Decoded:
+  def decode(self, variables, memory, images) -> decoding.Decoded:
     """What is said of images, (b beams ...), best first."""
-    b = jax.tree.leaves(memory)[0].shape[0]
-    given = (self.stepper(variables, memory), self.start(variables, memory, b),
-             jnp.full(b, START), END, self.length)
-    if self.beams > 1:
-      return decoding.beam(*given, beams=self.beams, length_penalty=self.length_penalty)
-    return jax.tree.map(lambda x: x[:, None], decoding.greedy(*given))
+    return self.decoder(self.stepper(variables, memory),
+                        self.start(variables, memory, len(images)), images, self.length)
 
   def predict(self, variables, batch):
     memory, _ = self.encode(variables, batch)
-    decoded = self.decode(variables, memory)
+    decoded = self.decode(variables, memory, batch['image'])
     predictions = decoded._asdict()
     if self.attention:
       best = decoded.tokens[:, 0]
@@ -178,7 +174,8 @@ class Caption:
 
   def _collect(self, variables, batch, hp):
     memory, _ = self.encode(variables, batch)
-    rows = dict(tokens=self.decode(variables, memory).tokens[:, 0], text=batch['caption']['text'])
+    rows = dict(tokens=self.decode(variables, memory, batch['image']).tokens[:, 0],
+                text=batch['caption']['text'])
     if self.scenes:
       rows['objects'] = {k: batch['objects'][k] for k in ('boxes', 'classes', 'valid')}
       rows['size'] = jnp.full(len(rows['tokens']), batch['image'].shape[1])
@@ -270,15 +267,16 @@ def _joined(text: str) -> str:
   return join(text.split())
 
 
-def caption(*, make_model, info: Info, example: Mapping, beams: int = 1,
-            length_penalty: float = 0., captions: int = 0, scheduled_sampling: bool = False,
-            retrieval: bool = False, mean: tuple = (), std: tuple = (),
-            channel_order: str = 'RGB') -> Caption:
+def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
+            beams: int = 1, length_penalty: float = 0., penalty: str = 'wu',
+            temperature: float = 1., top_k: int = 0, top_p: float = 1., seed: int = 0,
+            captions: int = 0, scheduled_sampling: bool = False, retrieval: bool = False,
+            mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Caption:
   """The captioning task of a config.
 
   Args:
-    beams: of the search that decodes; 1: greedily.
-    length_penalty: see `visionlab.ops.decoding.beam`.
+    decode, beams, length_penalty, penalty, temperature, top_k, top_p, seed: how sentences are
+      found, and how many; see `visionlab.tasks.decoder.Decoder`.
     captions: of each image, drawn anew at each step of training; 0: all.
     scheduled_sampling: whether the model is also given its own words in training, each with
       probability hp.sampling_rate times the part of training done.
@@ -291,12 +289,12 @@ def caption(*, make_model, info: Info, example: Mapping, beams: int = 1,
   if not info.words or 'caption' not in example:
     raise ConfigError('config.task: caption needs a source with captions, but this one gives '
                       f'{", ".join(sorted(example))}')
-  if beams < 1 or captions < 0:
-    raise ConfigError(f'config.task: beams must be at least 1 and captions at least 0, not {beams} '
-                      f'and {captions}')
+  if captions < 0:
+    raise ConfigError(f'config.task.captions: must be at least 0, not {captions}')
+  decoder = Decoder(decode, beams, length_penalty, penalty, temperature, top_k, top_p, seed)
   vocabulary = Vocabulary(info.words, info.punctuation)
   length = example['caption']['tokens'].shape[-1] - 1
   scenes = (info.classes, info.scale) if info.scale and 'objects' in example else None
-  return Caption(make_model(words=len(vocabulary)), vocabulary, length, beams, length_penalty,
+  return Caption(make_model(words=len(vocabulary)), vocabulary, length, decoder,
                  captions, scheduled_sampling, retrieval, scenes,
                  Standardise(mean, std, channel_order))

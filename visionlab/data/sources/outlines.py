@@ -9,6 +9,7 @@ from itertools import accumulate, chain
 from typing import NamedTuple
 
 import numpy as np
+from faster_coco_eval.core import mask as coco
 from PIL import Image
 
 CROP = 112       # cells along each side of a crop
@@ -63,7 +64,8 @@ class Outlines:
       self.bounds[some, :2] = np.minimum.reduceat(self.points, first[some])
       self.bounds[some, 2:] = np.maximum.reduceat(self.points, first[some])
     for i, run in runs.items():
-      self.bounds[i] = _bounds(run)
+      self.bounds[i] = coco.toBbox(_code(run))
+      self.bounds[i, 2:] += self.bounds[i, :2]
 
   def __len__(self) -> int:
     return len(self.bounds)
@@ -147,15 +149,18 @@ def bitmap(runs: Runs) -> np.ndarray:
   >>> bitmap(Runs(np.array([1, 2, 3]), (2, 3))).astype(int).tolist()
   [[0, 1, 0], [1, 0, 0]]
   """
-  ones = np.repeat(np.arange(len(runs.counts)) % 2 == 1, runs.counts)
-  return np.ascontiguousarray(ones.reshape(runs.size[::-1]).T)
+  return np.ascontiguousarray(coco.decode(_code(runs)).view(bool))
 
 
 def runs_of(mask: np.ndarray) -> Runs:
   """The runs of a bitmap (h w) bool; the inverse of `bitmap`."""
-  flat = mask.T.ravel()
-  ends = np.concatenate([np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]])
-  return Runs(np.diff(ends, prepend=[0, 0] if flat.size and flat[0] else [0]), mask.shape)
+  code = coco.encode(np.asfortranarray(mask).view(np.uint8))
+  return Runs(read_counts(code['counts']), mask.shape)
+
+
+def _code(runs: Runs) -> dict:
+  """As COCO's library takes them."""
+  return coco.frPyObjects(dict(size=list(runs.size), counts=runs.counts.tolist()), *runs.size)
 
 
 def read_counts(text: str | bytes) -> np.ndarray:
@@ -187,20 +192,6 @@ def read_counts(text: str | bytes) -> np.ndarray:
   for first in (1, 2):
     counts[first::2] = np.cumsum(counts[first::2])
   return counts
-
-
-def _bounds(runs: Runs) -> tuple[int, int, int, int]:
-  height = runs.size[0]
-  ends = np.cumsum(runs.counts, dtype=np.int64)
-  start, stop = ends[:-1:2], ends[1::2]
-  start, stop = start[stop > start], stop[stop > start]
-  if not start.size:
-    return 0, 0, 0, 0
-  left, right = start // height, (stop - 1) // height
-  top, bottom = start % height, (stop - 1) % height
-  if (left < right).any():                                    # a run from one column to the next
-    top, bottom = np.zeros(1, int), np.array([height - 1])
-  return left.min(), top.min(), right.max() + 1, bottom.max() + 1
 
 
 def _starts(lengths: Iterable[int]) -> np.ndarray:
