@@ -3,15 +3,18 @@
 import os
 from pathlib import Path
 
-# Networks are tiny here, and most of the time would go into optimising their programs, many of
-# which are the same in several tests. XLA's own passes are the same either way (its optimised HLO
-# does not change); what is left out is LLVM's. Set before jax is imported; the commands that tests
-# start inherit it.
+# Networks are tiny here, and most of the time would go into compiling their programs. XLA's own
+# passes stay; LLVM's are left out, and elementwise kernels are made by XLA's older emitters, which
+# take half the time and may differ by a unit in the last place. Set before jax is imported; the
+# commands that tests start inherit it. `optimised` is for invariants that hold to the bit.
+OLDER_EMITTERS = '--xla_cpu_use_fusion_emitters=false'
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {OLDER_EMITTERS}'
 
 import jax
 import pytest
+from jax._src import compiler
 
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
@@ -21,9 +24,16 @@ jax.config.update('jax_num_cpu_devices', 8)
 def optimised():
   """Programs as users have them, here and in commands: for invariants that those must keep."""
   before = jax.config.read('jax_disable_most_optimizations')
+  options_of = compiler.get_compile_options
+
+  def as_users(*arguments, env_options_overrides=None, **more):
+    overrides = {'xla_cpu_use_fusion_emitters': True, **(env_options_overrides or {})}
+    return options_of(*arguments, env_options_overrides=overrides, **more)
   jax.config.update('jax_disable_most_optimizations', False)
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', 'false')
+    patch.setenv('XLA_FLAGS', os.environ['XLA_FLAGS'].replace(OLDER_EMITTERS, ''))
+    patch.setattr(compiler, 'get_compile_options', as_users)
     yield
   jax.config.update('jax_disable_most_optimizations', before)
 

@@ -61,6 +61,7 @@ def test_proposals_move_as_objects_do(batch, name):
   assert np.any(moved['proposals']['boxes'] != same['boxes'])
 
 
+@pytest.mark.usefixtures('optimised')
 @pytest.mark.parametrize('name', CHAINS)
 def test_crops_move_as_bitmaps_do(batch, crops, name):
   augment = jax.jit(A.make_augment(CHAINS[name]))

@@ -20,6 +20,8 @@ from visionlab.sweeps.together import train_together
 from visionlab.train import train
 from visionlab.training.log import read_metrics
 
+pytestmark = pytest.mark.usefixtures('optimised')
+
 LRS, SEEDS = (.1, .03, .01), (0, 1, 0)
 
 
