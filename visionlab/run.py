@@ -117,7 +117,7 @@ class Run:
 
   def fit(self, images) -> np.ndarray:
     """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels."""
-    images = _listed(images)
+    images = _one_or_many(images)
     if isinstance(images, np.ndarray) and images.shape[1:] == self.canvas.shape:
       return images
     return np.stack([self.canvas(_pil(image)) for image in images])
@@ -126,7 +126,7 @@ class Run:
     """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
     c = self.canvas.shape[-1]
     modes = {1: 'L', 3: 'RGB'}
-    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c]) for image in _listed(images)]
+    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c]) for image in _one_or_many(images)]
     return [np.asarray(image).reshape(image.height, image.width, c) for image in upright]
 
 
@@ -210,7 +210,7 @@ def _pretrained(place: Path) -> Run:
   return Run(place, config, task, variables, {}, 0, facts)
 
 
-def _listed(images):
+def _one_or_many(images):
   """(n h w c) uint8, or a list of images that are not alike."""
   if isinstance(images, np.ndarray | jax.Array):
     images = np.asarray(images)

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
@@ -143,7 +144,7 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     phase = sum((state.step >= start for start in optimizer.starts), jnp.int32(0))
     (loss, (terms, watched, collections)), grads = lax.switch(phase, phases, state.params)
     loss, terms, watched, grads = over_devices((loss, terms, watched, grads))
-    norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grads)))
+    norm = optax.global_norm(grads)
     params, opt_state = optimizer.update(grads, state.opt_state, state.params, hp, state.step)
     ema = state.ema
     if optimizer.ema:    # shorter at the start, or it would remember the initialisation

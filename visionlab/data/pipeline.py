@@ -244,7 +244,7 @@ def _is_resident(named, wanted, places: int) -> bool:
   return wanted == 'always' or wanted == 'auto' and fits
 
 
-def eval_batches(source: Source, batch: int, workers: int, ahead: int = 2,
+def eval_batches(source: Source, batch: int, workers: int,
                  rows: np.ndarray | None = None) -> Iterator[dict]:
   """The examples in order, in batches whose last is filled up with copies of example 0 that are not
   `valid`. rows: those of each batch that are wanted, by default all."""
@@ -257,4 +257,4 @@ def eval_batches(source: Source, batch: int, workers: int, ahead: int = 2,
   count = -(-n // batch)
   if hasattr(source, 'gather'):
     return map(load_one, range(count))
-  return prefetched(load_one, 0, count, workers, ahead)
+  return prefetched(load_one, 0, count, workers, ahead=2)

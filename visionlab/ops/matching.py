@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
+POSITIVE, NEGATIVE, BETWEEN = 1, 0, -1
 
 
 def match(quality: jax.Array, valid: jax.Array, *, low: float, high: float,
@@ -21,7 +21,7 @@ def match(quality: jax.Array, valid: jax.Array, *, low: float, high: float,
 
   Returns:
     index (n) int32 of the best object, 0 where there is none, and label (n) int32: POSITIVE,
-    NEGATIVE or IGNORED.
+    NEGATIVE or BETWEEN.
 
   >>> quality = jnp.array([[.15, .45, .2, .6], [.3, .65, .05, .1], [.05, .4, .25, .4]])
   >>> index, label = match(quality, jnp.ones(3, bool), low=.3, high=.7, low_quality=True)
@@ -33,7 +33,7 @@ def match(quality: jax.Array, valid: jax.Array, *, low: float, high: float,
     return jnp.zeros(n, jnp.int32), jnp.full(n, NEGATIVE, jnp.int32)
   quality = jnp.where(valid[:, None], quality, -1.)
   index, best = quality.argmax(0).astype(jnp.int32), quality.max(0)
-  label = jnp.where(best >= high, POSITIVE, jnp.where(best >= low, IGNORED, NEGATIVE))
+  label = jnp.where(best >= high, POSITIVE, jnp.where(best >= low, BETWEEN, NEGATIVE))
   if low_quality:
     most = quality.max(1, keepdims=True)
     label = jnp.where(((quality == most) & (most > 0)).any(0), POSITIVE, label)

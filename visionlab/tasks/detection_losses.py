@@ -18,6 +18,8 @@ from visionlab.ops.masks import mask_targets
 from visionlab.ops.matching import POSITIVE, match
 from visionlab.ops.sampling import sample
 
+BETA = 1 / 9                     # in pixels' logarithms and shares: where the loss turns linear
+
 
 class Sample(NamedTuple):
   """Boxes drawn from one image, the positive ones first.
@@ -59,19 +61,18 @@ def objectness_loss(logits: jax.Array, some: Sample) -> Ratio:
 
 
 def box_loss(deltas: jax.Array, boxes: jax.Array, targets: jax.Array, some: Sample,
-             weights: box_ops.Weights = (1., 1., 1., 1.), beta: float = 1 / 9) -> Ratio:
+             weights: box_ops.Weights = (1., 1., 1., 1.)) -> Ratio:
   """How far the positive boxes are from their objects, over all that were drawn, as published.
 
   Args:
     deltas: (s 4), regressed from
     boxes: (s 4), towards
     targets: (s 4).
-    beta: where the loss turns from quadratic to linear, see `smooth_l1`.
   """
   wanted = lax.stop_gradient(box_ops.encode(targets, boxes, weights))
   # Masked before the loss: what a slot left over holds may be anything.
   error = jnp.where(some.positive[:, None], deltas - wanted, 0)
-  return Ratio(smooth_l1(error, beta).sum(), some.drawn.sum(dtype=jnp.float32))
+  return Ratio(smooth_l1(error, BETA).sum(), some.drawn.sum(dtype=jnp.float32))
 
 
 def class_loss(logits: jax.Array, classes: jax.Array, some: Sample) -> Ratio:

@@ -17,6 +17,8 @@ from visionlab.optim import paths
 from visionlab.sharding import bytes_per_device, is_cut
 from visionlab.task import Results
 
+ROWS = 40                        # of the table of parameters, before it is shortened
+
 
 class Log:
   """Writes a run's metrics, from one process only; the others' calls do nothing.
@@ -74,7 +76,7 @@ class Log:
   def _line(self, step: int, values: Mapping[str, float]) -> str:
     speed = (f'  {self.pace * self.examples:,.0f} examples/s  '
              f'{timedelta(seconds=int((self.total - step) / self.pace))} left' if self.pace else '')
-    return f'{self._step(step)}  {_listed(values, ".4g")}{speed}'
+    return f'{self._step(step)}  {_in_a_line(values, ".4g")}{speed}'
 
   def _step(self, step: int) -> str:
     return f'step {step:>{len(str(self.total))}}/{self.total}'
@@ -82,7 +84,7 @@ class Log:
   def evaluation(self, step: int, name: str, results: Results):
     values = scalars(results)
     self.write(step, {f'{name}/{k}': v for k, v in values.items()}, eval=name)
-    self.say(self._step(step) + f'  {name}: ' + _listed(values, '.4f'))
+    self.say(self._step(step) + f'  {name}: ' + _in_a_line(values, '.4f'))
 
   def write(self, step: int, values: Mapping[str, float], **more):
     if not self.writes:
@@ -118,7 +120,7 @@ class Log:
         self.events.close()
 
 
-def _listed(values: Mapping[str, float], form: str) -> str:
+def _in_a_line(values: Mapping[str, float], form: str) -> str:
   """'loss 0.1  accuracy 0.9': the loss first, and its one term not again beside it."""
   loss = values.get('loss')
   names = sorted(values, key=lambda k: (k != 'loss', k in ('grad_norm', 'lr')))
@@ -172,15 +174,15 @@ def scalars(results: Results) -> dict[str, float]:
   return {k: v for k, v in results.items() if isinstance(v, float)}
 
 
-def parameter_table(params, flops: float | None = None, *, rows: int = 40) -> str:
+def parameter_table(params, flops: float | None = None) -> str:
   """The parameters by name, shape and count, and the FLOPs of one example's forward pass; where
   some are cut over devices, also the bytes on a device, were they not and as they are.
 
-  A table of more than `rows` is shortened to a line for each module of the first level.
+  A table of more than `ROWS` is shortened to a line for each module of the first level.
   """
   named = dict(zip(paths(params), jax.tree.leaves(params), strict=True))
   entries = [(name, 'x'.join(map(str, p.shape)) or '()', [p]) for name, p in named.items()]
-  if len(entries) > rows:
+  if len(entries) > ROWS:
     modules = {}
     for name, p in named.items():
       modules.setdefault(name.split('/')[0], []).append(p)
