@@ -7,10 +7,9 @@ from pathlib import Path
 # passes stay; LLVM's are left out, and elementwise kernels are made by XLA's older emitters, which
 # take half the time and may differ by a unit in the last place. Set before jax is imported; the
 # commands that tests start inherit it. `optimised` is for invariants that hold to the bit.
-OLDER_EMITTERS = '--xla_cpu_use_fusion_emitters=false'
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
-os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {OLDER_EMITTERS}'
+os.environ.setdefault('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')
 
 import jax
 import pytest
@@ -32,7 +31,7 @@ def optimised():
   jax.config.update('jax_disable_most_optimizations', False)
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('JAX_DISABLE_MOST_OPTIMIZATIONS', 'false')
-    patch.setenv('XLA_FLAGS', os.environ['XLA_FLAGS'].replace(OLDER_EMITTERS, ''))
+    patch.setenv('XLA_FLAGS', os.environ['XLA_FLAGS'].replace('emitters=false', 'emitters=true'))
     patch.setattr(compiler, 'get_compile_options', as_users)
     yield
   jax.config.update('jax_disable_most_optimizations', before)

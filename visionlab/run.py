@@ -126,7 +126,8 @@ class Run:
     """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
     c = self.canvas.shape[-1]
     modes = {1: 'L', 3: 'RGB'}
-    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c]) for image in _one_or_many(images)]
+    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c])
+               for image in _one_or_many(images)]
     return [np.asarray(image).reshape(image.height, image.width, c) for image in upright]
 
 

@@ -144,7 +144,7 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     phase = sum((state.step >= start for start in optimizer.starts), jnp.int32(0))
     (loss, (terms, watched, collections)), grads = lax.switch(phase, phases, state.params)
     loss, terms, watched, grads = over_devices((loss, terms, watched, grads))
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     params, opt_state = optimizer.update(grads, state.opt_state, state.params, hp, state.step)
     ema = state.ema
     if optimizer.ema:    # shorter at the start, or it would remember the initialisation
