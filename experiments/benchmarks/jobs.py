@@ -64,15 +64,20 @@ def imports(repeats: int) -> Iterator[Row]:
 
 
 def first_step(repeats: int) -> Iterator[Row]:
-  """From the start of the process to the first step's metrics on disk, compilations cached."""
-  with tempfile.TemporaryDirectory() as folder:
-    top = Path(folder)
-    config = write_config(top / 'config.py', _digits(steps=2, log=dict(every='1')))
-    env = {CACHE: str(top / 'cache')}
-    _train(config, top / 'cached', env)
-    seconds = [wait_for(top / str(i) / 'metrics.jsonl', 'train/loss', *TRAIN, config,
-                        f'--workdir={top}/{i}', **env) for i in range(repeats)]
-  yield Row('first_step', seconds, note='digits, process start to first metrics, cached')
+  """From the start of the process to the first step's metrics on disk, what is measured before it
+  included; with no compiled programs at hand, and with those of the run before."""
+  configs = dict(digits=DIGITS, mask_rcnn='--config=configs/scenes_mask_rcnn.py')
+  for name, config in configs.items():
+    cold, warm = [], []
+    for _ in range(repeats):
+      with tempfile.TemporaryDirectory() as folder:
+        for kind, seconds in dict(cold=cold, warm=warm).items():
+          workdir = Path(folder) / kind
+          seconds.append(wait_for(workdir / 'metrics.jsonl', 'train/loss', *TRAIN, config,
+                                  f'--workdir={workdir}', '--config.log.every=1',
+                                  **{CACHE: f'{folder}/cache'}))
+    yield Row(f'first_step/{name}_cold', cold, note='nothing cached')
+    yield Row(f'first_step/{name}', warm, note='compilations cached')
 
 
 def load(repeats: int) -> Iterator[Row]:

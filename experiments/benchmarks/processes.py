@@ -38,7 +38,8 @@ def run(*command: str, **env: str) -> Finished:
 
 
 def wait_for(path: Path, text: str, *command: str, **env: str) -> float:
-  """Seconds from the start of `command` (as for `run`) to `text` being in the file at `path`."""
+  """Seconds from the start of `command` (as for `run`) to `text` being in the file at `path`; then
+  it is told to end."""
   begun = time.perf_counter()
   process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={**os.environ, **env},
                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -47,6 +48,7 @@ def wait_for(path: Path, text: str, *command: str, **env: str) -> float:
       raise RuntimeError(f'{" ".join(command)} ended before {text!r} was in {path}')
     time.sleep(.005)
   seconds = time.perf_counter() - begun
+  process.terminate()
   process.wait()
   return seconds
 
