@@ -15,8 +15,19 @@ import jax
 import pytest
 from jax._src import compiler
 
+SLOW = Path(__file__).with_name('slow.txt')
+
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
+
+
+@pytest.hookimpl(tryfirst=True)          # before -m chooses
+def pytest_collection_modifyitems(items):
+  """What slow.txt names, a file, a test or one of its cases, is of the second tier."""
+  names = set(SLOW.read_text().splitlines())
+  for item in items:
+    if names & {item.nodeid, item.nodeid.partition('[')[0], item.nodeid.partition('::')[0]}:
+      item.add_marker('slow')
 
 
 @pytest.fixture(scope='module')

@@ -15,6 +15,7 @@ from scipy import ndimage
 from visionlab.augment import make_augment
 from visionlab.build import Facts
 from visionlab.config import ConfigError
+from visionlab.data import photographs
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.captions import caption, caption_facts
 from visionlab.data.scenes.figures import JOINTS, LIMBS, MIRRORED
@@ -125,7 +126,7 @@ def test_splits_share_no_region_of_a_photograph(monkeypatch, tmp_path):
   ruler = np.stack([columns % 256, columns // 256 * 100, 0 * columns], -1).astype(np.uint8)
   for name in ('china', 'flower'):
     Image.fromarray(np.repeat(ruler[None], 427, 0)).save(tmp_path / f'{name}.jpg', format='png')
-  monkeypatch.setattr(assets, '_folder', lambda: tmp_path)
+  monkeypatch.setattr(photographs, '_folder', lambda: tmp_path)
   seen = {}
   for split in assets.SPLITS:     # size 104: the photographs keep their size
     photo = assets.photographs(split, 104)
