@@ -154,6 +154,7 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   """In this process, which spares starting forty; above, one is started as it is typed."""
   config = importlib.import_module(f'configs.{name}').get_config('smoke')
   config.parallel.devices = 1
+  config.checkpoint.every = '100%'              # hundreds of megabytes a step would take longest
   train(config, tmp_path / 'run')
   run = visionlab.load(tmp_path / 'run')
   shape = run.facts.image.shape[1:]
