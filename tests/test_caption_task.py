@@ -17,7 +17,8 @@ from visionlab.data.sources.digits import digits
 from visionlab.data.vocabulary import PAD, build
 from visionlab.measures import captions as caption_metrics, retrieval
 from visionlab.optim import make_optimizer
-from visionlab.step import data_mesh, init_state, make_step
+from visionlab.sharding import data_mesh
+from visionlab.step import init_state, make_step
 from visionlab.tasks.caption import coverage, detection, some_captions
 from visionlab.training.evaluation import compile_evaluation
 

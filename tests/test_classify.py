@@ -13,7 +13,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
 from visionlab.ops.views import WHOLE, rescaled
-from visionlab.step import data_mesh
+from visionlab.sharding import data_mesh
 from visionlab.tasks.classify import classify
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars

@@ -24,7 +24,7 @@ from visionlab.data.jpeg import shorten
 from visionlab.data.pipeline import Batches, Loader, prefetched
 from visionlab.data.resize import resize
 from visionlab.data.sources.folder import folder
-from visionlab.step import data_mesh
+from visionlab.sharding import data_mesh
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))            # experiments are not installed; they run from the root

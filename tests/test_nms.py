@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from visionlab.ops.nms import nms
-from visionlab.step import data_mesh
+from visionlab.sharding import data_mesh
 
 THRESHOLDS = np.arange(1, 10, dtype=np.float32) / 10
 

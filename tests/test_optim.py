@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError, parse_steps
-from visionlab.optim import SCALARS, complete, make_optimizer, make_schedule, paths
+from visionlab.optim import SCALARS, complete, make_optimizer, paths
+from visionlab.schedule import make_schedule
 
 TOTAL = 200
 STEPS = partial(parse_steps, batch=10, examples=200, total=TOTAL)       # an epoch has 20 steps

@@ -12,8 +12,7 @@ from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.sharding import Rules, bytes_per_device, local_rows, share
-from visionlab.step import data_mesh
+from visionlab.sharding import Rules, bytes_per_device, data_mesh, local_rows, share
 from visionlab.storage.checkpoint import Checkpoints
 from visionlab.training.log import parameter_table
 from visionlab.training.resume import resume

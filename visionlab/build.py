@@ -28,19 +28,18 @@ from visionlab.data.pipeline import Batches, Sources, examples, load, open_sourc
 from visionlab.data.source import Arrays, Info
 from visionlab.models import MODELS
 from visionlab.optim import Optimizer, complete, make_optimizer
+from visionlab.sharding import data_mesh, platform
 from visionlab.step import (
   AXIS,
   compile_jit,
   compile_pmap,
   compile_swept,
-  data_mesh,
   empty_swept,
   empty_tally,
   init_state,
   init_swept,
   make_run,
   make_step,
-  platform,
 )
 from visionlab.task import Task
 from visionlab.tasks import TASKS

@@ -25,7 +25,7 @@ from visionlab.data.source import Relabelled
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
 from visionlab.run import Run, load
-from visionlab.step import data_mesh
+from visionlab.sharding import data_mesh
 from visionlab.storage.workdir import check_words, save_figures
 from visionlab.task import Results
 from visionlab.training.evaluation import compile_evaluation, predictions

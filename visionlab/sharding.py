@@ -13,12 +13,25 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, check_names, nearest
 from visionlab.optim import paths
 
 DATA, MODEL = 'data', 'model'
+
+
+def data_mesh(devices: list, model: int = 1) -> Mesh:
+  """The mesh of data parallelism, with a second axis where `model` devices share each part of the
+  batch. Its axes are Auto: newer jax would make them Explicit, under which an ordinary gather is
+  refused."""
+  sizes = {DATA: len(devices) // model} | ({MODEL: model} if model > 1 else {})
+  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
+                       axis_types=(AxisType.Auto,) * len(sizes))
+
+
+def platform(mesh: Mesh) -> str:
+  return mesh.devices.flat[0].platform
 
 
 @dataclasses.dataclass(frozen=True)

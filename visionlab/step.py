@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.metrics import Ratio
 from visionlab.optim import Optimizer
-from visionlab.sharding import DATA, MODEL
+from visionlab.sharding import DATA, platform
 from visionlab.task import Task, Variables
 
 AXIS = DATA                # the mapped axis under pmap
@@ -233,15 +233,6 @@ def empty_swept(step: Callable, state: State, batch: Any, members: int) -> Tally
   return jax.device_put(tally, rows.sharding)
 
 
-def data_mesh(devices: list, model: int = 1) -> Mesh:
-  """The mesh of data parallelism, with a second axis where `model` devices share each part of the
-  batch. Its axes are Auto: newer jax would make them Explicit, under which an ordinary gather is
-  refused."""
-  sizes = {AXIS: len(devices) // model} | ({MODEL: model} if model > 1 else {})
-  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
-                       axis_types=(AxisType.Auto,) * len(sizes))
-
-
 def compile_jit(run: Callable, mesh: Mesh, placed: Any = None) -> Callable:
   """Data parallel over the mesh, collectives by XLA. The state, which is donated, stays where it is
   `placed`: on every device, or as its shardings say."""
@@ -299,7 +290,3 @@ def each_member(f: Callable, mesh: Mesh) -> Callable:
     return jax.shard_map(own, mesh=mesh, in_specs=(member, *[P()] * len(shared)),
                          out_specs=member, check_vma=False)(stacked, *shared)
   return call
-
-
-def platform(mesh: Mesh) -> str:
-  return mesh.devices.flat[0].platform
