@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from tiny import config
+from tiny import TinyNet, config
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError
@@ -290,6 +291,29 @@ def test_changing_a_hyperparameter_does_not_recompile(tmp_path):
     for data, n in stream.take(2):
       job.run(s, job.empty(s), data, n)
   assert job.run._cache_size() == 1
+
+
+class Traced(TinyNet):
+  """Notes each time that Python goes through it, and whether for training."""
+  noted = []
+
+  @nn.compact
+  def __call__(self, x, *, train=False):
+    Traced.noted.append(train)
+    return super().__call__(x, train=train)
+
+
+def test_a_network_is_traced_for_training_once_and_for_evaluation_not_by_split(tmp_path):
+  def noted(name, resident, splits):
+    Traced.noted.clear()
+    train(config(task=dict(name='classify', model=dict(name='test_train:Traced')),
+                 pipeline=dict(resident=resident),
+                 evals={split: dict(split=split, every='100%', batch=32) for split in splits}),
+          tmp_path / name)
+    return Traced.noted.count(True), Traced.noted.count(False)
+  assert noted('a', 'always', ['test'])[0] == 1
+  one, two = noted('b', 'never', ['test']), noted('c', 'never', ['test', 'train'])
+  assert one[0] == two[0] == 1 and one[1] == two[1]
 
 
 def test_mixed_precision_keeps_float32_parameters(tmp_path):
