@@ -316,6 +316,15 @@ def test_a_network_is_traced_for_training_once_and_for_evaluation_not_by_split(t
   assert one[0] == two[0] == 1 and one[1] == two[1]
 
 
+def test_the_untrained_network_is_measured_unless_start_says_no(tmp_path):
+  settings = config(steps=6, evals={name: dict(split='test', every=3, start=name == 'early')
+                                    for name in ('early', 'late')})
+  train(settings, tmp_path)
+  steps = {name: [line['step'] for line in read_metrics(tmp_path) if f'{name}/loss' in line]
+           for name in ('early', 'late')}
+  assert steps == dict(early=[0, 3, 6], late=[3, 6])
+
+
 def test_mixed_precision_keeps_float32_parameters(tmp_path):
   state = train(config(steps=5, precision='bfloat16'), tmp_path)
   assert {x.dtype for x in jax.tree.leaves(state.params)} == {np.dtype('float32')}
