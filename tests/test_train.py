@@ -316,8 +316,8 @@ def test_a_network_is_traced_for_training_once_and_for_evaluation_not_by_split(t
   assert one[0] == two[0] == 1 and one[1] == two[1]
 
 
-def test_the_untrained_network_is_measured_unless_start_says_no(tmp_path):
-  settings = config(steps=6, evals={name: dict(split='test', every=3, start=name == 'early')
+def test_the_untrained_network_is_measured_unless_first_says_no(tmp_path):
+  settings = config(steps=6, evals={name: dict(split='test', every=3, first=name == 'early')
                                     for name in ('early', 'late')})
   train(settings, tmp_path)
   steps = {name: [line['step'] for line in read_metrics(tmp_path) if f'{name}/loss' in line]

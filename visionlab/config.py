@@ -61,7 +61,7 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
       `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead), `crop`
       (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, start=, batch=, data=): see
+    evals: name -> dict(split=, every=, first=, batch=, data=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).

@@ -95,11 +95,11 @@ def _kept(rows, valid, swept: bool):
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, start=, batch=, data=), each with its own schedule.
+  """config.evals: name -> dict(split=, every=, first=, batch=, data=), each with its own schedule.
 
   `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
-  `start=False` leaves out the start: a detector that has learnt nothing may take longer to measure
+  `first=False` leaves out the start: a detector that has learnt nothing may take longer to measure
   than to train for its first hundred steps.
   `batch` is by default the training batch, rounded up to divide over the devices.
   """
@@ -110,11 +110,11 @@ class Evaluations:
     self.swept = swept
     self.run = compile_evaluation(task, mesh, swept=swept)
     self.predict = jax.jit(task.predict)
-    self.sources, self.every, self.start, self.batch, self.results = {}, {}, {}, {}, {}
+    self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
     cut = 1 if swept else mesh.shape[DATA]
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
-      check_names(options, ('split', 'every', 'start', 'batch', 'data'), where)
+      check_names(options, ('split', 'every', 'first', 'batch', 'data'), where)
       if 'split' not in options:
         raise ConfigError(f'{where}.split: missing, e.g. "test"')
       if 'data' not in options and 'name' not in config['data']:
@@ -124,13 +124,13 @@ class Evaluations:
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
       self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
-      self.start[name] = options.get('start', True)
-      check_choice(self.start[name], (True, False), f'{where}.start')
+      self.first[name] = options.get('first', True)
+      check_choice(self.first[name], (True, False), f'{where}.first')
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
 
   def due(self, step: int, last: int) -> list[str]:
     return [k for k, n in self.every.items()
-            if step == last or step % n == 0 and (step > 0 or self.start[k])]
+            if step == last or step % n == 0 and (step > 0 or self.first[k])]
 
   def batches(self, name: str):
     rows = None if self.swept else local_rows(self.mesh, self.batch[name])
