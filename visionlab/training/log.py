@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from visionlab.optim import paths
 from visionlab.sharding import bytes_per_device, is_cut
 from visionlab.task import Results
+from visionlab.training.console import Console
 
 ROWS = 40                        # of the table of parameters, before it is shortened
 
@@ -35,9 +35,9 @@ class Log:
 
   def __init__(self, workdir: Path, *, step: int, total: int, examples: int,
                tensorboard: bool = True, quiet: bool = False, terminal: bool | None = None):
-    self.writes, self.quiet = jax.process_index() == 0, quiet
+    self.writes = jax.process_index() == 0
     self.total, self.examples = total, examples
-    self.terminal = sys.stdout.isatty() if terminal is None else terminal
+    self.console = Console(terminal=terminal, quiet=quiet or not self.writes)
     self.landed = self.rate = self.pace = self.last = None
     self.busy, self.did = 0., 0
     if not self.writes:
@@ -61,8 +61,7 @@ class Log:
       self.rate = (stop - first) / max(now - max(begun, self.landed), 1e-9)
       self.pace = self.rate if self.pace is None else .8 * self.pace + .2 * self.rate
     self.landed = now
-    if self.terminal and self.last:
-      self.say(self._line(stop, self.last), passing=True)
+    self.console.passing(self._line(stop, self.last or {}))
 
   def train(self, step: int, metrics: Mapping[str, np.ndarray]):
     """The metrics, () each, of the steps since the last such line."""
@@ -71,7 +70,7 @@ class Log:
     self.busy, self.did, self.last = 0., 0, values
     self.write(step, {f'train/{k}': v for k, v in values.items()}
                | ({'train/examples_per_second': speed} if speed == speed else {}))
-    self.say(self._line(step, values), passing=True)
+    self.say(self._line(step, values))
 
   def _line(self, step: int, values: Mapping[str, float]) -> str:
     speed = (f'  {self.pace * self.examples:,.0f} examples/s  '
@@ -102,19 +101,13 @@ class Log:
       self.events.write('add_image', [(k, v, step) for k, v in pictures.items()],
                         dataformats='HWC')
 
-  def say(self, text: str, *, passing: bool = False):
-    """Prints a line; a passing one is overwritten by the next where stdout is a terminal."""
-    if not self.writes or self.quiet:
-      return
-    if self.terminal:
-      print('\r\x1b[2K' + text, end='' if passing else '\n', flush=True)
-    else:
-      print(text, flush=True)
+  def say(self, text: str):
+    """Prints a line that stays."""
+    self.console.say(text)
 
   def close(self):
+    self.console.close()
     if self.writes:
-      if self.terminal and not self.quiet:
-        print()
       self.file.close()
       if self.events:
         self.events.close()
