@@ -21,7 +21,7 @@ from visionlab.config import ConfigError, TrainingError
 from visionlab.run import load
 from visionlab.storage import checkpoint
 from visionlab.train import train
-from visionlab.training.log import read_metrics
+from visionlab.training.log import OF_THE_MACHINE, read_metrics
 
 pytestmark = pytest.mark.usefixtures('optimised')
 
@@ -65,7 +65,7 @@ def test_resume_is_bit_exact(tmp_path, monkeypatch, at, resident):
 
 def logged(workdir):
   """Every metric that was logged, but for the speed."""
-  return [{k: v for k, v in line.items() if 'examples_per_second' not in k}
+  return [{k: v for k, v in line.items() if k not in OF_THE_MACHINE}
           for line in read_metrics(workdir)]
 
 
@@ -274,6 +274,9 @@ def test_tensorboard_reads_back_every_scalar_and_image(tmp_path):
   assert set(events.Tags()['scalars']) == set(expected)
   for key, points in expected.items():
     assert [(e.step, np.float32(e.value)) for e in events.Scalars(key)] == points
+  metadata = events.SummaryMetadata('_hparams_/session_start_info').plugin_data
+  assert metadata.plugin_name == 'hparams' and b'momentum' in metadata.content
+  assert 'TinyNet' in events.Tensors('config/text_summary')[0].tensor_proto.string_val[0].decode()
   images = events.Tags()['images']
   assert set(images) == {p.stem for p in (tmp_path / 'figures').iterdir()}
   from PIL import Image

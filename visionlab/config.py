@@ -67,7 +67,8 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
       a part of the batch, and `fsdp`, `shard`: see `visionlab.sharding.Rules`.
-    log: `every` (a duration), `tensorboard`.
+    log: `every` (a duration), `tensorboard`, `hooks` (who else is told, as
+      ('visionlab.training.hooks:wandb',): see there).
     checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better),
       `patience` (a duration: training ends when the best is that old; 0: never).
     on_nan: 'stop', 'skip' (leave that update out) or 'ignore'.
@@ -80,7 +81,7 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
   defaults = dict(
       pipeline=dict(resident='auto', workers=0, prefetch=2, crop={}),
       parallel=dict(mode='jit', devices=0, model=1, fsdp=False, shard=()),
-      log=dict(every='5%', tensorboard=True),
+      log=dict(every='5%', tensorboard=True, hooks=()),
       checkpoint=dict(every='20%', minutes=10., keep=2, best='', patience='0'))
   for key, default in defaults.items():
     given = options[key] or {}

@@ -23,6 +23,7 @@ from visionlab.step import State, Tally
 from visionlab.storage import checkpoint, workdir as workdirs
 from visionlab.training.divergence import stop_if_bad, unless_ignored
 from visionlab.training.evaluation import Evaluations
+from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, parameter_table, read_metrics
 from visionlab.training.profiler import profiler
@@ -58,7 +59,9 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   state, origin = resume(workdir, config, job.init())
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   log = Log(workdir, step=int(state.step), total=job.total, examples=config.batch,
-            tensorboard=config.log.tensorboard)
+            epoch=job.facts.examples, tensorboard=config.log.tensorboard,
+            hooks=open_hooks(workdir, config))
+  log.settings(config)
   log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example)))
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '

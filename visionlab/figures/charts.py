@@ -162,7 +162,7 @@ def curves(lines: Sequence[Mapping]) -> np.ndarray:
       if '/' in key:
         split, metric = key.split('/', 1)
         series.setdefault(metric, {}).setdefault(split, []).append((line['step'], float(value)))
-  hidden = ('examples_per_second', 'top1_error', 'top5_error')
+  hidden = ('examples_per_second', 'memory_bytes', 'top1_error', 'top5_error')
   panels = [m for m in series if m not in hidden]
   # One loss term is the loss itself: drawing it twice says nothing.
   panels = [m for m in panels if m == 'loss' or series[m] != series.get('loss')]

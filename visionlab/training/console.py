@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 WAIT = 1.       # seconds of work of which it is said how long it took
 
@@ -20,17 +21,22 @@ class Console:
   Args:
     terminal: whether lines may be rewritten; default: if stdout is a terminal that can.
     quiet: nothing is written.
+    copy: a file to which lines that stay are added too.
   """
 
-  def __init__(self, *, terminal: bool | None = None, quiet: bool = False):
+  def __init__(self, *, terminal: bool | None = None, quiet: bool = False,
+               copy: Path | None = None):
     can = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
     self.terminal = can if terminal is None else terminal
-    self.quiet, self.passed = quiet, 0
+    self.quiet, self.passed, self.copy = quiet, 0, copy
 
   def say(self, text: str):
     """Lines that stay."""
     if not self.quiet:
       print(self._erased() + text, flush=True)
+    if self.copy:
+      with self.copy.open('a', encoding='utf-8') as file:
+        file.write(text + '\n')
 
   def passing(self, text: str):
     """One line that the next line replaces, cut to the width that the terminal has now."""
