@@ -19,6 +19,7 @@ from visionlab.config import ConfigError, bind, check_choice, resolve
 from visionlab.data import SOURCES, open_split
 from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
+from visionlab.data.own import adapted, check_split_taken
 from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
 from visionlab.paths import local
@@ -38,7 +39,13 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
       if isinstance(value, str):
         local(value, f'{where}.{key}')
     own = {k: v for k, v in options.items() if k != 'proposals'}
-    source = open_split(lambda plain: bind(named, own, where, split=plain), split)
+
+    def open_plain(plain):
+      if options['name'] in SOURCES:
+        return bind(named, own, where, split=plain)
+      check_split_taken(named, plain, f'{where}.name')
+      return adapted(bind(named, own, where, split=plain), where)
+    source = open_split(open_plain, split)
     if not options.get('proposals'):
       return source
     return with_proposals(source, dict(options['proposals']), f'{where}.proposals')
