@@ -187,6 +187,21 @@ def test_another_config_is_refused_with_a_diff(tmp_path):
   assert int(state.step) == 10
 
 
+def test_hp_that_is_changed_holds_from_the_step_of_the_checkpoint_on(tmp_path, capsys):
+  train(config(steps=10), tmp_path / 'run')
+  changed = config(steps=20, hp=dict(lr=.001, momentum=.9, weight_decay=1e-3))
+  state = train(changed, tmp_path / 'run', change_config=True)
+  assert 'resumed from step 10; hp.lr: 0.1 -> 0.001 from step 10' in capsys.readouterr().out
+  assert float(state.hp['lr']) == np.float32(.001)
+  other = train(config(steps=20, resume=str(tmp_path / 'run'), hp=dict(lr=.5, momentum=.9)),
+                tmp_path / 'other')
+  assert float(other.hp['lr']) == .5 and float(other.hp['weight_decay']) == 0
+  # The optimiser's state stays: its momentum goes on, with which one step at rate 0 moves nothing.
+  still = train(config(steps=21, hp=dict(lr=0., momentum=.9, weight_decay=1e-3)),
+                tmp_path / 'run', change_config=True)
+  assert equal(still.params, state.params) and not equal(still.opt_state, state.opt_state)
+
+
 def test_resume_and_init_from_another_workdir(tmp_path):
   first = train(config(steps=10), tmp_path / 'a')
   whole = train(config(), tmp_path / 'whole')
