@@ -45,8 +45,9 @@ def test_train_says_what_it_does(workdir):
 @pytest.mark.parametrize('arguments, said', [
     (('--config=configs/digits_cn.py',), 'did you mean "configs/digits_cnn.py"'),
     (('--config=configs/digits_cnn.py', '--workdr=x'), 'Did you mean: workdir'),
-    (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'Did you mean "lr"'),
-    (('--config=configs/digits_cnn.py', '--config.batch=abc'), 'config.batch=abc'),
+    (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'did you mean "lr"'),
+    (('--config=configs/digits_cnn.py', '--config.batch=abc'),
+     "config.batch: expected int of at least 1, got 'abc'"),
     (('--config=configs/digits_cnn.py:smok',), "'smok' is not one of '', 'smoke'"),
     (('--config=configs/digits_cnn.py', '--config.task.model.name=cnnn'), 'did you mean "cnn"'),
     (('--config=configs/digits_cnn.py', '--config.data.name=digit'), 'did you mean "digits"'),

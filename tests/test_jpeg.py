@@ -228,6 +228,25 @@ def test_wrong_options_name_themselves(options, match, tmp_path):
     batches(folder('train', root=str(tmp_path), size=8), crop=options)
 
 
+@pytest.mark.parametrize('crop, model, fits', [
+    (16, 'tiny:TinyNet', True), (24, 'tiny:TinyNet', False), ((16, 24), 'tiny:TinyNet', False),
+    ((16, 24), 'cifar_resnet', True),             # which takes images of any size
+])
+def test_crops_that_the_network_does_not_take_are_found_before_training(crop, model, fits,
+                                                                        tmp_path):
+  mixed_folder(tmp_path)
+  depth = {} if model == 'tiny:TinyNet' else dict(depth=20)
+  config = tiny.config(data=dict(name='folder', root=str(tmp_path), size=16), batch=2, evals={},
+                       task=dict(name='classify', model=dict(name=model, **depth)),
+                       augment={}, pipeline=dict(crop=dict(size=crop)))
+  if fits:
+    build.assemble(config)
+  else:
+    with pytest.raises(ConfigError, match=r'config.pipeline.crop.size: \d+ x 24, but the images of '
+                                          'config.data are 16 x 16, and the network does not'):
+      build.assemble(config)
+
+
 # --- sources and batches ---
 
 
@@ -318,6 +337,7 @@ def test_training_sees_crops_and_evaluation_does_not(tmp_path):
   mixed_folder(tmp_path)
   config = tiny.config(
       data=dict(name='folder', root=str(tmp_path), size=16), augment=None, batch=4, evals={},
+      task=dict(name='classify', model=dict(name='cifar_resnet', depth=20)),
       pipeline=dict(crop=dict(size=(12, 20), scale=(.5, 1.))))
   job = build.assemble(config)
   assert job.facts.example['image'].shape == (1, 16, 16, 3)

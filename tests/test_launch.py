@@ -114,7 +114,8 @@ def until(condition, process, seconds=120):
 
 
 @pytest.mark.parametrize('arguments, said', [
-    (('--set=hp.lrr=1,2',), 'config.hp has no \'lrr\' (did you mean "lr"?)'),
+    (('--set=hp.lrr=1,2',), 'config.hp.lrr: no such key (did you mean "lr"?)'),
+    (('--set=hpp.lr=1,2',), 'config has no \'hpp\' (did you mean "hp"?)'),
     (('--set=seed=1,1',), "two settings with the same name, 'seed=1'"),
     (('--sweep=logn',), 'did you mean "long"'),
     (('--set=hp.lr=uniform(1,2)',), '--random=20'),

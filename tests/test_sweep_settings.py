@@ -6,6 +6,7 @@ import tiny
 from scipy import stats
 
 from visionlab.config import ConfigError
+from visionlab.overrides import override
 from visionlab.sweeps.settings import (
   arguments,
   grid,
@@ -14,7 +15,6 @@ from visionlab.sweeps.settings import (
   log_uniform,
   name_of,
   named,
-  override,
   parse_axis,
   random,
   uniform,
@@ -67,24 +67,6 @@ def test_what_set_says(text, values):
 def test_mistakes_in_set(text, said):
   with pytest.raises(ConfigError, match=said):
     parse_axis(text)
-
-
-def test_override_changes_a_copy():
-  base = tiny.config()
-  new = override(base, {'hp.lr': 1, 'seed': np.int64(3), 'steps': 5})
-  assert new.steps == '5'
-  assert (new.hp.lr, new.seed, base.hp.lr, base.seed) == (1, 3, .1, 0)
-
-
-@pytest.mark.parametrize('setting, said', [
-    ({'hp.lrr': 1}, r'config.hp has no .lrr. \(did you mean "lr"\?\); there are: lr, momentum'),
-    ({'hpp.lr': 1}, r'config has no .hpp. \(did you mean "hp"\?\)'),
-    ({'hp.lr.x': 1}, r'config.hp.lr has no .x.'),
-    ({'batch': 'many'}, r"batch: 'many' does not fit"),
-])
-def test_a_key_or_value_that_does_not_fit(setting, said):
-  with pytest.raises(ConfigError, match=said):
-    override(tiny.config(), setting)
 
 
 def test_names_are_folders_and_differ():

@@ -1,6 +1,5 @@
 """From a config to the things it names: the data's facts, the task, the optimiser."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +17,13 @@ from visionlab.config import (
   ConfigError,
   bind,
   check_choice,
-  check_names,
-  experiment,
+  check_mapping,
   parse_steps,
   resolve,
+  whole,
   with_tuples,
 )
+from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
 from visionlab.models import MODELS
@@ -119,8 +119,7 @@ def _batch_of(example, n: int, mesh=None):
 def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Task:
   """The task with its model. axis: the mapped axis under pmap, for BatchNorm's statistics."""
   check_choice(config['precision'], PRECISIONS, 'config.precision')
-  options = dict(config['task'])
-  where = 'config.task'
+  options, where = dict(config['task']), 'config.task'
   if 'name' not in options:
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(TASKS)}')
   model = options.pop('model', {})
@@ -134,14 +133,18 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
 
 def build_model(options: Mapping, where: str, **given):
   """The module that `options` name; `backbone` in them, a dict like it, is built first."""
+  check_mapping(options, where)
   options = dict(options)
   if 'name' not in options:
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(MODELS)}')
-  if hasattr(options.get('backbone'), 'items'):
+  if options.get('backbone') is not None:
+    check_mapping(options['backbone'], f'{where}.backbone')
     shared = {k: v for k, v in given.items() if k in ('dtype', 'axis_name')}
     # Of a backbone only the features are used: its own classifier is never made.
     given['backbone'] = build_model(options.pop('backbone'), f'{where}.backbone', classes=1,
                                     **shared)
+    if not getattr(given['backbone'], 'strides', True):
+      raise ConfigError(f'{where}.backbone: has no layers, and so no features')
   return bind(resolve(options['name'], MODELS, f'{where}.name'), options, where, **given)
 
 
@@ -194,10 +197,8 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
     members: configs that differ from `config` in hp, seed and data_seed alone, to be trained
       together, in one program; `config` is the first of them.
   """
-  check_names(config, inspect.signature(experiment).parameters, 'config')
+  config, members = whole(config), [*map(whole, members)]
   check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
-  if config['accumulate'] < 1:
-    raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
   mode = 'swept' if members else config['parallel']['mode']
   spread = devices(config['parallel'])[:len(members) or None]
   rules = sharding.rules_of(config['parallel'], len(spread))
@@ -215,7 +216,6 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,
                  batch=config['batch'], seed=config['data_seed'], mesh=mesh, mode=mode, total=total,
                  accumulate=config['accumulate'])
-
   axis = AXIS if mode == 'pmap' else None
   make = partial(make_step, optimizer=optimizer, total=total, accumulate=config['accumulate'],
                  skip_nonfinite=config['on_nan'] == 'skip',
@@ -225,6 +225,8 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   plain = jax.jit(make(task))
   step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
   batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
+  init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
+  _check_crop(batches.loader.crop, plain, init, batch)
   # Where members are widened into one operation, one of them cannot stop alone.
   stop = config['on_nan'] == 'stop' and not (members and platform(mesh) != 'cpu')
 
@@ -239,12 +241,30 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
                                        _filled([c['seed'] for c in members], mesh), facts.example,
                                        mesh),
                empty=partial(empty_swept, plain, batch=batch, members=len(members)))
-  init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
   placed = rules.place(init, mesh)
   return job(compile_pmap(make_loop(), mesh, resident=batches.resident) if axis else
              compile_jit(make_loop(), mesh, placed),
              init=partial(init, placed),
              empty=partial(empty_tally, plain, batch=batch))
+
+
+def _check_crop(crop: RandomCrop | None, step: Callable, init: Callable, batch):
+  """Raises `ConfigError` where a network that takes the images of config.data does not take those
+  that config.pipeline.crop makes of them."""
+  wanted = crop and (crop.size if isinstance(crop.size, tuple) else (crop.size, crop.size))
+  images = [x for path, x in jax.tree_util.tree_leaves_with_path(batch) if path[-1].key == 'image']
+  if not crop or all(x.shape[1:3] == wanted for x in images):
+    return
+  cut = jax.tree_util.tree_map_with_path(
+      lambda path, x: x.update(shape=(len(x), *wanted, *x.shape[3:]))
+      if path[-1].key == 'image' else x, batch)
+  try:
+    jax.eval_shape(step, jax.eval_shape(init), cut)
+  except Exception as e:        # of whatever kind a network or a loss raises
+    sizes = '{} x {}, but the images of config.data are {} x {}'.format(
+        *wanted, *images[0].shape[1:3])
+    raise ConfigError(f'config.pipeline.crop.size: {sizes}, and the network does not take both; '
+                      'give them one size') from e
 
 
 def _filled(members: Sequence, mesh) -> list:

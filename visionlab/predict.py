@@ -72,4 +72,4 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
   flags.DEFINE_string('output', 'predictions.png', 'Where the picture goes.')
   flags.DEFINE_integer('top', 3, 'How many classes to name for each image.', lower_bound=1)
-  commandline.run(main)
+  commandline.run(main, words='images')

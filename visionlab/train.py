@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from visionlab import build, commandline
+from visionlab.config import whole
 from visionlab.distributed import slowest
 from visionlab.figures import charts
 from visionlab.paths import local
@@ -48,7 +49,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     OSError: the workdir cannot be written.
   """
   workdir = local(workdir, '--workdir')
-  config = adopt_options(config, workdir)
+  config = adopt_options(whole(config), workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
   schedule = Schedule.of(config, job, evaluations)
@@ -97,6 +98,7 @@ class Schedule(NamedTuple):
 
   @classmethod
   def of(cls, config, job: build.Job, evaluations: Evaluations) -> 'Schedule':
+    config = whole(config)
     log = max(1, job.steps(config.log.every, 'config.log.every'))
     save, patience = checkpoint.saving_intervals(config.checkpoint, job.steps)
     return cls(job.total, log, save, patience, (log, save, *evaluations.every.values()),

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.config import ConfigError, bind, check_choice, resolve
+from visionlab.config import ConfigError, bind, check_choice, check_mapping, resolve
 from visionlab.data import SOURCES, open_split
 from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
@@ -33,6 +33,7 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
   """The source that config.data names; or, where it has no `name`, a dict of sources, one for each
   of its entries (two-domain tasks), which share each batch equally. `proposals` among the options
   are those of `visionlab.data.proposals.with_proposals`."""
+  check_mapping(options, where)
   if 'name' in options:
     named = resolve(options['name'], SOURCES, f'{where}.name')
     for key, value in options.items():
@@ -46,8 +47,9 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
       check_split_taken(named, plain, f'{where}.name')
       return adapted(bind(named, own, where, split=plain), where)
     source = open_split(open_plain, split)
-    if not options.get('proposals'):
+    if options.get('proposals') is None:
       return source
+    check_mapping(options['proposals'], f'{where}.proposals')
     return with_proposals(source, dict(options['proposals']), f'{where}.proposals')
   if not options or not all(isinstance(v, Mapping) or hasattr(v, 'keys')
                             for v in options.values()):

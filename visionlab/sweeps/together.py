@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from visionlab import build
-from visionlab.config import ConfigError, Duration, TrainingError
+from visionlab.config import ConfigError, Duration, TrainingError, whole
 from visionlab.step import Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.sweeps.checkpoints import SharedCheckpoints, resume_together
@@ -55,7 +55,7 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   if jax.process_count() > 1:
     raise ConfigError('several settings in one program: for one process')
   paths = [folder / name for name in configs]
-  configs = [adopt_options(config, path)
+  configs = [adopt_options(whole(config), path)
              for config, path in zip(configs.values(), paths, strict=True)]
   config = configs[0]
   job = build.assemble(config, configs)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.config import ConfigError, check_choice, check_names
+from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
 from visionlab.metrics import Ratio
 from visionlab.sharding import DATA, local_rows
@@ -106,6 +106,7 @@ class Evaluations:
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
                swept: bool = False):
+    config = whole(config)
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
     self.run = compile_evaluation(task, mesh, swept=swept)
@@ -114,9 +115,6 @@ class Evaluations:
     cut = 1 if swept else mesh.shape[DATA]
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
-      check_names(options, ('split', 'every', 'first', 'batch', 'data'), where)
-      if 'split' not in options:
-        raise ConfigError(f'{where}.split: missing, e.g. "test"')
       if 'data' not in options and 'name' not in config['data']:
         raise ConfigError(f'{where}.data: missing; there are several sources, and one is measured '
                           'at a time')
@@ -125,7 +123,6 @@ class Evaluations:
                             open_sources(config['data'], options['split']))
       self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
       self.first[name] = options.get('first', True)
-      check_choice(self.first[name], (True, False), f'{where}.first')
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
 
   def due(self, step: int, last: int) -> list[str]:
