@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from visionlab.config import ConfigError
 from visionlab.models.resnet import CifarResNet, ResNet
+from visionlab.weights.files import read_weights
 from visionlab.weights.translate import LEAVES
 
 torch = pytest.importorskip('torch', reason='compares with torch, which is not installed')
@@ -39,15 +41,17 @@ def our_variables(state_dict):
 class Block(nn.Module):
   """A basic block or a bottleneck of torch; `pad` is the shortcut without parameters."""
 
-  def __init__(self, inputs, width, stride, bottleneck, pad):
+  def __init__(self, inputs, width, stride, bottleneck, pad, groups=1, base_width=64):
     super().__init__()
     out = 4 * width if bottleneck else width
     shapes = [(inputs, width, 3, stride), (width, width, 3, 1)]
     if bottleneck:
-      shapes = [(inputs, width, 1, 1), (width, width, 3, stride), (width, out, 1, 1)]
+      inner = int(width * (base_width / 64.)) * groups
+      shapes = [(inputs, inner, 1, 1), (inner, inner, 3, stride), (inner, out, 1, 1)]
     self.n = len(shapes)
     for i, (a, b, size, s) in enumerate(shapes, 1):
-      setattr(self, f'conv{i}', nn.Conv2d(a, b, size, s, size // 2, bias=False))
+      setattr(self, f'conv{i}', nn.Conv2d(a, b, size, s, size // 2, bias=False,
+                                          groups=groups if i == 2 else 1))
       setattr(self, f'bn{i}', nn.BatchNorm2d(b))
     self.stride, self.extra = stride, out - inputs
     if not pad and (stride != 1 or self.extra):
@@ -66,13 +70,14 @@ class Block(nn.Module):
 
 
 class Stages(nn.Module):
-  def __init__(self, blocks, width, bottleneck, pad):
+  def __init__(self, blocks, width, bottleneck, pad, **wide):
     super().__init__()
     inputs = width
     for i, n in enumerate(blocks):
       layers = []
       for j in range(n):
-        layers.append(Block(inputs, width * 2 ** i, 2 if i and j == 0 else 1, bottleneck, pad))
+        layers.append(Block(inputs, width * 2 ** i, 2 if i and j == 0 else 1, bottleneck, pad,
+                            **wide))
         inputs = width * 2 ** i * (4 if bottleneck else 1)
       setattr(self, f'layer{i + 1}', nn.Sequential(*layers))
     self.count, self.channels = len(blocks), inputs
@@ -94,9 +99,9 @@ class TorchCifar(Stages):
 
 
 class TorchImageNet(Stages):
-  def __init__(self, blocks, bottleneck, classes):
-    super().__init__(blocks, 64, bottleneck, False)
-    self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+  def __init__(self, blocks, bottleneck, classes, channels=3, **wide):
+    super().__init__(blocks, 64, bottleneck, False, **wide)
+    self.conv1, self.bn1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
     self.fc = nn.Linear(self.channels, classes)
 
   def forward(self, x):
@@ -150,6 +155,23 @@ def test_imagenet_resnet_with_random_weights(depth, image):
   blocks = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}[depth]
   reference = scatter_statistics(TorchImageNet(blocks, depth == 50, 13))
   assert_same_logits(ResNet(classes=13, depth=depth), reference, image)
+
+
+@pytest.mark.parametrize('wide, name, count', [
+  (dict(groups=32, base_width=4), 'resnext50_32x4d', 25_028_904),
+  (dict(base_width=128), 'wide_resnet50_2', 68_883_240)])
+def test_wider_resnets(tmp_path, wide, name, count):
+  """Parameters as torchvision counts them; the logits of torch; and recognised by its shapes."""
+  shapes = jax.eval_shape(ResNet(classes=1000, depth=50, **wide).init, jax.random.key(0),
+                          np.zeros((1, 32, 32, 3), np.float32))['params']
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count, name
+  reference = scatter_statistics(TorchImageNet((3, 4, 6, 3), True, 13, **wide))
+  assert_same_logits(ResNet(classes=13, depth=50, **wide), reference, (32, 32, 3))
+  torch.save(reference.state_dict(), tmp_path / 'wide.pth')
+  weights = read_weights(tmp_path / 'wide.pth')
+  assert weights.model == dict(name='resnet', depth=50, **wide) and not weights.skipped
+  with pytest.raises(ConfigError, match='groups and base_width are for bottlenecks'):
+    ResNet(classes=3, depth=18, **wide)
 
 
 def test_training_mode_normalises_by_the_batch():

@@ -1,6 +1,5 @@
 """Weights that other libraries wrote: read, renamed, fitted, and used with their preprocessing."""
 
-import pickle
 import sys
 import types
 from pathlib import Path
@@ -23,10 +22,10 @@ from visionlab.models.vgg import VGG
 from visionlab.ops.image import standardise
 from visionlab.run import load
 from visionlab.train import train
+from visionlab.weights.arrays import read_arrays
 from visionlab.weights.families import FAMILIES, recognise
 from visionlab.weights.files import Weights, flat, nested, read_weights
 from visionlab.weights.fit import fit
-from visionlab.weights.torch_file import read_torch
 from visionlab.weights.translate import translate
 
 
@@ -96,23 +95,9 @@ def test_torch_save_in_both_formats_without_torch(tmp_path):
     view = torch.arange(24.).reshape(2, 3, 4).transpose(0, 2)[1:]
     torch.save({'view': view, 'half': view.to(torch.bfloat16)}, tmp_path / 'v.pt',
                _use_new_zipfile_serialization=new)
-    read = read_torch(tmp_path / 'v.pt')
+    read = read_arrays(tmp_path / 'v.pt')
     np.testing.assert_array_equal(read['view'], view.numpy())
     np.testing.assert_array_equal(read['half'].astype(np.float32), view.numpy())
-
-
-class Trap:
-  def __reduce__(self):
-    return eval, ('open("trapped", "w")',)
-
-
-def test_a_pickle_runs_no_code_of_its_own(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  body = pickle.dumps(0x1950a86a20f9469cfc6c, 2) + pickle.dumps(1001, 2) + pickle.dumps({}, 2)
-  Path('evil.pth').write_bytes(body + pickle.dumps({'w': Trap()}, 2))
-  with pytest.raises(ConfigError, match='evil.pth: .*eval, which is not plain data'):
-    read_weights('evil.pth')
-  assert not Path('trapped').exists()
 
 
 @pytest.mark.parametrize('name, content, message', [
@@ -144,8 +129,8 @@ def test_every_depth_of_resnet_and_vgg_is_recognised():
                else s.shape for p, s in flat_shapes(ResNet(classes=3, depth=depth)).items()}
     family, fields = recognise(foreign)
     assert fields == dict(depth=depth) and family.model == 'resnet'
-  wide = {**foreign, 'layer1.0.conv2.weight': (128, 128, 3, 3)}
-  assert recognise(wide) is None
+  other = {**foreign, 'layer1.0.conv2.weight': (128, 128, 3, 3)}    # after 64 channels
+  assert recognise(other) is None
   tables = {f.model: f for f in FAMILIES}
   for depth, layers in ((11, 8), (13, 10), (16, 13), (19, 16)):
     for norm in (False, True):
@@ -278,9 +263,10 @@ def test_training_adopts_depth_and_preprocessing_and_keeps_them(tmp_path, shared
       task=dict(name='classify', model=dict(name='cifar_resnet')), hp=dict(lr=0.),
       init_from=str(tmp_path / 'w.th'))
   state = train(config(**options), tmp_path / 'run')
-  published = read_torch(path)['state_dict']
-  np.testing.assert_array_equal(state.params['stem']['kernel'],
-                                published['module.conv1.weight'].transpose(2, 3, 1, 0))
+  published = read_arrays(path)
+  np.testing.assert_array_equal(
+      state.params['stem']['kernel'],
+      published['state_dict.module.conv1.weight'].transpose(2, 3, 1, 0))
   run = visionlab.load(tmp_path / 'run')
   assert run.config.task.mean == (.485, .456, .406)
   assert run.config.task.model.to_dict() == dict(name='cifar_resnet', depth=20, shortcut='A')
@@ -288,17 +274,17 @@ def test_training_adopts_depth_and_preprocessing_and_keeps_them(tmp_path, shared
   assert int(train(config(**options), tmp_path / 'run').step) == 2
 
 
-def test_the_users_own_preprocessing_stays_and_is_remarked_on(tmp_path, caplog):
+def test_a_run_starts_with_the_preprocessing_of_its_weights(tmp_path, caplog):
   train(config(steps=1, evals={}, task=dict(name='classify', mean=(.5,), std=(.5,),
                                             model=dict(name='tiny:TinyNet'))), tmp_path / 'a')
   options = dict(steps=1, evals={}, init_from=str(tmp_path / 'a'))
   train(config(**options), tmp_path / 'b')
   assert visionlab.load(tmp_path / 'b').config.task.mean == (.5,)
-  task = dict(name='classify', mean=(.2,), model=dict(name='tiny:TinyNet'))
-  train(config(**options, task=task), tmp_path / 'c')
-  run = visionlab.load(tmp_path / 'c')
-  assert run.config.task.mean == (.2,) and run.config.task.std == (.5,)
-  assert 'config.task.mean is (0.2,), but the weights' in caplog.text
+  for name, mean, kept in (('c', (.2,), (.5,)), ('d', ('own', .2), (.2,))):
+    task = dict(name='classify', mean=mean, model=dict(name='tiny:TinyNet'))
+    train(config(**options, task=task), tmp_path / name)
+    assert visionlab.load(tmp_path / name).config.task.mean == kept
+  assert 'config.task.mean is (0.5,), as the weights' in caplog.text
 
 
 def test_blue_first():

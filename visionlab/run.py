@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from PIL import Image, ImageOps
 
 from visionlab import config as configs
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
-from visionlab.data.imagenet import synsets
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
@@ -25,9 +25,8 @@ from visionlab.weights.files import (
   EXPORT,
   HUB,
   HUB_FILES,
+  Weights,
   download,
-  nested,
-  read_arrays,
   read_weights,
 )
 from visionlab.weights.fit import fit
@@ -164,7 +163,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if (workdir / EXPORT).exists():
     if step is not None:
       raise ConfigError(f'{workdir} is an export: it holds one checkpoint, and no {step}')
-    return Run(workdir, config, task, nested(read_arrays(workdir / EXPORT)), {}, 0, facts)
+    return Run(workdir, config, task, _variables(task, facts.example, read_weights(workdir)), {}, 0,
+               facts)
   at, fields = _checkpoint(workdir, step)
   return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
 
@@ -191,24 +191,28 @@ def _checkpoint(workdir: Path, step: int | str | None):
 def _pretrained(place: Path) -> Run:
   """A run that was never one of ours: its config says what the weights need to be used."""
   weights = read_weights(place)
-  size = weights.data['size']
-  example = dict(image=jax.ShapeDtypeStruct((1, size, size, 3), np.uint8))
-  classes = weights.classes
+  for remark in weights.remarks:
+    logging.warning('%s: %s', place, remark)
+  size, channels = weights.data['size'], weights.data.get('channels', 3)
+  example = dict(image=jax.ShapeDtypeStruct((1, size, size, channels), np.uint8))
   if weights.kind == 'classify':
-    k = len(weights.arrays['params/head/bias'])
-    classes = tuple(synsets().values()) if k == 1000 else tuple(map(str, range(k)))
     example['label'] = jax.ShapeDtypeStruct((1,), np.int32)
   config = configs.experiment(
       steps=0, batch=64 if weights.kind == 'classify' else 4,
       data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
       task=dict(name=weights.kind, model=weights.model, **weights.task))
-  facts = Facts(Info(classes), example, 0)
+  facts = Facts(Info(weights.classes), example, 0)
   task = build_task(config, facts)
+  return Run(place, config, task, _variables(task, example, weights), {}, 0, facts)
+
+
+def _variables(task: Task, example, weights: Weights) -> Variables:
+  """Those of a task, all of them from the weights."""
   shapes = jax.eval_shape(task.init, jax.random.key(0), example)
   variables, report = fit(weights, shapes)
   if report.missing or report.fresh:
-    raise ConfigError(f'{place}: these weights are not complete\n{report}')
-  return Run(place, config, task, variables, {}, 0, facts)
+    raise ConfigError(f'{weights.where}: these weights are not complete\n{report}')
+  return variables
 
 
 def _one_or_many(images):

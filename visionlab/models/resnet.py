@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.config import check_choice
+from visionlab.config import ConfigError, check_choice
 from visionlab.kinds import Count
 from visionlab.models.layers import Head, global_mean
 from visionlab.models.network import NormNetwork, Style
@@ -55,6 +55,7 @@ class Block(nn.Module):
     stride: of the block.
     style: of the layers.
     bottleneck: 1x1, 3x3, 1x1 convolutions instead of two 3x3.
+    groups, base_width: of bottlenecks, as in `ResNet`.
     shortcut, stride_in: as in `CifarResNet` and `ResNet`; with 'none' no block has a shortcut.
   """
 
@@ -62,6 +63,8 @@ class Block(nn.Module):
   stride: int
   style: Style
   bottleneck: bool = False
+  groups: Count = 1
+  base_width: Count = 64
   shortcut: str = 'B'
   stride_in: str = '3x3'
 
@@ -73,8 +76,10 @@ class Block(nn.Module):
     start = nn.initializers.ones if self.shortcut == 'none' else nn.initializers.zeros
     if self.bottleneck:
       first, second = (self.stride, 1) if self.stride_in == '1x1' else (1, self.stride)
-      y = act(conv(x, self.width, 1, 'conv1', 'norm1', strides=first))
-      y = act(conv(y, self.width, 3, 'conv2', 'norm2', strides=second))
+      inner = self.width * self.base_width // 64 * self.groups
+      y = act(conv(x, inner, 1, 'conv1', 'norm1', strides=first))
+      y = act(conv(y, inner, 3, 'conv2', 'norm2', strides=second,
+                   feature_group_count=self.groups))
       y = conv(y, self.width * 4, 1, 'conv3', 'norm3', scale_init=start)
     else:
       y = act(conv(x, self.width, 3, 'conv1', 'norm1', strides=self.stride))
@@ -132,30 +137,43 @@ class CifarResNet(NormNetwork):
 
 
 class ResNet(NormNetwork):
-  """The paper's networks for ImageNet (table 1), with option B shortcuts.
+  """The paper's networks for ImageNet (table 1), with option B shortcuts; and wider ones.
 
   With 1000 classes depths 18, 34, 50, 101 and 152 have 11,689,512, 21,797,672, 25,557,032,
-  44,549,160 and 60,192,808 parameters.
+  44,549,160 and 60,192,808 parameters. ResNeXt-50 32x4d (https://arxiv.org/abs/1611.05431) is
+  depth 50 with groups=32, base_width=4: 25,028,904. Wide ResNet-50-2
+  (https://arxiv.org/abs/1605.07146) is depth 50 with base_width=128: 68,883,240.
 
   Attributes, beside `NormNetwork`'s:
     classes: number of classes k.
     depth: 18, 34, 50, 101 or 152.
     stride_in: the convolution of a bottleneck that strides: '3x3' as in torchvision ("v1.5"),
       or the first '1x1' as in the paper and Keras.
+    groups: into which the 3x3 convolutions of bottlenecks fall.
+    base_width: channels of each group in the first stage.
 
   Raises:
-    ConfigError: another depth or stride_in, or an unknown activation.
+    ConfigError: another depth or stride_in, groups or widths for blocks that are no bottlenecks,
+      or an unknown activation.
   """
 
   classes: int
   depth: Count = 50
   stride_in: str = '3x3'
+  groups: Count = 1
+  base_width: Count = 64
 
   strides = dict(stem=2, stage1=4, stage2=8, stage3=16, stage4=32)
 
   def __post_init__(self):
     check_choice(self.depth, STAGES, 'model.depth of resnet')
     check_choice(self.stride_in, STRIDES_IN, 'model.stride_in of resnet')
+    if min(self.groups, self.base_width) < 1:
+      raise ConfigError('model of resnet: groups and base_width must be at least 1, not '
+                        f'{self.groups} and {self.base_width}')
+    if (self.groups, self.base_width) != (1, 64) and not STAGES[self.depth][1]:
+      raise ConfigError(f'model of resnet: groups and base_width are for bottlenecks (depth 50 and '
+                        f'more), not for depth {self.depth}')
     super().__post_init__()
 
   def setup(self):
@@ -166,7 +184,8 @@ class ResNet(NormNetwork):
     """Normalised images (b h w c) -> the maps of the first layer and of each stage."""
     style, (counts, bottleneck) = self.style(norm=True), STAGES[self.depth]
     stem = style.act(style.conv(x, 64, 7, 'stem', 'stem_norm', train, strides=2))
-    block = partial(Block, style=style, bottleneck=bottleneck, stride_in=self.stride_in)
+    block = partial(Block, style=style, bottleneck=bottleneck, stride_in=self.stride_in,
+                    groups=self.groups, base_width=self.base_width)
     x = max_pool(stem, 3, 2, padding=1)
     return dict(stem=stem, **_stages(block, 64, counts, x, train))
 

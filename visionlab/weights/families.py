@@ -5,24 +5,32 @@ regular expression that must match it whole, to the path of our layer; a third e
 layer's arrays first, such as `flattened(c, h, w)`.
 """
 
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from visionlab.models import resnet, vgg
-
-Table = tuple[tuple, ...]
-Shapes = Mapping[str, tuple[int, ...]]
+from visionlab.data.imagenet import synsets
+from visionlab.data.sources.cifar import CIFAR10
+from visionlab.models import vgg
+from visionlab.weights.rcnn import COCO, rcnn_table, torch_rcnn
+from visionlab.weights.resnets import (
+  KERAS_RESIDUAL,
+  RESIDUAL,
+  Claim,
+  Shapes,
+  is_not,
+  keras_resnet,
+  torch_cifar_resnet,
+  torch_resnet,
+)
+from visionlab.weights.translate import Table, flattened
 
 IMAGENET = dict(mean=(.485, .456, .406), std=(.229, .224, .225), channel_order='RGB')
 HALVES = dict(mean=(.5, .5, .5), std=(.5, .5, .5), channel_order='RGB')
 # Keras' "caffe" mode: 0..255, blue first, only centred.
 CAFFE = dict(mean=(103.939 / 255, 116.779 / 255, 123.68 / 255), std=(1 / 255,) * 3,
              channel_order='BGR')
-RESNET_DEPTHS = {stages: depth for depth, stages in resnet.STAGES.items()}
 
 
 class Family(NamedTuple):
@@ -31,95 +39,50 @@ class Family(NamedTuple):
   Attributes:
     name: for messages.
     model: ours, by its name in `visionlab.models.MODELS`.
-    claims: (foreign name -> shape) -> the model's fields, or None if this is not it.
+    claims: (foreign name -> shape) -> the model's fields; None if this is not it; or, if it has
+      the names but not the shapes, what differs.
     table: the model's fields -> names of layers.
     task: what such weights expect of their images, as options of a task.
+    stem: our path of the first layer.
     size: side of the images they were trained for.
     kind: the task, by its name in `visionlab.tasks.TASKS`.
-    classes: our arrays by path -> names of the classes, or none.
+    classes: our arrays by path -> names of the classes.
   """
   name: str
   model: str
-  claims: Callable[[Shapes], dict[str, Any] | None]
+  claims: Callable[[Shapes], Claim]
   table: Callable[[Mapping[str, Any]], Table]
   task: Mapping[str, Any]
+  stem: str = 'stem'
   size: int = 224
   kind: str = 'classify'
-  classes: Callable[[Mapping[str, np.ndarray]], tuple[str, ...]] = lambda _: ()
+  classes: Callable[[Mapping[str, np.ndarray]], tuple[str, ...]] = lambda arrays: _names(arrays)
 
 
-def flattened(c: int, h: int, w: int) -> Callable[[np.ndarray], np.ndarray]:
-  """For layers whose input is a map flattened as (c, h, w), where ours is as (h, w, c)."""
-  def reordered(array):
-    if array.ndim != 2:
-      return array
-    return array.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(array.shape)
-  return reordered
+def _names(arrays, *known):
+  """Of as many classes as the head has: those of `known` or ImageNet, or numbers."""
+  k = len(arrays.get('params/head/bias', ()))
+  return next((names for names in (*known, tuple(synsets().values())) if len(names) == k),
+              tuple(map(str, range(k))))
 
 
-def _blocks(shapes: Shapes, pattern: str) -> tuple[int, ...]:
-  """How many different second groups the pattern has for each of its first."""
-  seen = {match.groups() for name in shapes if (match := re.match(pattern, name))}
-  return tuple(Counter(stage for stage, _ in sorted(seen)).values())
-
-
-def _torch_resnet(shapes):
-  if shapes.get('conv1.weight', ())[1:] != (3, 7, 7) or 'layer4.0.conv1.weight' not in shapes:
-    return None
-  shape = _blocks(shapes, r'layer(\d)\.(\d+)\.'), 'layer1.0.conv3.weight' in shapes
-  # Groups and wide bottlenecks (ResNeXt, Wide ResNet) have these names too, and other widths.
-  plain = shapes['layer1.0.conv2.weight'] == (64, 64, 3, 3)
-  return dict(depth=RESNET_DEPTHS[shape]) if plain and shape in RESNET_DEPTHS else None
-
-
-def _torch_cifar_resnet(shapes):
-  if 'linear.weight' not in shapes or 'layer3.0.conv2.weight' not in shapes:
-    return None
-  options = 'layer2.0.shortcut.0.weight' in shapes
-  return dict(depth=6 * _blocks(shapes, r'layer(\d)\.(\d+)\.')[0] + 2,
-              shortcut='B' if options else 'A')
-
-
-RESIDUAL = (
-  (r'conv1', 'stem'), (r'bn1', 'stem_norm'), (r'fc|linear', 'head'),
-  (r'layer(\d)\.(\d+)\.conv(\d)', r'stage\1/block\2/conv\3'),
-  (r'layer(\d)\.(\d+)\.bn(\d)', r'stage\1/block\2/norm\3'),
-  (r'layer(\d)\.(\d+)\.(downsample|shortcut)\.0', r'stage\1/block\2/shortcut'),
-  (r'layer(\d)\.(\d+)\.(downsample|shortcut)\.1', r'stage\1/block\2/shortcut_norm'),
-)
-
-
-def _keras_resnet(shapes):
-  if 'bn_conv1/gamma' not in shapes or 'res2a_branch1/kernel' not in shapes:
-    return None
-  shape = _blocks(shapes, r'res(\d)([a-z]\d*)_'), True
-  if shape not in RESNET_DEPTHS:
-    return None
-  return dict(depth=RESNET_DEPTHS[shape], stride_in='1x1', epsilon=1e-3)
-
-
-def _keras_block(match: re.Match) -> str:
-  """res3b_branch2c -> stage2/block1/conv3; in deep networks blocks are named a, b1, b2, ..."""
-  kind, stage, letter, number, branch, part = match.groups()
-  block = int(number) if number else ord(letter) - ord('a')
-  layer = {'res': 'conv', 'bn': 'norm'}[kind] + str('abc'.index(part) + 1) if part else \
-      {'res': 'shortcut', 'bn': 'shortcut_norm'}[kind]
-  return f'stage{int(stage) - 1}/block{block}/{layer}'
-
-
-KERAS_RESIDUAL = (
-  (r'conv1', 'stem'), (r'bn_conv1', 'stem_norm'), (r'fc\d+', 'head'),
-  (r'(res|bn)(\d)([a-z])(\d*)_branch(\d)([abc]?)', _keras_block),
-)
+def _rcnn_classes(arrays):
+  k = len(arrays['params/box/logits/bias']) - 1
+  if k == 1 and 'params/keypoint/logits/bias' in arrays:
+    return COCO[:1]
+  return COCO if k == len(COCO) else tuple(map(str, range(k)))
 
 
 def _torch_vgg(shapes):
-  if shapes.get('features.0.weight', ())[1:] != (3, 3, 3):
+  stem = shapes.get('features.0.weight', ())
+  if stem[2:] != (3, 3):
     return None
+  if stem[0] != 64:
+    return is_not('features.0.weight', stem, '(64, c, 3, 3)')
   convs = sum(len(s) == 4 for n, s in shapes.items() if n.startswith('features.'))
   depths = {sum(v): depth for depth, v in vgg.STAGES.items()}
   if convs not in depths:
-    return None
+    return f'it has {convs} convolutions'
   return dict(depth=depths[convs], norm=any(n.endswith('running_mean') for n in shapes))
 
 
@@ -138,7 +101,10 @@ def _vgg_table(fields):
 
 
 def _torch_alexnet(shapes):
-  return {} if shapes.get('features.0.weight') == (64, 3, 11, 11) else None
+  stem = shapes.get('features.0.weight', ())
+  if stem[2:] != (11, 11):
+    return None
+  return {} if stem[0] == 64 else is_not('features.0.weight', stem, '(64, c, 11, 11)')
 
 
 ALEXNET = (
@@ -169,99 +135,19 @@ GOOGLENET = (
   (r'fc', 'head'),
 )
 
-# By their numbers in the annotations, 1 to 90, of which ten are not used.
-COCO = tuple("""\
-person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
-fire hydrant, 12, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant,
-bear, zebra, giraffe, 26, backpack, umbrella, 29, 30, handbag, tie, suitcase, frisbee, skis,
-snowboard, sports ball, kite, baseball bat, baseball glove, skateboard, surfboard,
-tennis racket, bottle, 45, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich,
-orange, broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, 66,
-dining table, 68, 69, toilet, 71, tv, laptop, mouse, remote, keyboard, cell phone, microwave,
-oven, toaster, sink, refrigerator, 83, book, clock, vase, scissors, teddy bear, hair drier,
-toothbrush
-""".replace('\n', ' ').strip().split(', '))
-
-
-def _torch_rcnn(shapes):
-  body = {name.removeprefix('backbone.body.'): shape for name, shape in shapes.items()}
-  fc6 = shapes.get('roi_heads.box_head.fc6.weight')
-  backbone = _torch_resnet(body)
-  # Those of torchvision's "v2" have other heads.
-  if not backbone or not fc6 or 'rpn.head.conv.1.0.weight' in shapes:
-    return None
-  if 'rpn.head.conv.weight' in shapes:
-    # So old that BatchNorm's epsilon was 0. This is as good, and finite where a channel has died.
-    backbone['epsilon'] = 1e-12
-  pyramid = shapes['rpn.head.cls_logits.weight'][1]
-  fields = dict(backbone=dict(name='resnet', frozen_norm=True, **backbone), pyramid=pyramid,
-                hidden=(fc6[0], shapes['roi_heads.box_head.fc7.weight'][0]))
-  head, up = 'roi_heads.mask_head.', shapes.get('roi_heads.mask_predictor.conv5_mask.weight')
-  if up:
-    fields |= dict(masks=True, mask_convs=_widths(shapes, head), mask_hidden=up[1])
-  head = 'roi_heads.keypoint_head.'
-  up = shapes.get('roi_heads.keypoint_predictor.kps_score_lowres.weight')
-  if up:
-    fields |= dict(keypoints=up[1], keypoint_convs=_widths(shapes, head))
-  return fields
-
-
-def _rcnn_classes(arrays):
-  k = len(arrays['params/box/logits/bias']) - 1
-  if k == 1 and 'params/keypoint/logits/bias' in arrays:
-    return COCO[:1]
-  return COCO if k == len(COCO) else tuple(map(str, range(k)))
-
-
-def _widths(shapes, head):
-  """Output channels of a head's convolutions, in their order."""
-  convs = {int(re.search(r'\d+', name.removeprefix(head))[0]): shape[0]
-           for name, shape in shapes.items() if name.startswith(head) and len(shape) == 4}
-  return tuple(convs[i] for i in sorted(convs))
-
-
-def _transposed(array):
-  """A transposed convolution's kernel (i o h w) as a convolution's (o i h w)."""
-  return array.swapaxes(0, 1) if array.ndim == 4 else array
-
-
-def _rcnn_table(fields):
-  body = tuple((rf'backbone\.body\.(?:{pattern})', f'backbone/{ours}')
-               for pattern, ours in RESIDUAL)
-  cells = (fields['pyramid'], 7, 7)
-  return (
-    *body,
-    (r'backbone\.fpn\.inner_blocks\.(\d)(\.0)?', r'fpn/lateral\1'),
-    (r'backbone\.fpn\.layer_blocks\.(\d)(\.0)?', r'fpn/output\1'),
-    (r'rpn\.head\.conv(\.0\.0)?', 'rpn/conv1'),
-    (r'rpn\.head\.cls_logits', 'rpn/objectness'), (r'rpn\.head\.bbox_pred', 'rpn/deltas'),
-    (r'roi_heads\.box_head\.fc6', 'box/fc6', flattened(*cells)),
-    (r'roi_heads\.box_head\.fc7', 'box/fc7'),
-    (r'roi_heads\.box_predictor\.cls_score', 'box/logits'),
-    # The background has a box and a mask of its own there, which mean nothing.
-    (r'roi_heads\.box_predictor\.bbox_pred', 'box/deltas', lambda array: array[4:]),
-    (r'roi_heads\.mask_head\.mask_fcn(\d)', r'mask/conv\1'),
-    (r'roi_heads\.mask_head\.(\d)\.0', lambda match: f'mask/conv{int(match[1]) + 1}'),
-    (r'roi_heads\.mask_predictor\.conv5_mask', 'mask/up', _transposed),
-    (r'roi_heads\.mask_predictor\.mask_fcn_logits', 'mask/logits', lambda array: array[1:]),
-    (r'roi_heads\.keypoint_head\.(\d+)',        # every other layer is a ReLU
-     lambda match: f'keypoint/conv{int(match[1]) // 2 + 1}'),
-    (r'roi_heads\.keypoint_predictor\.kps_score_lowres', 'keypoint/logits', _transposed),
-  )
-
-
 FAMILIES = (
-  Family('torchvision/timm ResNet', 'resnet', _torch_resnet, lambda _: RESIDUAL, IMAGENET),
-  Family('torch ResNet for CIFAR', 'cifar_resnet', _torch_cifar_resnet, lambda _: RESIDUAL,
-         IMAGENET, size=32),
-  Family('Keras ResNet', 'resnet', _keras_resnet, lambda _: KERAS_RESIDUAL, CAFFE),
-  Family('torchvision/timm VGG', 'vgg', _torch_vgg, _vgg_table, IMAGENET),
-  Family('torchvision AlexNet', 'alexnet', _torch_alexnet, lambda _: ALEXNET, IMAGENET),
+  Family('torchvision/timm ResNet', 'resnet', torch_resnet, lambda _: RESIDUAL, IMAGENET),
+  Family('torch ResNet for CIFAR', 'cifar_resnet', torch_cifar_resnet, lambda _: RESIDUAL,
+         IMAGENET, size=32, classes=lambda arrays: _names(arrays, CIFAR10)),
+  Family('Keras ResNet', 'resnet', keras_resnet, lambda _: KERAS_RESIDUAL, CAFFE),
+  Family('torchvision/timm VGG', 'vgg', _torch_vgg, _vgg_table, IMAGENET, 'conv1_1'),
+  Family('torchvision AlexNet', 'alexnet', _torch_alexnet, lambda _: ALEXNET, IMAGENET, 'conv1'),
   # torchvision's GoogLeNet undoes ImageNet's normalisation inside the network for these.
-  Family('torchvision GoogLeNet', 'googlenet', _torch_googlenet, lambda _: GOOGLENET, HALVES),
+  Family('torchvision GoogLeNet', 'googlenet', _torch_googlenet, lambda _: GOOGLENET, HALVES,
+         'conv1/conv'),
   # Trained with a shorter side of 800: what a photograph has that fits in this.
-  Family('torchvision Faster, Mask, Keypoint R-CNN', 'detector', _torch_rcnn, _rcnn_table, IMAGENET,
-         size=1088, kind='detect', classes=_rcnn_classes),
+  Family('torchvision Faster, Mask, Keypoint R-CNN', 'detector', torch_rcnn, rcnn_table, IMAGENET,
+         'backbone/stem', size=1088, kind='detect', classes=_rcnn_classes),
 )
 
 
@@ -269,6 +155,12 @@ def recognise(shapes: Shapes) -> tuple[Family, dict[str, Any]] | None:
   """The family that foreign names and shapes are of, and the model's fields."""
   for family in FAMILIES:
     fields = family.claims(shapes)
-    if fields is not None:
+    if isinstance(fields, dict):
       return family, fields
   return None
+
+
+def near_misses(shapes: Shapes) -> list[str]:
+  """Of families that have these names but other shapes: 'family: what differs'."""
+  claims = [(family.name, family.claims(shapes)) for family in FAMILIES]
+  return [f'{name}: {claim}' for name, claim in claims if isinstance(claim, str)]

@@ -1,31 +1,32 @@
 """Weights wherever they are: a run, an export, another library's file, the Hugging Face hub."""
 
 import json
-import zipfile
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from visionlab import config as configs
-from visionlab.config import ConfigError, nearest
+from visionlab.config import ConfigError
+from visionlab.data.text import read_json
 from visionlab.optim import paths
 from visionlab.storage import checkpoint
-from visionlab.weights.families import FAMILIES, recognise
-from visionlab.weights.torch_file import read_torch
-from visionlab.weights.translate import translate
+from visionlab.weights.arrays import open_arrays, read_arrays, taken
+from visionlab.weights.state_dict import find_network
+from visionlab.weights.translate import COUNTS, split, translate
 
-TORCH = ('.pth', '.pt', '.th', '.bin', '.ckpt', '.tar')
-FORMATS = ('.npz', '.safetensors', *TORCH)
 HUB = 'hf://'
 EXPORT = 'model.safetensors'
 HUB_FILES = (EXPORT, 'pytorch_model.bin', 'config.json', 'data.json')
-PREPROCESSING = ('mean', 'std', 'channel_order')     # options of a task that belong to weights
-WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'state_dict_ema')
+# Options of a task that belong to weights, and what they are where a run does not say.
+PREPROCESSING = dict(mean=(), std=(), channel_order='RGB')
+# Layers that a network may lose and still be the one it is called after.
+HEAD = re.compile(r'(fc|linear|classifier|heads?|cls_head|pre_logits|proj\w*|predictor|aux\w*|queue'
+                  r'\w*)\d*([._/]|$)')
 
 
 class Weights(NamedTuple):
@@ -37,9 +38,10 @@ class Weights(NamedTuple):
     skipped: foreign names that have no place here.
     model: options of config.task.model: name and fields.
     task: other options of config.task that say how images were prepared: mean, std, channel_order.
-    data: options of a canvas: size, crop_fraction.
+    data: options of a canvas: size, crop_fraction, and channels where they are not 3.
     kind: the task, by its name in `visionlab.tasks.TASKS`.
-    classes: of a detector, their names, or numbers for want of names; not the background.
+    classes: their names, or numbers for want of names; of a detector without the background.
+    remarks: sentences for the user: which of several networks it is, what is not known of it.
   """
   where: str
   arrays: Mapping[str, np.ndarray]
@@ -49,47 +51,88 @@ class Weights(NamedTuple):
   data: Mapping[str, Any]
   kind: str = 'classify'
   classes: tuple[str, ...] = ()
+  remarks: tuple[str, ...] = ()
 
 
 def read_weights(place: str | Path) -> Weights:
   """Reads weights.
 
   Args:
-    place: a visionlab workdir or export; a state dict of torchvision or timm (.pth, .safetensors);
-      a Keras-style .npz; or hf://owner/name, which is downloaded once.
+    place: a visionlab workdir or export; a file of torch.save, .safetensors or .npz with names of
+      torchvision, timm or Keras, under any prefix and with whatever else a training script saves
+      (see `state_dict`); or hf://owner/name, which is downloaded once.
 
   Raises:
-    ConfigError: there are none, they cannot be read, or no family of networks knows their names.
+    ConfigError: there are none, they cannot be read, no family of networks knows their names, or
+      they have arrays that the network of these names has not.
   """
   text = str(place)
   path = download(text.removeprefix(HUB)) if text.startswith(HUB) else Path(text).expanduser()
   if (path / 'config.json').is_file() and (path / 'data.json').is_file():
     return _ours(path, text)
-  extra = {}
+  extra = {}, {}
   if path.is_dir():
     found = [path / name for name in HUB_FILES[:2] if (path / name).is_file()]
     if not found:
       raise ConfigError(f'{text}: neither a run (config.json) nor weights ({HUB_FILES[0]})')
     extra = _pretrained_cfg(path / 'config.json')
     path = found[0]
-  foreign = read_arrays(path)
-  known = recognise({name: a.shape for name, a in foreign.items()})
-  if known is None:
-    some = ', '.join(list(foreign)[:4])
-    raise ConfigError(f'{text}: these names are of no network known here ({some}, ...); known are: '
-                      + ', '.join(f.name for f in FAMILIES))
-  family, fields = known
-  found = translate(foreign, family.table(fields))
-  data = dict(size=family.size)
+  try:
+    return _foreign(path, text, *extra)
+  except ConfigError as e:
+    raise e if str(e).startswith(str(path)) else ConfigError(f'{text}: {e}') from e
+
+
+def _foreign(path: Path, where: str, task: Mapping, data: Mapping) -> Weights:
+  """Another library's weights. task, data: what is noted beside them, if anything is."""
+  stored = open_arrays(path)
+  # Keras ends its names by the number of an output.
+  network = find_network({name.removesuffix(':0'): array.shape for name, array in stored.items()})
+  stored = {name.removesuffix(':0'): array for name, array in stored.items()}
+  family = network.family
+  arrays = taken(path, {name: stored[there] for name, there in network.names.items()})
+  found = translate(arrays, family.table(network.fields))
+  for name in sorted(set(arrays) - set(found.skipped)):
+    _check_numbers(name, arrays[name])
+  strange = [f'{name} {arrays[name].shape}' for name in found.skipped
+             if _matters(name, arrays[name])]
+  if strange:
+    raise ConfigError(f'this is no plain {family.name}, which has no place for {len(strange)} of '
+                      f'its arrays: {", ".join(strange[:4])}{", ..." if strange[4:] else ""}')
+  prepared, canvas = dict(family.task), dict(size=family.size)
   if family.kind == 'classify':
-    data['crop_fraction'] = .875 if family.size > 32 else 1.
-  return Weights(text, found.arrays, found.skipped, dict(name=family.model, **fields),
-                 {**family.task, **extra.get('task', {})}, {**data, **extra.get('data', {})},
-                 family.kind, family.classes(found.arrays))
+    canvas['crop_fraction'] = .875 if family.size > 32 else 1.
+  remarks = [network.remark] if network.remark else []
+  stem = found.arrays.get(f'params/{family.stem}/kernel')
+  channels = 3 if stem is None else stem.shape[-2]
+  if channels != 3:
+    prepared, canvas = {}, {**canvas, 'channels': channels}
+    if not task:
+      remarks.append(f'it takes images of {channels} channel{"s" * (channels > 1)}, and what mean '
+                     'and std it was trained with is not known: say so by config.task.mean and std')
+  return Weights(where, found.arrays, [*found.skipped, *network.outside],
+                 dict(name=family.model, **network.fields), {**prepared, **task},
+                 {**canvas, **data}, family.kind, family.classes(found.arrays), tuple(remarks))
+
+
+def _matters(name: str, array: np.ndarray) -> bool:
+  """Whether a network of which this is an array is not the same without it."""
+  return not HEAD.match(name) and (array.ndim > 0 or bool(split(name)[0]))     # 'epoch', 'best_acc'
+
+
+def _check_numbers(name: str, array: np.ndarray):
+  if split(name)[1] in COUNTS:
+    return
+  if array.dtype.kind in 'iub':
+    raise ConfigError(f'{name} holds {array.dtype}: a quantised network; give the one of floats')
+  if not np.isfinite(array.astype(np.float32)).all():
+    raise ConfigError(f'{name} holds numbers that are not finite')
 
 
 def _ours(path: Path, where: str) -> Weights:
-  config = configs.from_json((path / 'config.json').read_text())
+  config = saved_config(path)
+  if 'model' not in config.task:
+    raise ConfigError(f'{path / "config.json"}: is no config of a run: it has no task.model')
   if (path / EXPORT).is_file():
     arrays = read_arrays(path / EXPORT)
   else:
@@ -99,7 +142,7 @@ def _ours(path: Path, where: str) -> Weights:
     step, fields = found
     where = f'{where}, step {step}'
     arrays = flat(checkpoint.weights_of(fields))
-  task = {k: v for k, v in config.task.items() if k in PREPROCESSING}
+  task = {k: config.task.get(k, default) for k, default in PREPROCESSING.items()}
   return Weights(where, arrays, [], config.task.model.to_dict(), task, {})
 
 
@@ -125,42 +168,59 @@ def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
   return tree
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-  """The arrays in a file, under its own names."""
-  if not path.is_file():
-    raise ConfigError(f'{path}: no such weights (a run, a file {", ".join(FORMATS)}, or {HUB}...)')
-  if path.suffix not in FORMATS:
-    raise ConfigError(f'{path}: not a format of weights known here{nearest(path.suffix, FORMATS)}; '
-                      f'there are: {", ".join(FORMATS)}')
+def saved_config(folder: Path):
+  """The config of a run or an export. Raises `ConfigError` where its file is damaged."""
+  path = folder / 'config.json'
+  saved = read_json(path)
+  task = saved.get('task') if isinstance(saved, dict) else None
+  if not isinstance(task, dict) or not isinstance(task.get('model', {}), dict):
+    raise ConfigError(f'{path}: is no config of a run, which has a task with its model')
   try:
-    if path.suffix == '.npz':
-      with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-    if path.suffix == '.safetensors':
-      return load_file(path)
-  except (SafetensorError, zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as e:
-    raise ConfigError(f'{path}: cannot be read as {path.suffix}: {e}') from e
-  tree = read_torch(path)
-  for wrapper in WRAPPERS:
-    if isinstance(tree, Mapping) and isinstance(tree.get(wrapper), Mapping):
-      tree = tree[wrapper]
-  arrays = {name.removeprefix('module.'): a for name, a in tree.items()
-            if isinstance(a, np.ndarray)} if isinstance(tree, Mapping) else {}
-  if not arrays:
-    raise ConfigError(f'{path}: holds no state dict (a mapping from names to tensors)')
-  return arrays
+    return configs.from_json(json.dumps(saved))
+  except Exception as e:      # noqa: BLE001 - a damaged file may fail in any way
+    raise ConfigError(f'{path}: is no config of a run: {e}') from e
 
 
-def _pretrained_cfg(file: Path) -> dict[str, dict]:
-  """What timm notes beside its weights: the normalisation and the size of the images."""
-  try:
-    saved = json.loads(file.read_text()).get('pretrained_cfg', {})
-  except (OSError, ValueError, AttributeError):
-    return {}
-  task = {k: tuple(saved[k]) for k in ('mean', 'std') if k in saved}
-  data = {ours: value for ours, value in (('size', saved.get('input_size', [None])[-1]),
-                                          ('crop_fraction', saved.get('crop_pct'))) if value}
-  return dict(task=task, data=data)
+def _pretrained_cfg(file: Path) -> tuple[dict, dict]:
+  """What timm notes beside its weights: (options of the task, of the canvas).
+
+  Raises:
+    ConfigError: it cannot be read, or says what no image can have.
+  """
+  saved = read_json(file) if file.is_file() else {}
+  saved = saved if isinstance(saved, dict) else {}
+  architecture, said = str(saved.get('architecture')), saved.get('pretrained_cfg') or {}
+  if re.search(r'blur|aa\d', architecture):       # a filter before striding, which has no weights
+    raise ConfigError(f'{file}: {architecture} blurs maps before it strides; it has the arrays of '
+                      'a plain network and is another')
+  if not isinstance(said, dict):
+    raise ConfigError(f'{file}: pretrained_cfg: expected a dict, got {said!r}')
+  task = {}
+  for key in ('mean', 'std'):
+    value = said.get(key)
+    if value is not None:
+      if not (isinstance(value, list) and value and all(_is_number(v) for v in value)):
+        raise ConfigError(f'{file}: pretrained_cfg.{key}: expected numbers, got {value!r}')
+      task[key] = tuple(value)
+  return task, _canvas_of(said, file)
+
+
+def _canvas_of(said, file):
+  data, size, crop = {}, said.get('input_size'), said.get('crop_pct')
+  if size is not None:
+    if not (isinstance(size, list) and size and isinstance(size[-1], int) and size[-1] > 0):
+      raise ConfigError(f'{file}: pretrained_cfg.input_size: expected [3, 224, 224] or such, got '
+                        f'{size!r}')
+    data['size'] = size[-1]
+  if crop is not None:
+    if not _is_number(crop) or not 0 < crop <= 1:
+      raise ConfigError(f'{file}: pretrained_cfg.crop_pct: expected one in (0, 1], got {crop!r}')
+    data['crop_fraction'] = crop
+  return data
+
+
+def _is_number(value) -> bool:
+  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def download(name: str) -> Path:
