@@ -107,26 +107,31 @@ class Faults:
 
 
 def image_sizes(root: Path, files: np.ndarray, faults: Faults,
-                stated: np.ndarray | None = None) -> np.ndarray:
+                stated: np.ndarray | None = None, check: bool = True) -> np.ndarray:
   """Height and width (n 2) of the upright images; zeros, and a fault, of those that have none.
 
   Args:
     files: (n,) bytes, relative to `root`.
     stated: (n 2) sizes that they should have, zeros where that is not known.
+    check: whether to look at those whose size is stated.
   """
+  stated = np.zeros((len(files), 2), np.int64) if stated is None else stated
+  known = stated.all(-1)
+
   def look(i: int):
     try:
       with open_image(root / os.fsdecode(files[i])) as image:
         size = upright_size(image)[::-1]
-      check_size(size, size if stated is None or not stated[i].any() else stated[i])
+      check_size(size, stated[i] if known[i] else size)
     except FileNotFoundError:
       return 'images that are missing', 'there is no such file'
     except Exception as error:  # as in Objects
       return 'images that cannot be used', error
     return size
 
-  sizes = np.zeros((len(files), 2), np.int64)
-  for i, size in enumerate(in_threads(look, range(len(files)))):
+  wanted = np.flatnonzero(check | ~known).tolist()
+  sizes = np.where(known[:, None] & (not check), stated, 0)
+  for i, size in zip(wanted, in_threads(look, wanted), strict=True):
     if isinstance(size[0], str):
       faults.add(size[0], f'{root / os.fsdecode(files[i])} cannot be used: {size[1]}')
     else:
@@ -157,7 +162,7 @@ def with_sound_boxes(annotations: Annotations, describe: Callable[[int], str], f
 
   def wrong(places, reason, expected):
     def text(i):
-      corners, (w, h) = np.round(boxes[i], 2).tolist(), edges[i, :2]
+      corners, (w, h) = [round(v, 2) for v in boxes[i].tolist()], edges[i, :2]
       return (f'{describe(annotations.row[i])}: {field} spans (x1, y1, x2, y2) = {corners} in an '
               f'image of {w}x{h} pixels; expected {expected}')
     faults.add_where(places, reason, text)

@@ -71,10 +71,10 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
       kinds.append(kind)
       boxes.append((*points.min(0), *points.max(0)) if len(points) > 2 else points.ravel())
       shapes.append([points.ravel()] if len(points) > 2 else [])
-  annotations = Annotations(files=paths, ids=np.arange(len(files)), sizes=sizes,
-                     owner=np.array(owner, np.int64), row=np.arange(len(rows)),
-                     boxes=np.array(boxes, np.float64).reshape(-1, 4),
-                     classes=np.array(kinds, np.int32), crowd=np.zeros(len(rows), bool))
+  annotations = Annotations(
+      files=paths, ids=np.arange(len(files)), sizes=sizes, owner=np.array(owner, np.int64),
+      row=np.arange(len(rows)), boxes=np.array(boxes, np.float64).reshape(-1, 4),
+      classes=np.array(kinds, np.int32), crowd=np.zeros(len(rows), bool)).of_images(sizes.all(-1))
   return objects_of(
       annotations, lambda row: f'{top / labels / rows[row][0]}: line {rows[row][1]}', faults,
       root=top, classes=classes, size=size, most=most, check=False,
