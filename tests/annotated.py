@@ -20,3 +20,12 @@ def coco_json(root, annotations, sizes=((40, 60), (60, 30)), split='train', **en
 
 def one(box=(6, 8, 30, 20), image=11, category=7, **more):
   return dict(image_id=image, category_id=category, bbox=list(box), **more)
+
+
+def xml(path, objects, size=(40, 60)):
+  inner = ''.join(
+      f'<object><name>{name}</name><difficult>{hard}</difficult><bndbox>'
+      + ''.join(f'<{side}>{v}</{side}>' for side, v in zip(('xmin', 'ymin', 'xmax', 'ymax'), box))
+      + '</bndbox></object>' for name, hard, box in objects)
+  write(path, f'<annotation><size><width>{size[1]}</width><height>{size[0]}</height></size>'
+              f'{inner}</annotation>')
