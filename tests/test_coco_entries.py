@@ -272,6 +272,9 @@ def test_keypoints_as_others_write_them(root, warned):
   coco_json(root, [one(keypoints=flat), one(keypoints=flat * 2), one(keypoints='x')], ((40, 60),))
   assert objects(root, keypoints=True)['valid'].tolist() == [True]
   assert '2 objects with damaged points' in warned[0]
+  coco_json(root, [one(keypoints=[9, 9, 2, 0, 0, -1])], ((40, 60),))
+  with pytest.raises(ConfigError, match=r'has the flags \[2.0, -1.0\]; expected 0, 1 or 2'):
+    objects(root, keypoints=True)
 
 
 @pytest.mark.parametrize('named, joints', [

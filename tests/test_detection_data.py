@@ -140,7 +140,7 @@ def test_yolo_names(texts):
     ('0 .5 .5 .1 0', 'a.txt: line 2: the box spans .*; expected x1 < x2 and y1 < y2'),
     ('0 .5 .5 -.1 .1', 'a.txt: line 2: the box spans .*; expected x1 < x2 and y1 < y2'),
     ('0 2 .5 .1 .1', 'a.txt: line 2: the box spans .*; expected a box inside the image'),
-    ('0 nan .5 .1 .1', 'a.txt: line 2: the box spans .*nan'),
+    ('0 nan .5 .1 .1', 'a.txt: line 2 is "0 nan'),
 ])
 def test_yolo_lines_that_are_wrong(texts, warned, line, words):
   (texts / 'labels' / 'train' / 'a.txt').write_text(f'1 .35 .45 .5 .5\n{line}')

@@ -96,7 +96,9 @@ def test_polygons_are_no_keypoints(root, polygon):
 
 @pytest.mark.parametrize('line, words', [
     ('0 .5 .5 .2 .2 .4 .4 2', 'line 1 has 8 numbers; expected 17: a class, a box, and 4 keypoints'),
-    ('0 .1 .1 .4 .1 .4 .4', 'line 1 has 7 numbers; expected 17')])
+    ('0 .1 .1 .4 .1 .4 .4', 'line 1 has 7 numbers; expected 17'),
+    (POSE + '1', 'line 1 has keypoints with the flags .*21.*; expected 0, 1 or 2'),
+    (POSE.replace('.45 .45', 'nan .45'), 'line 1 is "0 .5 .5 .2 .2 nan')])
 def test_lines_of_other_keypoints_are_named(root, warned, line, words):
   with pytest.raises(ConfigError, match=words):
     opened(root, f'{line}\n{POSE}', kpt_shape=(4, 3), on_broken='stop')

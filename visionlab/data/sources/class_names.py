@@ -97,9 +97,10 @@ def _read_yaml(text: str, path: Path) -> ClassFile:
 
 
 def check_kpt_shape(shape: Any, where: str) -> tuple[int, ...]:
-  """(keypoints, 2 or 3), or (): there are none. Raises a ConfigError for anything else."""
+  """(up to 1000, 2 or 3), or (): there are none. Raises a ConfigError for anything else."""
   numbers = tuple(map(_whole, shape)) if isinstance(shape, (list, tuple)) else (None,)
-  if numbers and (len(numbers) != 2 or not numbers[0] or numbers[1] not in (2, 3)):
+  if numbers and (len(numbers) != 2 or numbers[0] not in range(1, 1001)
+                  or numbers[1] not in (2, 3)):
     raise ConfigError(f'{where}: kpt_shape is {shape!r:.60}; expected the number of keypoints and '
                       'the numbers of each, 2 or 3, e.g. (17, 3)')
   return numbers

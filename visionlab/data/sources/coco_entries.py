@@ -218,8 +218,8 @@ def _entry(one, known, where, faults):
 
 def _box(value: Any) -> tuple[float, float, float, float]:
   corners = [number(v) for v in value] if isinstance(value, list) else []
-  if len(corners) != 4 or any(math.isnan(c) and not isinstance(v, float)
-                              for c, v in zip(corners, value, strict=True)):
+  if len(corners) != 4 or math.isnan(sum(corners)) and not all(
+      isinstance(v, float) for c, v in zip(corners, value, strict=True) if math.isnan(c)):
     raise _Wrong('objects without a box', f'bbox is {value!r:.60}; expected [x, y, width, height]')
   x, y, w, h = corners
   return x, y, x + w, y + h
@@ -231,6 +231,9 @@ def _joints(value: Any, length: int) -> np.ndarray:
   if points.size not in (0, length):
     raise ValueError(f'keypoints has {points.size} numbers; expected {length}, 3 for each of '
                      f'{length // 3}')
+  flags = points[2::3]
+  if not ((flags >= 0) & (flags <= 2)).all():
+    raise ValueError(f'keypoints has the flags {flags.tolist()!s:.60}; expected 0, 1 or 2')
   return points if points.size else np.zeros(length)
 
 

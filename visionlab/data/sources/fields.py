@@ -13,6 +13,8 @@ def number(value: Any) -> float:
   >>> number('64.0'), number([100]), number(True), number('wide')
   (64.0, 100.0, nan, nan)
   """
+  if type(value) is float:               # of a million, most are
+    return value
   if isinstance(value, list) and len(value) == 1:
     value = value[0]
   if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -42,6 +44,8 @@ def flag(value: Any) -> bool:
   >>> flag('0'), flag('true'), flag(1.0), flag(None)
   (False, True, True, False)
   """
+  if type(value) is int and value in (0, 1):
+    return value == 1
   word = '' if value is None else str(value).strip().lower().removesuffix('.0')
   if isinstance(value, (list, dict)) or word not in YES + NO:
     raise ValueError(f'{value!r}; expected 0 or 1')
@@ -54,9 +58,11 @@ def identity(value: Any) -> int | float | str | None:
   >>> identity('7'), identity(7.0), identity('007'), identity(True)
   (7, 7, '007', None)
   """
+  if type(value) is int:
+    return value
   if isinstance(value, str) and value:
     plain = value.isascii() and value.removeprefix('-').isdigit() and len(value) < 20
     return int(value) if plain and str(int(value)) == value else value
   if isinstance(value, float) and math.isfinite(value):
     return int(value) if value == int(value) else value
-  return value if isinstance(value, int) and not isinstance(value, bool) else None
+  return None

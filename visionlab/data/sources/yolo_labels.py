@@ -58,7 +58,7 @@ def read_lines(path: Path, image: int, names: Mapping[int, str],
       kind, values = 0, []
     values = np.array(values)
     few = len(values) != 4 and len(values) < 6
-    if few or (abs(values) > FAR).any():
+    if few or not (abs(values) < FAR).all():
       faults.add('objects that are no box or polygon',
                  f'{path}: line {number} is "{text[:60]}"; expected "class cx cy w h" or "class x1 '
                  'y1 x2 y2 x3 y3 ..."')
@@ -71,8 +71,14 @@ def read_lines(path: Path, image: int, names: Mapping[int, str],
 
 
 def fit(line: Line, keypoints: Sequence[int], where: str, faults: Faults) -> bool:
-  """Whether there are as many numbers as it takes; if not, that is a fault."""
+  """Whether there are as many numbers as it takes, and flags; if not, that is a fault."""
   count, whole = len(line.values), 4 + int(np.prod(keypoints)) if keypoints else 0
+  if count == whole > 4 and keypoints[1] == 3:
+    flags = line.values[6::3]
+    if not ((flags >= 0) & (flags <= 2)).all():
+      faults.add('objects with damaged points', f'{where}: line {line.number} has keypoints with '
+                 f'the flags {flags.tolist()!s:.60}; expected 0, 1 or 2')
+      return False
   if count == 4 or (count == whole if keypoints else count % 2 == 0):
     return True
   expected = (f'{whole + 1}: a class, a box, and {keypoints[0]} keypoints of {keypoints[1]}'
