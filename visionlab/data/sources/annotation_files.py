@@ -14,6 +14,7 @@ from visionlab.data.files import ON_BROKEN, in_threads
 from visionlab.data.images import open_image, upright_size
 from visionlab.data.sources.outlines import Outlines
 
+COORDINATES = ('upright', 'stored')
 ROUNDING = .5    # pixels; a box that sticks out by less was rounded, by whoever wrote it
 
 
@@ -125,13 +126,16 @@ def check_classes(classes: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def image_sizes(root: Path, files: np.ndarray, faults: Faults,
-                stated: np.ndarray | None = None, check: bool = True) -> np.ndarray:
-  """Height and width (n 2) of the upright images; zeros, and a fault, of those that have none.
+                stated: np.ndarray | None = None, check: bool = True,
+                coordinates: str = '') -> np.ndarray:
+  """Height and width (n 2) of the images; zeros, and a fault, of those that have none.
 
   Args:
     files: (n,) bytes, relative to `root`.
     stated: (n 2) sizes that they should have, zeros where that is not known.
     check: whether to look at those whose size is stated.
+    coordinates: 'stored' for the sizes before EXIF's orientation is applied, else after that; if it
+      is an option of the source, messages tell of it.
   """
   stated = np.zeros((len(files), 2), np.int64) if stated is None else stated
   known = stated.all(-1)
@@ -139,8 +143,8 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
   def look(i: int):
     try:
       with open_image(root / os.fsdecode(files[i])) as image:
-        size = upright_size(image)[::-1]
-      check_size(size, stated[i] if known[i] else size)
+        size = (image.size if coordinates == 'stored' else upright_size(image))[::-1]
+      check_size(size, stated[i] if known[i] else size, coordinates)
     except FileNotFoundError:
       return 'images that are missing', 'there is no such file'
     except Exception as error:  # as in Objects
@@ -157,13 +161,15 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
   return sizes
 
 
-def check_size(found: tuple[int, int], stated: Sequence[int]) -> None:
-  """Raises a ValueError unless an image's height and width are those stated."""
+def check_size(found: tuple[int, int], stated: Sequence[int], coordinates: str = '') -> None:
+  """Raises a ValueError unless an image's height and width are those stated; see `image_sizes`."""
   if tuple(found) != tuple(stated):
     (h, w), (height, width) = found, stated
     turned = ' (its EXIF orientation turns it)' if (w, h) == (height, width) else ''
+    other = {'upright': 'stored', 'stored': 'upright'}.get(turned and coordinates)
+    hint = f'; the option coordinates={other!r} says that theirs are {other}' if other else ''
     raise ValueError(f'it is {w}x{h} pixels{turned}; expected {width}x{height}, as its annotations '
-                     'have it')
+                     f'have it{hint}')
 
 
 def with_sound_boxes(annotations: Annotations, describe: Callable[[int], str], field: str,

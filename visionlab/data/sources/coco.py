@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import encoded
 from visionlab.data.images import Canvas
 from visionlab.data.source import check_root, check_split
-from visionlab.data.sources.annotation_files import Annotations, Faults, image_sizes
+from visionlab.data.sources.annotation_files import (
+  COORDINATES,
+  Annotations,
+  Faults,
+  image_sizes,
+)
 from visionlab.data.sources.coco_entries import (
   Known,
   read_categories,
@@ -22,14 +27,15 @@ from visionlab.data.sources.coco_entries import (
 from visionlab.data.sources.fields import identity
 from visionlab.data.sources.file_names import FileNames
 from visionlab.data.sources.objects import Objects, objects_of
+from visionlab.data.sources.orientation import upright
 from visionlab.data.sources.outlines import Outlines
 from visionlab.data.text import read_json
 
 
 def coco(split: str, *, root: str = '', annotations: str = 'annotations/instances_{split}.json',
          images: str = '{split}', size: int | tuple[int, int] = 512, most: int = 0,
-         masks: bool = False, keypoints: bool = False, on_broken: str = 'skip',
-         check: bool = True) -> Objects:
+         masks: bool = False, keypoints: bool = False, coordinates: str = 'upright',
+         on_broken: str = 'skip', check: bool = True) -> Objects:
   """Images with objects as COCO has them (Lin et al. 2014), and whoever writes the same json.
 
   Classes are the categories in the order of their ids, whatever those are. The annotations of a
@@ -48,6 +54,8 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
     masks: whether to read masks, from polygons or run lengths; objects without are then left out.
     keypoints: whether to read keypoints. COCO writes whole pixels, here these are their centres:
       half a pixel is added.
+    coordinates: 'upright' if annotations are of images with EXIF's orientation applied; 'stored' if
+      without: they are then turned with the images, which are upright always.
     on_broken: 'skip' leaves objects and images out that cannot be used, clips boxes that stick out,
       and counts both in a warning; 'stop' raises an error that names the first.
     check: read all images' headers when opening, so that what is missing or of another size than
@@ -59,6 +67,7 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
   Raises:
     ConfigError: a wrong option or split, a json without what is needed, and what `objects_of` says.
   """
+  check_choice(coordinates, COORDINATES, 'coco: coordinates')
   Canvas(size)                 # what is wrong with it is said before a large file is read
   top = check_root(root, 'coco', f'{annotations} and the folder {images}')
   path = _json_path(top, annotations, split)
@@ -73,12 +82,14 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
   points = _points(objects, categories.drawn, path) if keypoints else 0
   files = encoded(os.path.join(folder, name) for name in listed.files)
   stated = np.array(listed.sizes, np.int64).reshape(-1, 2)
-  sizes = image_sizes(top, files, faults, stated, check)
+  sizes = image_sizes(top, files, faults, stated, check, coordinates)
   known = Known(listed.numbers, categories.numbers, np.where(sizes, sizes, stated).tolist(), points,
                 masks)
   read, rows, shapes = _objects(objects, known, path, faults)
   joints, limbs = skeleton(categories.drawn, points // 3, str(path)) if keypoints else ((), ())
   read = Annotations(files=files, ids=_numbers(listed.ids), sizes=sizes, **read)
+  if coordinates == 'stored':
+    read, shapes = upright(read, shapes, top)
   return objects_of(
       read.of_images(sizes.all(-1) & without_shared_ids(listed)),
       lambda row: f'{path}: annotation {rows[row]}', faults, root=top, classes=categories.names,

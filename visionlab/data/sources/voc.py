@@ -4,14 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES, Canvas
 from visionlab.data.masks import Labels
 from visionlab.data.source import check_root, check_split
-from visionlab.data.sources.annotation_files import Annotations, Faults, check_classes
+from visionlab.data.sources.annotation_files import (
+  COORDINATES,
+  Annotations,
+  Faults,
+  check_classes,
+  image_sizes,
+)
 from visionlab.data.sources.file_names import FileNames
 from visionlab.data.sources.objects import Objects, objects_of
+from visionlab.data.sources.orientation import upright
 from visionlab.data.sources.pairs import Pairs
 from visionlab.data.sources.voc_lists import everything, listed, year
 from visionlab.data.sources.voc_xml import read_object, read_xml, size_of
@@ -65,7 +72,8 @@ def voc(split: str, *, root: str = '', masks: str = 'SegmentationClass',
 def voc_objects(split: str, *, root: str = '', images: str = 'JPEGImages',
                 annotations: str = 'Annotations', classes: tuple[str, ...] = OBJECTS,
                 one_based: bool = True, size: int | tuple[int, int] = 512, most: int = 0,
-                on_broken: str = 'skip', check: bool = True) -> Objects:
+                coordinates: str = 'upright', on_broken: str = 'skip',
+                check: bool = True) -> Objects:
   """PASCAL VOC's detection, and what others keep in its layout: a box in xml for each object.
 
   Objects marked as difficult become `crowd`: they count neither when found nor when missed.
@@ -81,7 +89,7 @@ def voc_objects(split: str, *, root: str = '', images: str = 'JPEGImages',
     classes: the names of classes 0, 1, ...
     one_based: whether the first pixel is 1, as in VOC, and xmax the last pixel inside; a box then
       spans [xmin - 1, xmax). If not, the numbers are taken as they are.
-    size, most, on_broken, check: see `visionlab.data.sources.coco.coco`.
+    size, most, coordinates, on_broken, check: see `visionlab.data.sources.coco.coco`.
 
   Returns:
     A source as `visionlab.data.sources.objects.objects_of` describes it; images are numbered in
@@ -91,6 +99,7 @@ def voc_objects(split: str, *, root: str = '', images: str = 'JPEGImages',
     ConfigError: a wrong option or split, a folder that is not laid out like this, and what
       `objects_of` says.
   """
+  check_choice(coordinates, COORDINATES, 'voc_objects: coordinates')
   top = check_root(root, 'voc_objects', f'{images}, {annotations} and, if any, ImageSets')
   classes = check_classes(classes, 'voc_objects')
   top, images, annotations, names = _layout(top, split, images, annotations)
@@ -119,14 +128,18 @@ def voc_objects(split: str, *, root: str = '', images: str = 'JPEGImages',
   boxes = np.array([box.corners for box in read], np.float64).reshape(-1, 4)
   # Corners that are one pixel are a slip of the mouse, though by the letter they span that pixel.
   slips = (boxes[:, 2:] <= boxes[:, :2]).any(-1, keepdims=True)
+  files = encoded(files)
+  sizes[sound] = image_sizes(top, files[sound], faults, sizes[sound], check, coordinates)
   found = Annotations(
-      files=encoded(files), ids=np.arange(len(names)), sizes=sizes,
+      files=files, ids=np.arange(len(names)), sizes=sizes,
       owner=np.array(owner, np.int64), row=np.arange(len(rows)),
       boxes=boxes - np.where(slips, 0, [one_based, one_based, 0, 0]),
       classes=np.array([box.kind for box in read], np.int32),
-      crowd=np.array([box.difficult for box in read], bool)).of_images(sound)
+      crowd=np.array([box.difficult for box in read], bool)).of_images(sound & sizes.all(-1))
+  if coordinates == 'stored':
+    found, _ = upright(found, [], top)
   return objects_of(found, lambda row: rows[row], faults, root=top, classes=classes, size=size,
-                    most=most, check=check, field='bndbox')
+                    most=most, check=False, field='bndbox')
 
 
 def _layout(root: Path, split: str, images: str, annotations: str):

@@ -5,14 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES
 from visionlab.data.source import check_root
-from visionlab.data.sources.annotation_files import Annotations, Faults, image_sizes
+from visionlab.data.sources.annotation_files import (
+  COORDINATES,
+  Annotations,
+  Faults,
+  image_sizes,
+)
 from visionlab.data.sources.class_names import ClassFile, check_kpt_shape, read_classes
 from visionlab.data.sources.file_names import files_in, stem_of
 from visionlab.data.sources.objects import Objects, objects_of
+from visionlab.data.sources.orientation import upright
 from visionlab.data.sources.outlines import Outlines
 from visionlab.data.sources.yolo_labels import Line, fit, keypoint_shape, read_lines
 
@@ -21,11 +27,12 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
          labels: str = 'labels/{split}', classes: tuple[str, ...] | str = (),
          size: int | tuple[int, int] = 512, most: int = 0, masks: bool = False,
          keypoints: bool = False, kpt_shape: tuple[int, ...] | None = None,
-         unlabelled: bool = True, on_broken: str = 'skip') -> Objects:
+         coordinates: str = 'upright', unlabelled: bool = True,
+         on_broken: str = 'skip') -> Objects:
   """Images in `root/images/<split>/` with text files of the same names in `root/labels/<split>/`.
 
   A line is `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 ...`, a polygon, or `class cx cy w h` and
-  keypoints, in shares of the upright image's width and height. All images' headers are read when
+  keypoints, in shares of the image's width and height. All images' headers are read when
   opening, to turn them into pixels. Folders inside those of images are looked into, for texts in
   the same folders inside those of labels.
 
@@ -35,7 +42,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     images, labels: the folders in it; exports of Roboflow have '{split}/images', '{split}/labels'.
     classes: the names of classes 0, 1, ...; or a file in `root` that holds them, one in each line,
       or as `names` in yaml. Where that gives numbers with gaps, classes are those in their order.
-    size, most, on_broken: see `visionlab.data.sources.coco.coco`.
+    size, most, coordinates, on_broken: see `visionlab.data.sources.coco.coco`.
     masks: whether to make masks of the polygons; objects without one are then left out.
     keypoints: whether to give the keypoints, beside the boxes.
     kpt_shape: how many keypoints a line has, and the numbers of each: (17, 3) with a flag, (17, 2)
@@ -50,6 +57,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     ConfigError: a wrong option, a folder that is not laid out like this, lines that may be polygons
       or keypoints, and what `objects_of` says.
   """
+  check_choice(coordinates, COORDINATES, 'yolo: coordinates')
   top = check_root(root, 'yolo', f'the folders {images} and {labels}')
   named = read_classes(top, classes, 'yolo')
   shape = named.kpt_shape if kpt_shape is None else check_kpt_shape(kpt_shape, 'yolo')
@@ -66,7 +74,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     raise ConfigError(f'yolo: {top / images} holds no images ({", ".join(SUFFIXES)})')
   _check_texts(top, images, labels, files, texts, faults)
   paths = encoded(os.path.join(images, name) for name in files)
-  sizes = image_sizes(top, paths, faults)
+  sizes = image_sizes(top, paths, faults, coordinates=coordinates)
   lines: list[Line] = []
   for i, name in enumerate(files):
     text = texts.get(stem_of(name))
@@ -84,6 +92,8 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     return str(top / labels / texts[stem_of(files[line.image])])
   lines = [line for line in lines if fit(line, shape, where(line), faults)]
   annotations, shapes = _annotations(paths, sizes, lines, named, shape if keypoints else (), shape)
+  if coordinates == 'stored':
+    annotations, shapes = upright(annotations, shapes, top)
   joints = named.joints or tuple(str(i + 1) for i in range(shape[0] if shape else 0))
   return objects_of(
       annotations, lambda row: f'{where(lines[row])}: line {lines[row].number}', faults, root=top,
