@@ -136,7 +136,7 @@ def test_keypoints_are_the_centres_of_pixels(tmp_path):
 @pytest.mark.parametrize('wrong, words', [
     (one((6, 8, 0, 20)), r'annotation 101: bbox spans .* = \[6.0, 8.0, 6.0, 28.0\] .* 60x40'),
     (one((36, 8, -30, 20)), 'annotation 101: bbox spans .*; expected x1 < x2 and y1 < y2'),
-    (one((float('nan'), 8, 30, 20)), 'annotation 101: bbox spans .*nan'),
+    (one((float('nan'), 8, 30, 20)), 'annotation 101: bbox is .*nan'),
     (one((70, 8, 30, 20)), 'annotation 101: bbox .*; expected a box inside the image'),
     (one((1, 2, 3)), r'annotation 101: bbox is \[1, 2, 3\]; expected \[x, y, width, height\]'),
     (one(category=5), 'annotation 101: category_id is 5; expected .* 3 to 7'),

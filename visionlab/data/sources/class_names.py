@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from visionlab.config import ConfigError
-from visionlab.data.sources.annotation_files import check_classes
+from visionlab.data.classes import check_classes
 from visionlab.data.text import read_text
 
 

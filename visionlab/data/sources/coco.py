@@ -1,6 +1,5 @@
 """COCO's json: boxes, polygons and run lengths, keypoints, crowds."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from visionlab.data.sources.coco_entries import (
   without_shared_ids,
 )
 from visionlab.data.sources.fields import identity
-from visionlab.data.sources.file_names import FileNames
 from visionlab.data.sources.objects import Objects, objects_of
 from visionlab.data.sources.orientation import upright
 from visionlab.data.sources.outlines import Outlines
@@ -73,14 +71,13 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
   path = _json_path(top, annotations, split)
   faults = Faults(f'coco {path}', on_broken)
   content = _load(path)
-  folder = images.replace('{split}', split)
-  listed = read_images(content['images'], FileNames(top / folder), str(path), faults)
+  listed = read_images(content['images'], top, images.replace('{split}', split), str(path), faults)
   faults.check_left('images', len(listed.files))
   objects = content['annotations']
   used = {identity(one.get('category_id')) for one in objects if isinstance(one, dict)}
   categories = read_categories(content['categories'], used, str(path))
   points = _points(objects, categories.drawn, path) if keypoints else 0
-  files = encoded(os.path.join(folder, name) for name in listed.files)
+  files = encoded(listed.files)
   stated = np.array(listed.sizes, np.int64).reshape(-1, 2)
   sizes = image_sizes(top, files, faults, stated, check, coordinates)
   known = Known(listed.numbers, categories.numbers, np.where(sizes, sizes, stated).tolist(), points,

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,19 @@ class Images(NamedTuple):
   numbers: dict
 
 
-def read_images(entries: list, names: FileNames, where: str, faults: Faults) -> Images:
-  """Those that have an id and a file name; a file that is listed again is joined to the first."""
+def read_images(entries: list, top: Path, folder: str, where: str, faults: Faults) -> Images:
+  """Those that have an id and a file name; a file that is listed again is joined to the first.
+
+  Args:
+    top: what the names become relative to.
+    folder: what they are relative to in the json, itself in `top`. A name may have it as well.
+  """
+  inside, beside = FileNames(top / folder), FileNames(top)
+
+  def file_of(name: str) -> str:
+    found = inside.find(name)
+    other = None if found else beside.find(name)
+    return other or os.path.join(folder, found or name)
   images, places = Images([], [], [], {}), {}
   for i, one in enumerate(entries):
     try:
@@ -40,7 +52,7 @@ def read_images(entries: list, names: FileNames, where: str, faults: Faults) -> 
     except _Wrong as wrong:
       faults.add(wrong.args[0], f'{where}: images[{i}]{wrong.args[1]}')
       continue
-    file = names.find(name) or name
+    file = file_of(name)
     place = places.setdefault(file, len(images.files))
     if place == len(images.files):
       images.files.append(file)
@@ -51,7 +63,7 @@ def read_images(entries: list, names: FileNames, where: str, faults: Faults) -> 
                  f'{where}: images[{i}] lists {name} again; expected each file once')
     if images.numbers.setdefault(key, place) != place:
       first = images.numbers[key]
-      faults.add('images that share an id', f'{where}: images[{i}], {name}, has the id {key!r} of '
+      faults.add('images that share an id', f'{where}: images[{i}], {file}, has the id {key!r} of '
                  f'{file if first is None else images.files[first]}; expected an id for each',
                  1 + (first is not None))
       images.numbers[key] = None
@@ -208,7 +220,7 @@ def _entry(one, known, where, faults):
     raise _Wrong('objects with damaged points', str(error)) from error
   box = Outlines([shape]).bounds[0].tolist() if boxless and len(shape) else _box(one.get('bbox'))
   area = number(one.get('area'))
-  if not 0 < area < math.inf:
+  if not 0 < area < FAR**2:
     if one.get('area') not in (None, '', []):
       faults.add('areas (the box\'s is taken) that are none',
                  f'{where}: area is {one["area"]!r:.60}; expected a positive number')
@@ -218,8 +230,7 @@ def _entry(one, known, where, faults):
 
 def _box(value: Any) -> tuple[float, float, float, float]:
   corners = [number(v) for v in value] if isinstance(value, list) else []
-  if len(corners) != 4 or math.isnan(sum(corners)) and not all(
-      isinstance(v, float) for c, v in zip(corners, value, strict=True) if math.isnan(c)):
+  if len(corners) != 4 or not all(abs(corner) < FAR for corner in corners):
     raise _Wrong('objects without a box', f'bbox is {value!r:.60}; expected [x, y, width, height]')
   x, y, w, h = corners
   return x, y, x + w, y + h

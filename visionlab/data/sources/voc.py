@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.data.classes import check_classes
 from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES, Canvas
 from visionlab.data.masks import Labels
@@ -13,7 +14,6 @@ from visionlab.data.sources.annotation_files import (
   COORDINATES,
   Annotations,
   Faults,
-  check_classes,
   image_sizes,
 )
 from visionlab.data.sources.file_names import FileNames
