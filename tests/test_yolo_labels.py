@@ -1,12 +1,16 @@
 """YOLO's text files and yaml as others write them: keypoints, names, folders, encodings."""
 
+import tarfile
+
 import numpy as np
 import pytest
 from absl import logging
 from pictured import everything, picture, write
 
 from visionlab.config import ConfigError
+from visionlab.data.sources.annotation_files import Faults
 from visionlab.data.sources.yolo import yolo
+from visionlab.data.sources.yolo_labels import keypoint_shape, read_lines
 
 POSE = '0 .5 .5 .2 .2 .45 .45 2 .55 .45 1 .45 .55 0 .55 .55 2'
 BOX = [24, 16, 36, 24]
@@ -92,6 +96,19 @@ def test_polygons_are_no_keypoints(root, polygon):
   points = np.array(polygon.split(), float).reshape(-1, 2) * (60, 40)
   read = first(opened(root, f'0 {polygon}'))
   np.testing.assert_allclose(read['boxes'], [[*points.min(0), *points.max(0)]], rtol=1e-5)
+
+
+def test_no_real_polygon_looks_like_keypoints(shared_data, tmp_path):
+  """Each by itself, so that there is least to tell it by."""
+  with tarfile.open(shared_data / 'coco128.tar.gz') as archive:
+    members = [member for member in archive.getmembers()
+               if '/instance_segmentation/labels/train2017/' in member.name]
+    archive.extractall(tmp_path, members, filter='data')
+  names, faults = {i: str(i) for i in range(91)}, Faults('yolo', 'stop')
+  lines = [line for path in sorted(tmp_path.rglob('*.txt'))
+           for line in read_lines(path, 0, names, faults)]
+  assert len(lines) == 746
+  assert not any(keypoint_shape([line], 'yolo', masks=False) for line in lines)
 
 
 @pytest.mark.parametrize('line, words', [
