@@ -70,16 +70,16 @@ class Canvas:
   def _fit(self, image: Image.Image, file: bytes, cut: Cut | None) -> np.ndarray:
     if image.format == 'TIFF':
       image.load()  # Pillow turns these by itself, and drops the tag
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     # The small result is turned, not the large image: until then height and width are swapped.
-    turned = orientation >= 5
-    canvas = (self.height, self.width) if turned else (self.width, self.height)
+    swapped = orientation >= 5
+    canvas = (self.height, self.width) if swapped else (self.width, self.height)
     if cut:
-      size, box = canvas, _stored(cut(*image.size[::1 if turned else -1]), image.size, orientation)
+      size, box = canvas, _stored(cut(*image.size[::1 if swapped else -1]), image.size, orientation)
     else:
       size, box = self.plan(image.size, canvas)
     part, box = _region(image, box, size, 'RGB' if self.channels == 3 else 'L', file)
-    pixels = _upright(resize(part, box, size), orientation)
+    pixels = turned(resize(part, box, size), orientation)
     if pixels.shape == self.shape:
       return pixels
     height, width = pixels.shape[:2]
@@ -166,7 +166,7 @@ def _stored(box: Box, size: tuple[int, int], orientation: int) -> Box:
   return x1, y1, x2, y2
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
   """Pixels (h w c) as stored -> upright ones."""
   if orientation >= 5:
     pixels = pixels.transpose(1, 0, 2)
@@ -175,7 +175,7 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
   return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
   """The EXIF orientation, 1 to 8: 1 is upright, from 5 on height and width are swapped."""
   try:
     tag = image.getexif().get(_ORIENTATION)
@@ -186,4 +186,4 @@ def _orientation(image: Image.Image) -> int:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
   """Width and height once the EXIF orientation is applied."""
-  return image.size[::-1] if _orientation(image) >= 5 else image.size
+  return image.size[::-1] if orientation_of(image) >= 5 else image.size
