@@ -103,10 +103,14 @@ def _has_no_names(fields: Sequence[str], roles: Mapping[str, Names]) -> bool:
   return len(fields) == len(roles) == 2 and fields[0].lower().endswith(SUFFIXES)
 
 
+def plain(name: str) -> str:
+  """The name of a column as it is compared: 'Image Name' and 'image_name' are one."""
+  return re.sub(r'[\s-]+', '_', name.strip().lower())
+
+
 def _column(names: Sequence[str], wanted: Names) -> list[int]:
   """The columns that have one of the names wanted: those of the first group that any has."""
-  plain = [re.sub(r'[\s-]+', '_', name.strip().lower()) for name in names]
-  found = ([i for i, name in enumerate(plain) if name in group] for group in wanted)
+  found = ([i for i, name in enumerate(names) if plain(name) in group] for group in wanted)
   return next(filter(None, found), [])
 
 
@@ -153,13 +157,13 @@ def _unquoted(field: str) -> str:
 
 def _quoted_row(text: str, at: int, delimiter: str, where: str) -> tuple[list[str], int]:
   """The fields of the row that begins at `at`, and where it ends."""
-  plain = re.compile(f'[^{delimiter}\n]*')
+  unquoted = re.compile(f'[^{delimiter}\n]*')
   fields = []
   while True:
     quoted = _QUOTED.match(text, at)
     if not quoted and _OPENED.match(text, at):
       raise ConfigError(f'{where}: a quote that does not end: {_seen(text, at)}')
-    stop = (quoted or plain.match(text, at)).end()
+    stop = (quoted or unquoted.match(text, at)).end()
     if quoted and text[stop:stop + 1] not in ('', delimiter, '\n'):
       raise ConfigError(f'{where}: more behind the quote that ends a field: {_seen(text, at)}; a '
                         'quote within quotes is doubled')

@@ -8,7 +8,7 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data import vocabulary as vocabularies
 from visionlab.data.caption_rows import caption_rows
-from visionlab.data.files import encoded
+from visionlab.data.files import as_in_folder, encoded, split_file
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.annotation_files import Faults, image_sizes
@@ -105,7 +105,7 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   tables: dict[Path, Table] = {}
 
   def lines_of(name: str, on_broken: str) -> tuple[dict[str, list[str]], Faults]:
-    path = _path(top, captions, name)
+    path = _captions_file(top, captions, name)
     if path not in tables:
       tables[path] = read_table(path, encoding)
     faults = Faults(f'captions {path}', on_broken)
@@ -120,6 +120,7 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   pictures = None
   if images is not None:
     folder = top / images.replace('{split}', split)
+    texts = dict(zip(as_in_folder(list(texts), folder), texts.values(), strict=True))
     texts = _with_images(texts, folder, faults) if check else texts
     labels = np.zeros(len(texts), np.int32)
     pictures = Folder(folder, list(texts), labels, Info(), canvas, on_broken)
@@ -131,27 +132,22 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   return Captions(pictures, rows, Info(words=known.words, punctuation=punctuation))
 
 
-def _path(top: Path, pattern: str, split: str) -> Path:
-  """The file for a split, or a ConfigError that lists the splits for which there is one."""
-  path = top / pattern.replace('{split}', split)
-  if path.is_file():
-    return path
-  before, _, after = pattern.partition('{split}')
-  there = [file.relative_to(top).as_posix() for file in sorted(top.glob(f'{before}*{after}'))]
-  if not after or not there:
+def _captions_file(top: Path, pattern: str, split: str) -> Path:
+  try:
+    return split_file(top, pattern, split, 'captions')
+  except ConfigError as error:
     others = sorted(file.name for file in top.iterdir() if file.suffix.lower() in FORMS)
-    raise ConfigError(f'captions: there is no file {path}; {top} holds '
-                      f'{", ".join(others[:5]) or "no file of captions"}')
-  check_split(split, [name[len(before):len(name) - len(after)] for name in there],
-              f'captions {top}: {pattern}')
-  return path
+    if 'no file' not in str(error) or not others:
+      raise
+    raise ConfigError(f'{error}; {top} holds {", ".join(others[:5])}, which the option captions '
+                      'may name') from error
 
 
 def _files(top: Path, table: Table, path: Path, split: str, splits: str, encoding: str,
            own_file: bool) -> list[str]:
   """The names of a split's images."""
   if splits:
-    path = _path(top, splits, split)
+    path = split_file(top, splits, split, 'captions')
     return _listed(decoded(path, encoding), table, path)
   if own_file:
     return list(table.splits)
