@@ -45,6 +45,29 @@ def is_stray(name: str) -> bool:
   return name.startswith('.') or name.lower() in STRAYS
 
 
+def image_names(folder: Path, leave_out: Sequence[Path] = ()) -> list[str]:
+  """The images in a folder and in those inside it, relative to it, sorted; without strays.
+
+  Args:
+    leave_out: folders that are not looked into.
+
+  Raises:
+    ConfigError: a folder cannot be listed.
+  """
+  def fail(error: OSError):
+    raise ConfigError(f'{error.filename} cannot be listed: {error.strerror}') from error
+
+  names, known = [], {os.path.realpath(path) for path in leave_out}
+  for path, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+    known.add(os.path.realpath(path))
+    folders[:] = [name for name in sorted(folders) if not is_stray(name)
+                  and os.path.realpath(os.path.join(path, name)) not in known]     # links go round
+    inside = os.path.relpath(path, folder)
+    names += [os.path.normpath(os.path.join(inside, name)) for name in files
+              if name.lower().endswith(SUFFIXES) and not is_stray(name)]
+  return sorted(names)
+
+
 def split_file(top: Path, pattern: str, split: str, where: str) -> Path:
   """The file `top/pattern`, in which {split} stands for the split.
 
