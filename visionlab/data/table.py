@@ -16,6 +16,7 @@ SPLIT = (('split',), ('set', 'subset', 'partition'))
 """What columns are called: names of an earlier group go before those of a later one."""
 _QUOTED = re.compile(' *"([^"]*(?:""[^"]*)*)" *')
 _OPENED = re.compile(' *"')
+_PLAIN = {delimiter: re.compile(f'[^{delimiter}\n]*') for delimiter in ',;'}
 
 Names = Sequence[Sequence[str]]
 
@@ -78,8 +79,8 @@ def read_rows(text: str, path: str | Path, roles: Mapping[str, Names],
       raise ConfigError(
           f'{path}, line {line}: {_count(len(fields), "field")}, but {_count(len(names), "column")}'
           f' ({", ".join(names)}){quoting if len(fields) > len(names) else ""}')
-    found = {role: fields[i].strip(' \t\ufeff') for role, i in columns.items()}
-    result.append(Row(line, {**dict.fromkeys(optional or (), ''), **found}))
+    result.append(Row(line, {role: fields[i].strip(' \t\ufeff') if i >= 0 else ''
+                             for role, i in columns.items()}))
   return result
 
 
@@ -116,7 +117,7 @@ def _column(names: Sequence[str], wanted: Names) -> list[int]:
 
 def _columns(names: Sequence[str], roles: Mapping[str, Names], optional: Mapping[str, Names],
              path: str | Path) -> dict[str, int]:
-  """The number of each role's column."""
+  """The number of each role's column; -1 of one that is missing and may be."""
   columns = {}
   for role, wanted in {**roles, **optional}.items():
     found = _column(names, wanted)
@@ -129,6 +130,8 @@ def _columns(names: Sequence[str], roles: Mapping[str, Names], optional: Mapping
     elif role in roles:
       raise ConfigError(f'{path} has no column "{role}"{nearest(role, names)}; expected a first '
                         f'line such as "{",".join(roles)}", not {",".join(names)[:80]!r}')
+    else:
+      columns[role] = -1
   return columns
 
 
@@ -157,13 +160,12 @@ def _unquoted(field: str) -> str:
 
 def _quoted_row(text: str, at: int, delimiter: str, where: str) -> tuple[list[str], int]:
   """The fields of the row that begins at `at`, and where it ends."""
-  unquoted = re.compile(f'[^{delimiter}\n]*')
   fields = []
   while True:
     quoted = _QUOTED.match(text, at)
     if not quoted and _OPENED.match(text, at):
       raise ConfigError(f'{where}: a quote that does not end: {_seen(text, at)}')
-    stop = (quoted or unquoted.match(text, at)).end()
+    stop = (quoted or _PLAIN[delimiter].match(text, at)).end()
     if quoted and text[stop:stop + 1] not in ('', delimiter, '\n'):
       raise ConfigError(f'{where}: more behind the quote that ends a field: {_seen(text, at)}; a '
                         'quote within quotes is doubled')
