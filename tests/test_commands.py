@@ -135,8 +135,9 @@ def test_load_and_predict(workdir):
   np.testing.assert_allclose(run.predict(source[0])['logits'], said['logits'][:1], atol=1e-5)
   np.testing.assert_allclose(run.predict(source, batch=2)['logits'], said['logits'], atol=1e-5)
   assert run.predict(np.zeros((3, 40, 30, 3), np.uint8))['prediction'].shape == (3,)
-  with pytest.raises(ConfigError, match='uint8'):
-    run.predict(source / 255.)
+  np.testing.assert_array_equal(run.predict(source / 255.)['logits'], said['logits'])
+  with pytest.raises(ConfigError, match='floats must lie in 0..1'):
+    run.predict(source * 1.)
   with pytest.raises(ConfigError, match='no images'):
     run.predict([])
   with pytest.raises(ConfigError, match='no run here'):
