@@ -80,7 +80,7 @@ class Run:
             f'{len(self.classes)} classes, images of {size})')
 
   @cached_property
-  def _placing(self) -> dict[str, Any]:
+  def placing(self) -> dict[str, Any]:
     """Of the options of the data, those by which an image is put on a canvas."""
     data = self.config.data.to_dict()
     if 'name' not in data:                # several sources; the facts are the first one's
@@ -91,7 +91,7 @@ class Run:
   def canvas(self) -> Canvas:
     """How an image of any size is made one of the size and channels this run was trained on."""
     height, width, channels = self.facts.image.shape[1:]
-    options = {k: v for k, v in self._placing.items() if k in ('resize', 'crop_fraction')}
+    options = {k: v for k, v in self.placing.items() if k in ('resize', 'crop_fraction')}
     return Canvas((height, width), channels=channels, **options)
 
   @cached_property
@@ -128,7 +128,7 @@ class Run:
     # Proposals are made of one image at a time, on the host.
     if self.dense and not (whole and getattr(self.task, 'propose', None) is None):
       # Where training shrank whole images to one size, so must this; else pixels are as they are.
-      scale = 'fit' if self._placing.get('size') and 'resize' in self._placing else 1.
+      scale = 'fit' if self.placing.get('size') and 'resize' in self.placing else 1.
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
                                       scale=scale)
     pixels = self.fit(images)

@@ -12,7 +12,7 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads
 from visionlab.data.images import SUFFIXES, Canvas, open_image, upright_size
 from visionlab.data.masks import Labels, label_map, read_labels
-from visionlab.data.source import Info, check_root, check_split
+from visionlab.data.source import Info, check_root, check_split, check_split_folders
 from visionlab.ops.geometry import IGNORE
 
 
@@ -166,6 +166,7 @@ def _folders(top: Path, split: str, images: str, masks: str) -> tuple[Path, Path
   """The folders of a split's images and masks."""
   names = images, masks
   if any('{split}' in name for name in names):
+    check_split_folders(top, names, split, 'pairs')
     found = [top / name.replace('{split}', split) for name in names]
   elif (top / images).is_dir():
     check_split(split, ('train',), f'pairs {top}')

@@ -9,7 +9,7 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES
-from visionlab.data.source import check_root
+from visionlab.data.source import check_root, check_split_folders
 from visionlab.data.sources.annotation_files import Annotations, Faults, image_sizes
 from visionlab.data.sources.objects import Objects, objects_of
 from visionlab.data.sources.outlines import Outlines
@@ -45,6 +45,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
   top = check_root(root, 'yolo', f'the folders {images} and {labels}')
   named = _names(top, classes)
   classes, numbers = tuple(named.values()), {number: i for i, number in enumerate(named)}
+  check_split_folders(top, [images], split, 'yolo')
   images, labels = (name.replace('{split}', split) for name in (images, labels))
   faults = Faults(f'yolo {top / labels}', on_broken)
   files, texts = _listing(top, images, SUFFIXES), set(_listing(top, labels, ('.txt',)))
