@@ -46,7 +46,7 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
     raise ConfigError(f'{run.workdir}: weights alone have no data to be measured on; give --root, '
                       'a folder of images by class, or another source, e.g. --data=cifar10 '
                       '--root=...')
-  if 'name' not in options:
+  if 'name' not in options and not data:
     check_choice(domain, tuple(options), '--domain')
     options = options[domain]
   options |= {'root': root} if root else {}
@@ -70,25 +70,25 @@ def data_flags(arguments: Sequence[str]):
 def given_data() -> dict[str, Any] | None:
   """The source that --data names, with its options as they were typed."""
   name = flags.FLAGS.data
-  typed = {flag.removeprefix('data.'): flags.FLAGS[flag].value for flag in flags.FLAGS
+  texts = {flag.removeprefix('data.'): flags.FLAGS[flag].value for flag in flags.FLAGS
            if flag.startswith('data.')}
   if not name:
-    if typed:
-      raise ConfigError(f'--data.{next(iter(typed))}: --data=NAME is missing, the source that has '
+    if texts:
+      raise ConfigError(f'--data.{next(iter(texts))}: --data=NAME is missing, the source that has '
                         'this option')
     return None
   hints = _hints(resolve(name, SOURCES, '--data'))
   options = {'name': name}
-  for path, text in typed.items():
+  for path, text in texts.items():
     *outer, key = path.split('.')
     place = options
     for part in outer:
       place = place.setdefault(part, {})
-    place[key] = _value(text, Any if outer else hints.get(key, Any))
+    place[key] = typed(text, Any if outer else hints.get(key, Any))
   return options
 
 
-def _value(text: str, hint: Any) -> Any:
+def typed(text: str, hint: Any) -> Any:
   """What was typed, as an option of that type: 32, (48, 64), red,white or simply a text."""
   kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
   if kinds == (str,):
