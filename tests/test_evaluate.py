@@ -1,6 +1,7 @@
 """What runs are measured on: any source, by the names of its classes, on a split that exists."""
 
 import json
+import types
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tiny import config
 from visionlab import other_data
 from visionlab.config import ConfigError
 from visionlab.data.sources.cifar import CIFAR10
-from visionlab.evaluate import evaluate, for_json
+from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of
 from visionlab.other_data import open_data, typed
 from visionlab.run import load
 from visionlab.train import train
@@ -194,6 +195,27 @@ def test_flags_name_a_source_and_its_options(monkeypatch):
   values.data = 'digit'
   with pytest.raises(ConfigError, match='did you mean "digits"'):
     other_data.given_data()
+
+
+def test_a_workdir_may_have_a_comma_in_its_name(digits, monkeypatch):
+  folder = digits.workdir.with_name('a,b')
+  folder.symlink_to(digits.workdir)
+  (digits.workdir.with_name('a')).symlink_to(digits.workdir)
+
+  def chosen(*names):
+    monkeypatch.setattr(flags, 'FLAGS', types.SimpleNamespace(workdir=list(names), step=None))
+    return [run.workdir.name for run in chosen_runs()]
+  assert chosen(str(digits.workdir.with_name('a')), 'b') == ['a,b']
+  assert chosen(str(folder.with_name('a')), str(digits.workdir)) == ['a', 'digits']
+  with pytest.raises(ConfigError, match='--workdir: is empty'):
+    chosen()
+  with pytest.raises(ConfigError, match='the name of the workdir is empty'):
+    load('')
+
+
+def test_what_objects_lack_is_named_too():
+  example = {'image': 1, 'objects': {'boxes': 1, 'masks': 1}}
+  assert names_of(example) == {'image', 'objects', 'boxes', 'masks'}
 
 
 def test_results_are_json():

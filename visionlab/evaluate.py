@@ -84,16 +84,32 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
                       f'nor other data can change that ({e})') from e
   except KeyError as e:
-    there = Facts.of(source).example
-    if e.args[0] in there or e.args[0] not in ENTRIES:
+    there = names_of(Facts.of(source).example)
+    if e.args[0] in there or e.args[0] not in {*ENTRIES, *names_of(runs[0].facts.example)}:
       raise
     raise ConfigError(f'these data have no "{e.args[0]}", by which {type(task).__name__} is '
-                      f'measured; they have {", ".join(sorted(there.keys() - {"valid"}))}') from e
+                      f'measured; they have {", ".join(sorted(there - {"valid"}))}') from e
   pictures = {}
   if figures:
     seen = predictions(jax.jit(task.predict), variables, batches(), 2000)
     pictures = task.figures(*seen, results)
   return results, pictures
+
+
+def names_of(example: Mapping) -> set[str]:
+  """Of the entries of an example, and of theirs."""
+  inner = (names_of(value) for value in example.values() if isinstance(value, Mapping))
+  return set(example).union(*inner)
+
+
+def chosen_runs() -> list[Run]:
+  """Those that --workdir names; a comma may also be in the name of one that is there."""
+  names = flags.FLAGS.workdir
+  if not names:
+    raise ConfigError('--workdir: is empty; name a run')
+  whole = ','.join(names)
+  together = len(names) > 1 and Path(whole).expanduser().exists()
+  return [load(name, step=commandline.chosen_step()) for name in ([whole] if together else names)]
 
 
 def chosen_views():
@@ -131,16 +147,16 @@ def for_json(value: Any) -> Any:
 
 def main(_):
   options = flags.FLAGS
-  step, views = commandline.chosen_step(), chosen_views()
+  views = chosen_views()
   if options.json and not Path(options.json).expanduser().parent.is_dir():
     raise ConfigError(f'--json={options.json}: there is no folder {Path(options.json).parent}')
-  runs = [load(w, step=step) for w in options.workdir]
+  runs = chosen_runs()
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
   results, pictures = measure(runs, source, views=views, figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
-  print(f'{", ".join(options.workdir)} on {split}, step '
+  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}, step '
         f'{", ".join(str(r.step) for r in runs)}'
         f'{", ten crops" if options.ten_crop else ""}'
         f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
@@ -153,7 +169,7 @@ def main(_):
     text = json.dumps(for_json(results), indent=2, allow_nan=False)
     Path(options.json).expanduser().write_text(text)
   if options.figures:
-    save_figures(Path(options.figures), pictures)
+    save_figures(Path(options.figures).expanduser(), pictures)
 
 
 if __name__ == '__main__':

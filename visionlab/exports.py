@@ -49,7 +49,7 @@ def save(run: Run, folder: str | Path) -> Path:
   Raises:
     ConfigError: `folder` is a run's workdir.
   """
-  folder = Path(folder)
+  folder = Path(folder).expanduser()
   if (folder / 'checkpoints').exists():
     raise ConfigError(f'{folder} is the workdir of a run; export to another folder')
   folder.mkdir(parents=True, exist_ok=True)

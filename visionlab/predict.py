@@ -125,8 +125,9 @@ def main(argv):
   options = flags.FLAGS
   if len(argv) < 2:
     raise ConfigError('name at least one image file, or a folder of them')
-  check_output(options.output)
-  files = find(argv[1:], options.output)
+  output = str(Path(options.output).expanduser())
+  check_output(output)
+  files = find(argv[1:], output)
   run = load(options.workdir)
   wide, count, shown, captions, said = max(map(len, files)), 0, [], [], []
   for images, paths, answer, bad in answers(run, files):
@@ -146,8 +147,8 @@ def main(argv):
     raise ConfigError('none of the files is a readable image')
   some = f', the first {len(shown)} of {count:,} images' if count > len(shown) else ''
   charts.save(picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'),
-              options.output)
-  print(f'picture: {options.output}{some}')
+              output)
+  print(f'picture: {output}{some}')
 
 
 def first(said, n: int):

@@ -202,6 +202,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   >>> run = visionlab.load('runs/digits')                                     # doctest: +SKIP
   """
   text = str(workdir)
+  if not text:
+    raise ConfigError('load: the name of the workdir is empty')
   if text.startswith(HUB):
     workdir = download(text.removeprefix(HUB))
   workdir = local(workdir, 'load').expanduser()
