@@ -53,7 +53,8 @@ def test_floats_of_a_run_on_floats_are_not_rounded(tmp_path):
       name='arrays', path=str(tmp_path / 'd.npz'))), tmp_path / 'run')
   run = load(tmp_path / 'run')
   exact = run.task.predict(run.variables, {'image': images})['logits']
-  np.testing.assert_allclose(run.predict(images)['logits'], exact, rtol=1e-5, atol=1e-6)
+  for form in (images, list(images)):
+    np.testing.assert_allclose(run.predict(form)['logits'], exact, rtol=1e-5, atol=1e-6)
   rounded = run.predict(np.round(255 * images).astype(np.uint8))['logits']
   assert 1e-6 < np.abs(rounded - exact).max() < .1
 

@@ -148,13 +148,13 @@ class Run:
   def fit(self, images) -> np.ndarray:
     """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels.
 
-    Of a run that was trained on floats, an array of floats of that size stays what it is.
+    Of a run that was trained on floats, arrays of floats of that size stay what they are.
     """
     shape = self.canvas.shape
-    if hasattr(images, '__array__') and np.issubdtype(self.facts.image.dtype, np.floating):
-      array = as_array(images)
-      if array.shape[1:] == shape and len(array) and np.issubdtype(array.dtype, np.floating):
-        return array.astype(np.float32)
+    if np.issubdtype(self.facts.image.dtype, np.floating):
+      own = as_array(images) if hasattr(images, '__array__') else _stacked(images, shape)
+      if own.shape[1:] == shape and len(own) and np.issubdtype(own.dtype, np.floating):
+        return own.astype(np.float32)
     images = one_by_one(images, shape)
     if isinstance(images, np.ndarray) and images.shape[1:] == shape:
       return images
@@ -169,6 +169,14 @@ class Run:
       return np.asarray(image).reshape(image.height, image.width, channels)
     return [read(image, upright, f'image {i}')
             for i, image in enumerate(one_by_one(images, self.canvas.shape))]
+
+
+def _stacked(images, shape: tuple[int, ...]) -> np.ndarray:
+  """A list of arrays of that shape as one array; of anything else an array of none."""
+  arrays = images if isinstance(images, list | tuple) else ()
+  if not arrays or not all(isinstance(x, np.ndarray) and x.shape == shape for x in arrays):
+    return np.zeros((0, *shape))
+  return np.stack(arrays)
 
 
 def _placing(data: Mapping) -> dict[str, Any]:
