@@ -17,7 +17,8 @@ from visionlab.data.imagenet import aliases
 from visionlab.data.pipeline import open_sources
 from visionlab.data.relabelled import Relabelled
 from visionlab.data.source import Source, UnknownSplit
-from visionlab.run import Run, numbered
+from visionlab.published import numbered
+from visionlab.run import Run
 
 SPLITS = ('test', 'validation', 'val', 'valid', 'dev')      # what is usually kept for measuring
 _FLAG = re.compile(r'--?data\.([\w.]+)')

@@ -20,27 +20,17 @@ from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError, resolve
 from visionlab.data import SOURCES
 from visionlab.data.any_image import as_array, one_by_one, read
-from visionlab.data.imagenet import synsets
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
-from visionlab.data.source import Arrays, Info
-from visionlab.data.sources.cifar import CIFAR10
+from visionlab.data.source import Arrays
 from visionlab.data.text import read_json
 from visionlab.paths import local
+from visionlab.published import published
 from visionlab.storage import checkpoint
 from visionlab.storage.workdir import member_folder, outcome
 from visionlab.task import Task, Variables
 from visionlab.training import log
-from visionlab.weights.files import (
-  EXPORT,
-  HUB,
-  HUB_FILES,
-  download,
-  nested,
-  read_arrays,
-  read_weights,
-)
-from visionlab.weights.fit import fit
+from visionlab.weights.files import EXPORT, HUB, HUB_FILES, download, nested, read_arrays
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -220,7 +210,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       raise ConfigError(f'{workdir}: no run here (there is no config.json)')
-    return _pretrained(workdir)
+    config, facts, task, variables = published(workdir)
+    return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
   config, facts = _saved(workdir)
   if outcome(workdir).get('status') == 'diverged' and (workdir / checkpoint.MEMBER).exists():
     raise ConfigError(f'{workdir}: diverged at step {outcome(workdir)["step"]}; it has no weights')
@@ -279,44 +270,3 @@ def _checkpoint(workdir: Path, step: int | str | None):
   if step == 'best' and not fields['step']:
     raise ConfigError(f'{workdir}: no best checkpoint yet')
   return int(fields['step']), fields
-
-
-def _pretrained(place: Path) -> Run:
-  """A run that was never one of ours: its config says what the weights need to be used."""
-  weights = read_weights(place)
-  size = weights.data['size']
-  # Those of the first convolution, which has the fewest.
-  channels = min(a.shape[2] for a in weights.arrays.values() if a.ndim == 4)
-  example = dict(image=jax.ShapeDtypeStruct((1, size, size, channels), np.uint8))
-  classes = weights.classes
-  if weights.kind == 'classify':
-    classes = classes or _published_classes(len(weights.arrays['params/head/bias']),
-                                            weights.model['name'])
-    example['label'] = jax.ShapeDtypeStruct((1,), np.int32)
-  config = configs.experiment(
-      steps=0, batch=64 if weights.kind == 'classify' else 4,
-      data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
-      task=dict(name=weights.kind, model=weights.model, **weights.task))
-  facts = Facts(Info(classes), example, 0)
-  task = build_task(config, facts)
-  shapes = jax.eval_shape(task.init, jax.random.key(0), example)
-  variables, report = fit(weights, shapes)
-  if report.missing or report.fresh:
-    raise ConfigError(f'{place}: these weights are not complete\n{report}')
-  return Run(place, config, task, variables, _scalars(task, {}), 0, facts)
-
-
-def _published_classes(k: int, model: str) -> tuple[str, ...]:
-  """The k classes that such networks are published for; numbers, where nobody says which."""
-  if k == 1000:
-    return tuple(synsets().values())
-  return CIFAR10 if k == 10 and model == 'cifar_resnet' else numbered(k)
-
-
-def numbered(k: int) -> tuple[str, ...]:
-  """Names of k classes for want of names.
-
-  >>> numbered(3)
-  ('0', '1', '2')
-  """
-  return tuple(map(str, range(k)))
