@@ -92,7 +92,8 @@ def test_two_experiments_share_nothing():
   (dict(checkpoint=dict(kep=1)), r'config\.checkpoint\.kep: no such key \(did you mean "keep"\?\)'),
   (dict(parallel=dict(device=1)), r'config\.parallel\.device: .*"devices"'),
   (dict(pipeline=dict(worker=1)), r'config\.pipeline\.worker: .*"workers"'),
-  (dict(log=dict(xyzzy=1)), r'config\.log\.xyzzy: no such key; there are: every, hooks, tensorboard'),
+  (dict(log=dict(xyzzy=1)),
+   r'config\.log\.xyzzy: no such key; there are: every, hooks, tensorboard'),
 ])
 def test_unknown_keys_of_an_experiment(changes, says):
   with pytest.raises(ConfigError, match=says):

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import logging as python_logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from visionlab import distributed
 from visionlab.arguments import ConfigFile, check_words
 from visionlab.config import ConfigError, TrainingError
 from visionlab.paths import cache_folder
+
+UNREAD = 141            # what shells say of a process whose reader has gone: 128 + SIGPIPE
 
 
 def config_flag():
@@ -73,10 +76,28 @@ def run(main: Callable, *, words: str = ''):
   cache_compilations()
   # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.
   gc.set_threshold(100_000)
+  # Names that a terminal or a pipe has no letters for are spelt, and stop nothing.
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, 'reconfigure'):
+      stream.reconfigure(errors='backslashreplace')
   try:
-    app.run(guarded(main), flags_parser=partial(_parse, words=words))
+    with unread():
+      app.run(guarded(main), flags_parser=partial(_parse, words=words))
   except KeyboardInterrupt:
     sys.exit(130)
+
+
+@contextlib.contextmanager
+def unread():
+  """Ends the process quietly, as the shell expects, where nobody reads what it prints any more."""
+  try:
+    try:
+      yield
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # else Python flushes again
+    sys.exit(UNREAD)
 
 
 def guarded(main: Callable) -> Callable:
@@ -84,6 +105,8 @@ def guarded(main: Callable) -> Callable:
     try:
       main(argv)
       gc.freeze()          # or Python would go through all of them once more before it exits
+    except BrokenPipeError:
+      code = UNREAD
     except (ConfigError, TrainingError, OSError) as e:
       print(f'error: {e}', file=sys.stderr)
       code = 2 if isinstance(e, ConfigError) else 1

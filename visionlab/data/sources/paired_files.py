@@ -9,7 +9,7 @@ from typing import NamedTuple
 from visionlab.config import ConfigError, nearest
 from visionlab.data.files import image_names
 from visionlab.data.images import SUFFIXES
-from visionlab.data.source import check_split
+from visionlab.data.source import check_split, check_split_folders
 
 TRIED = 500               # names that are looked through for a hint
 
@@ -79,6 +79,7 @@ def _folders(top: Path, split: str, images: str, masks: str) -> tuple[Path, Path
   """The folders of a split's images and masks."""
   names = images, masks
   if any('{split}' in name for name in names):
+    check_split_folders(top, names, split, 'pairs')
     found = [top / name.replace('{split}', split) for name in names]
   elif (top / images).is_dir():
     check_split(split, ('train',), f'pairs {top}')

@@ -8,7 +8,7 @@ import numpy as np
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import encoded
 from visionlab.data.images import SUFFIXES
-from visionlab.data.source import check_root
+from visionlab.data.source import check_root, check_split_folders
 from visionlab.data.sources.annotation_files import (
   COORDINATES,
   Annotations,
@@ -65,6 +65,7 @@ def yolo(split: str, *, root: str = '', images: str = 'images/{split}',
     if '{split}' not in folder and (top / folder / split).is_dir():
       raise ConfigError(f'yolo: {top / folder} holds a folder {split}; expected the options images '
                         'and labels to have {split} where it stands')
+  check_split_folders(top, [images], split, 'yolo')
   images, labels = (name.replace('{split}', split) for name in (images, labels))
   faults = Faults(f'yolo {top / labels}', on_broken)
   files, texts = _listing(top, images, SUFFIXES), _listing(top, labels, ('.txt',))
