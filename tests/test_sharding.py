@@ -53,12 +53,13 @@ def test_a_cut_state_trains_as_a_whole_one(plain, parallel, resident):
 def test_optimiser_and_average_follow_their_parameters():
   state = build.assemble(settings(rule='adamw', fsdp=True)).init()
   moments = state.opt_state['0'][0]
-  for tree in (state.params, state.ema):
+  for tree in (state.params, state.ema['params']):
     assert tree['head']['kernel'].sharding.spec == P('data', None)
   assert moments.mu['head/kernel'].sharding.spec == P('data', None)
   assert moments.nu['head/kernel'].addressable_data(0).shape == (16, 10)
   for whole in (state.params['head']['bias'], moments.count, state.step,
-                state.collections['batch_stats']['norm']['mean']):
+                state.collections['batch_stats']['norm']['mean'],
+                state.ema['batch_stats']['norm']['mean']):
     assert whole.sharding.is_fully_replicated
 
 

@@ -84,7 +84,8 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
       holds. Where there are any they must cover every parameter, and each hold for one.
     nesterov: for sgd.
     clip: clips the gradient to a global norm of `hp.clip_norm`.
-    ema: keeps an exponential moving average of the weights, which evaluation then uses.
+    ema: keeps an exponential moving average of the weights and of BatchNorm's statistics, which
+      evaluation then uses.
 
   Raises:
     ConfigError: unknown name, or a wrong value; at `init`, parameters that no group covers, a

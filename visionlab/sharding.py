@@ -86,8 +86,9 @@ class Rules:
       named = [NamedSharding(mesh, specs[path]) for path in _named(tree)]
       return jax.tree.unflatten(jax.tree.structure(tree), named)
     placed = jax.tree.map(lambda _: everywhere, state)
+    averaged = placed.ema and {**placed.ema, 'params': like_params(state.ema['params'])}
     return dataclasses.replace(
-        placed, params=like_params(state.params), ema=like_params(state.ema),
+        placed, params=like_params(state.params), ema=averaged,
         opt_state=jax.tree_util.tree_map_with_path(of_param, state.opt_state))
 
 
