@@ -64,7 +64,8 @@ class Task(Protocol):
 
   def loss(self, variables: Variables, batch: Batch, key: jax.Array,
            hp: Mapping[str, jax.Array], *, train: bool) -> tuple[dict[str, Ratio], Aux]:
-    """The named loss terms. `hp` holds config.hp and `progress`, the part of training done (0..1).
+    """The named loss terms. `hp` holds config.hp and `progress`, the part of training done (0..1);
+    in training also `update_ends`, False where more microbatches of the same update follow.
 
     The same function gives the validation loss (train=False).
     """

@@ -26,7 +26,8 @@ from visionlab.training.divergence import stop_if_bad, unless_ignored
 from visionlab.training.evaluation import Evaluations
 from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
-from visionlab.training.log import Log, parameter_table, read_metrics
+from visionlab.training.log import Log, read_metrics
+from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume
 from visionlab.weights.fit import adopt_options
@@ -63,7 +64,8 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
             epoch=job.facts.examples, tensorboard=config.log.tensorboard,
             hooks=open_hooks(workdir, config))
   log.settings(config)
-  log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example)))
+  log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example),
+                          settings_of(job.optimizer, state.params, state.hp)))
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')

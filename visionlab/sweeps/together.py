@@ -25,7 +25,8 @@ from visionlab.training.divergence import unless_ignored
 from visionlab.training.evaluation import Evaluations
 from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
-from visionlab.training.log import Log, parameter_table, scalars
+from visionlab.training.log import Log, scalars
+from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.profiler import profiler
 from visionlab.weights.fit import adopt_options
 
@@ -74,7 +75,8 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   workdirs.write_members(program, paths)
   members = Members(paths)
   log = MembersLog(members, program, step, job.total, job.facts.examples, configs)
-  log.say(parameter_table(jax.eval_shape(lambda: row(state, 0)).params))
+  params = jax.eval_shape(lambda: row(state, 0)).params
+  log.say(parameter_table(params, settings=settings_of(job.optimizer, params, state.hp)))
   log.say(f'{len(paths)} settings in one program: {origin}; {job.mesh.size} x '
           f'{jax.devices()[0].device_kind}; {job.facts.examples:,} examples, '
           f'{"resident" if job.batches.resident else "streamed"}')

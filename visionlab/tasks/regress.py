@@ -9,6 +9,7 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.figures import charts
+from visionlab.measures.regression import regression_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
@@ -117,9 +118,4 @@ def _columns(target):
 
 
 def _finish(stats):
-  """r2 of several outputs is that of their joint variance (scikit-learn's 'variance_weighted')."""
-  prediction, target = (np.asarray(stats[k], np.float64) for k in ('prediction', 'target'))
-  error = prediction - target
-  total = ((target - target.mean(0)) ** 2).sum()
-  return dict(rmse=float(np.sqrt((error ** 2).mean())), mae=float(np.abs(error).mean()),
-              r2=float(1 - (error ** 2).sum() / total) if total > 0 else 0.)
+  return regression_scores(stats['prediction'], stats['target'])

@@ -1,4 +1,4 @@
-"""What a run says: metrics.jsonl, TensorBoard events, a progress line, the table of parameters."""
+"""What a run says: metrics.jsonl, TensorBoard events, a progress line."""
 
 import json
 import math
@@ -15,13 +15,10 @@ import jax
 import numpy as np
 
 from visionlab.config import to_json
-from visionlab.optim import paths
-from visionlab.sharding import bytes_per_device, is_cut
 from visionlab.task import Results
 from visionlab.training.console import Console
 from visionlab.training.hooks import Hooks
 
-ROWS = 40                        # of the table of parameters, before it is shortened
 OF_THE_MACHINE = ('time', 'train/examples_per_second', 'train/memory_bytes')
 """What lines of metrics.jsonl hold that another run of the same config does not repeat."""
 
@@ -205,27 +202,3 @@ def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
 def scalars(results: Results) -> dict[str, float]:
   """The results that fit in a line."""
   return {k: v for k, v in results.items() if isinstance(v, float)}
-
-
-def parameter_table(params, flops: float | None = None) -> str:
-  """The parameters by name, shape and count, and the FLOPs of one example's forward pass; where
-  some are cut over devices, also the bytes on a device, were they not and as they are.
-
-  A table of more than `ROWS` is shortened to a line for each module of the first level.
-  """
-  named = dict(zip(paths(params), jax.tree.leaves(params), strict=True))
-  entries = [(name, 'x'.join(map(str, p.shape)) or '()', [p]) for name, p in named.items()]
-  if len(entries) > ROWS:
-    modules = {}
-    for name, p in named.items():
-      modules.setdefault(name.split('/')[0], []).append(p)
-    entries = [(f'{name}/*', f'{len(ps)} arrays', ps) for name, ps in modules.items()]
-  entries.append(('parameters', '', list(named.values())))
-  counts = [f'{sum(p.size for p in ps):,}' for *_, ps in entries]
-  wide = [max(len(e[i]) for e in entries) for i in range(2)] + [max(13, *map(len, counts))]
-  spread = [''] * len(entries)
-  if is_cut(params):
-    spread = ['  {:>13,} -> {:,} bytes'.format(*bytes_per_device(ps)) for *_, ps in entries]
-  lines = [f'{name:<{wide[0]}}  {shape:>{wide[1]}}  {count:>{wide[2]}}{more}'
-           for (name, shape, _), count, more in zip(entries, counts, spread, strict=True)]
-  return '\n'.join(lines) + (f'  {flops / 1e6:,.1f} MFLOPs an example' if flops else '')

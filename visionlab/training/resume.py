@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from visionlab.config import ConfigError
 from visionlab.paths import local
-from visionlab.step import State
+from visionlab.step import State, averageable
 from visionlab.storage.checkpoint import ITEMS, read_newest
 from visionlab.weights.files import read_weights
 from visionlab.weights.fit import fit
@@ -39,7 +39,8 @@ def resume(workdir: Path, config, state: State) -> tuple[State, str]:
       raise ConfigError(f'config.init_from: {e}') from e
     collections = dict(variables)
     params = collections.pop('params')
-    ema = None if state.ema is None else jax.tree.map(jnp.copy, params)  # both are donated
+    ema = None if state.ema is None else jax.tree.map(
+        jnp.copy, averageable(params, collections))             # a copy: both are donated
     return (dataclasses.replace(state, params=params, collections=collections, ema=ema),
             str(report))
   return state, 'started from scratch'
