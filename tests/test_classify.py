@@ -12,6 +12,7 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
+from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, rescaled
 from visionlab.sharding import data_mesh
 from visionlab.tasks.classify import classify
@@ -215,7 +216,7 @@ def softmax_reference(logits, label):
   p = np.exp(logits - logits.max(1, keepdims=True))
   p /= p.sum(1, keepdims=True)
   said, seen = p.argmax(1), np.unique(label)
-  recall = metrics.recall_score(label, said, labels=range(k), average=None, zero_division=0)
+  recall = metrics.recall_score(label, said, labels=range(k), average=None, zero_division=np.nan)
   edges = np.clip(np.ceil(p.max(1) * 15), 1, 15)
   gap = [abs((p.max(1) - (said == label))[edges == e].sum()) for e in range(1, 16)]
   accuracy = metrics.accuracy_score(label, said)
@@ -250,16 +251,58 @@ def test_sigmoid_results_equal_sklearn(batch, devices):
   got = evaluate(task, variables, data, batch, devices)
   true, logits = data['label'].astype(int), logits_of(variables, data['image'])
   said = (logits > 0).astype(int)
-  per_label = dict(average=None, zero_division=0)
+  per_label = dict(average=None, zero_division=np.nan)
   loss = (np.logaddexp(0, logits) - true * logits).sum(1).mean()
   want = dict(loss=loss, cross_entropy=loss, accuracy=1 - metrics.hamming_loss(true, said),
               exact_match=metrics.accuracy_score(true, said),
-              mean_f1=metrics.f1_score(true, said, average='macro', zero_division=0),
+              mean_f1=metrics.f1_score(true, said, average='macro', zero_division=np.nan),
               recall=metrics.recall_score(true, said, **per_label),
               precision=metrics.precision_score(true, said, **per_label))
   assert got.keys() == want.keys()
   for name in want:
     np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_an_absent_class_has_no_accuracy():
+  """Two of three classes are there and always right: the mean is 1, in the table too."""
+  data = draw(40, 2)
+  data['image'] = np.broadcast_to(data['label'][:, None, None, None], (40, *SHAPE)).astype(np.uint8)
+  task = make_task(3, mean=(), std=())
+  kernel = np.tile(np.float32([[-99, 99, 0]]), (6, 1)) * 255
+  variables = dict(params=dict(Dense_0=dict(kernel=kernel, bias=np.float32([99, 0, -9999]))))
+  got = evaluate(task, variables, data, 16)
+  assert got['mean_class_accuracy'] == got['accuracy'] == 1
+  np.testing.assert_array_equal(got['class_accuracy'], [1, 1, np.nan])
+  lines = class_table(got, task.classes).splitlines()
+  assert [line.split() for line in lines[1:]] == [
+      ['a', '100.0'], ['b', '100.0'], ['c', '-'], ['all', '100.0']]
+
+
+def test_an_absent_label_has_no_scores():
+  """Of four labels one is found, one missed, one said wrongly, and one neither there nor said."""
+  data = draw(10, 4, multi=True)
+  data['label'] = np.tile(np.float32([1, 1, 0, 0]), (10, 1))
+  task = make_task(4, head='sigmoid')
+  bias = np.float32([9, -9, 9, -9])
+  variables = dict(params=dict(Dense_0=dict(kernel=np.zeros((6, 4), np.float32), bias=bias)))
+  got = evaluate(task, variables, data, 4)
+  np.testing.assert_array_equal(got['recall'], [1, 0, np.nan, np.nan])
+  np.testing.assert_array_equal(got['precision'], [1, np.nan, 0, np.nan])
+  assert got['mean_f1'] == pytest.approx(1 / 3) and got['accuracy'] == .5
+
+
+@pytest.mark.parametrize('multi', [False, True])
+def test_labels_that_are_hidden_count_nowhere(multi):
+  data = draw(37, multi=multi)
+  task = make_task(head='sigmoid' if multi else 'softmax')
+  variables, there = start(task), np.arange(37) % 3 > 0
+  hidden = there.reshape(37, *[1] * (data['label'].ndim - 1))
+  few = data | dict(label=np.where(hidden, data['label'], 0), labelled=there)
+  want = evaluate(task, variables, {k: v[there] for k, v in data.items()}, 8)
+  got = evaluate(task, variables, few, 8)
+  jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), got, want)
+  (one, _), (other, _) = (loss_of(task, variables, x) for x in (few, data | dict(valid=there)))
+  assert one == other
 
 
 def test_broken_examples_of_a_source_are_left_out():

@@ -14,7 +14,7 @@ the config, augmentations happen in this one:
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -181,16 +181,42 @@ def _mix(keys, batch, mixes):
   return {**out, 'label_mixed': batch['label'][partner]} if 'label' in batch else out
 
 
+def check_mixing(options: Mapping[str, Any], mixable: Sequence[str],
+                 example: Mapping[str, Any]) -> None:
+  """Raises ConfigError where mixing would blend images, and what is learnt of them would not know.
+
+  Args:
+    options: as for `make_augment`.
+    mixable: the targets whose mixtures (`label_mixed`, `mix_weight`) the task's loss reads.
+    example: the entries of a batch, or of a batch of each source.
+  """
+  mixing = [f.__name__ for f in MIXED if f in _parse(options or {})]
+  for name in mixing:
+    where = f'config.augment.{name}'
+    if not mixable:
+      raise ConfigError(f'{where}: images would be blended, and the targets of this task would not;'
+                        ' mixing is for tasks that learn labels of whole images, such as classify')
+    for entries in [example] if 'image' in example else example.values():
+      if 'labelled' in entries:
+        raise ConfigError(f'{where}: a label that is known would be mixed with one that is hidden; '
+                          'leave mixing out where labels are partly known')
+      _check_whole(entries, where)
+
+
+def _check_whole(entries, where):
+  for name in ('objects', 'label_map', 'proposals'):
+    if name in entries:
+      raise ConfigError(f'{where}: mixes labels of whole images, but this batch has "{name}"')
+
+
 def _check(batch, chosen):
   image = batch['image']
   if image.ndim != 4 or not (image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)):
     raise ConfigError('augment: expected images (b h w c) of uint8, or of float in [0, 1], '
                       f'got {image.dtype} {image.shape}')
   for f in MIXED:
-    for name in ('objects', 'label_map', 'proposals'):
-      if f in chosen and name in batch:
-        raise ConfigError(f'config.augment.{f.__name__}: mixes labels of whole images, '
-                          f'but this batch has "{name}"')
+    if f in chosen:
+      _check_whole(batch, f'config.augment.{f.__name__}')
   for f in MOVING:
     for name in MOVED:
       if f in chosen and name in batch:

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import sharding
-from visionlab.augment import make_augment
+from visionlab.augment import check_mixing, make_augment
 from visionlab.config import (
   ConfigError,
   bind,
@@ -211,6 +211,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   total, steps = durations(config, facts.examples)
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)
+  check_mixing(config['augment'], getattr(task, 'mixable', ()), facts.example)
   hps = [complete(c['hp'], optimizer.hyperparameters, task.hyperparameters())
          for c in members or [config]]
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,

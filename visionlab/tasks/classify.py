@@ -1,7 +1,7 @@
 """Image classification: one label an image (softmax) or any number of them (sigmoid)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -15,6 +15,8 @@ from visionlab.measures.classification import (
   calibration_bins,
   calibration_error,
   confusion,
+  mean_there,
+  shares,
   topk_correct,
 )
 from visionlab.metrics import Ratio
@@ -26,7 +28,8 @@ from visionlab.tasks.forward import forward, mean_over
 @dataclasses.dataclass(frozen=True)
 class Classify:
   """batch: `image` (b h w c), `label` (b,) int, or (b k) soft or multi-hot, `valid` (b,);
-  `label_mixed` and `mix_weight` where mixup or cutmix made them.
+  `label_mixed` and `mix_weight` where mixup or cutmix made them; `labelled` (b,) bool where some
+  labels are not known, which then count nowhere.
 
   predict: `logits`, `probabilities` (b k), `prediction` (b,).
   """
@@ -34,6 +37,8 @@ class Classify:
   classes: tuple[str, ...]
   head: str
   preprocess: Standardise
+
+  mixable = ('label',)
 
   def hyperparameters(self):
     auxiliary = getattr(self.model, 'auxiliary', {})
@@ -64,10 +69,10 @@ class Classify:
     if 'label_mixed' in batch:
       weight, other = batch['mix_weight'], batch['label_mixed']
       losses = weight * losses + (1 - weight) * self._losses(logits, other, smoothing)
-    return Ratio.of(losses, batch['valid'])
+    return Ratio.of(losses, known(batch))
 
   def accuracy(self, logits, batch) -> Ratio:
-    return Ratio.of(self._correct(logits, batch['label']), batch['valid'])
+    return Ratio.of(self._correct(logits, batch['label']), known(batch))
 
   def predict(self, variables, batch):
     logits = self.outputs(variables, batch)[0]['logits']
@@ -132,7 +137,7 @@ class Classify:
 
   def _class_counts(self, variables, batch, hp):
     logits = self.outputs(variables, batch)[0]['logits']
-    label, valid = _hard(batch['label']), batch['valid']
+    label, valid = _hard(batch['label']), known(batch)
     probabilities = jax.nn.softmax(logits)
     correct = topk_correct(logits, label, 1)
     return dict(
@@ -142,11 +147,10 @@ class Classify:
 
   def _finish_classes(self, stats):
     counts = np.asarray(stats['confusion'], np.float64)
-    seen = counts.sum(1)
-    per_class = np.diag(counts) / np.maximum(seen, 1)
+    per_class = shares(np.diag(counts), counts.sum(1))
     results = dict(accuracy=float(stats['top1'].value),
                    top1_error=1 - float(stats['top1'].value),
-                   mean_class_accuracy=float(per_class[seen > 0].mean()) if seen.any() else 0.,
+                   mean_class_accuracy=mean_there(per_class),
                    calibration_error=calibration_error(stats['bins']),
                    confusion=counts.astype(int), class_accuracy=per_class)
     if len(self.classes) > 5:
@@ -156,18 +160,19 @@ class Classify:
   def _label_counts(self, variables, batch, hp):
     logits = self.outputs(variables, batch)[0]['logits']
     true = _one_hot(batch['label'], len(self.classes)) > .5
-    predicted, valid = logits > 0, batch['valid'][:, None]
-    return dict(both=(valid & true & predicted).sum(0), true=(valid & true).sum(0),
-                predicted=(valid & predicted).sum(0),
-                right=Ratio.of(true == predicted, batch['valid']),
-                exact=Ratio.of((true == predicted).all(-1), batch['valid']))
+    predicted, valid = logits > 0, known(batch)
+    counted = valid[:, None]
+    return dict(both=(counted & true & predicted).sum(0), true=(counted & true).sum(0),
+                predicted=(counted & predicted).sum(0),
+                right=Ratio.of(true == predicted, valid),
+                exact=Ratio.of((true == predicted).all(-1), valid))
 
   def _finish_labels(self, stats):
     both, true, predicted = (np.asarray(stats[k], np.float64)
                              for k in ('both', 'true', 'predicted'))
     return dict(accuracy=float(stats['right'].value), exact_match=float(stats['exact'].value),
-                mean_f1=float((2 * both / np.maximum(true + predicted, 1)).mean()),
-                recall=both / np.maximum(true, 1), precision=both / np.maximum(predicted, 1))
+                mean_f1=mean_there(shares(2 * both, true + predicted)),
+                recall=shares(both, true), precision=shares(both, predicted))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,6 +199,11 @@ def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
                       ' use name="regress"')
   return Classify(make_model(classes=len(info.classes)), info.classes, head,
                   Standardise(mean, std, channel_order))
+
+
+def known(batch: Mapping[str, Any]) -> jax.Array:
+  """Which examples (b,) of a batch are valid and have their labels."""
+  return batch['valid'] & batch.get('labelled', True)
 
 
 def _hard(label):

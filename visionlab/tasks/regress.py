@@ -106,6 +106,9 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
   """
   check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
   check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')
+  if target == 'label' and 'labelled' in example:
+    raise ConfigError('config.task.target: "label" is hidden in part by this source, and regress '
+                      'would learn 0 in its place; name the source itself in config.data')
   if target_std <= 0:
     raise ConfigError(f'config.task.target_std: must be above 0, not {target_std}')
   outputs = int(np.prod(example[target].shape[1:]))
