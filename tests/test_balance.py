@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from tiny import config
 
+from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.balance import balanced, class_counts, count_line
 from visionlab.data.order import batch_indices
@@ -43,3 +45,23 @@ def test_a_source_without_one_label_an_image_is_refused():
 def test_many_classes_are_shown_in_a_line():
   assert count_line(range(1, 101), [f'c{i}' for i in range(1, 101)], shown=4) == (
       'classes: c100 100, c99 99, ..., c2 2, c1 1')
+
+
+@pytest.mark.parametrize('resident', ['always', 'never'])
+def test_training_batches_are_even_wherever_the_set_is_kept(resident):
+  settings = config(data=dict(name='test_balance:rare'), evals={},
+                    pipeline=dict(balance=True, resident=resident), steps=4)
+  job = build.assemble(settings)
+  assert job.facts.counts == (90, 10)
+  stream, seen = job.batches.start(0, 4), []
+  for step in range(4):
+    (data, _), = stream.take(1)
+    seen.append(job.batches.feed(data, np.uint32(step)) if job.batches.feed else data)
+  labels = np.concatenate([batch['label'] for batch in seen])
+  assert abs(np.bincount(labels) - 64).max() < 20         # of 128; without it 115 and 13
+  assert np.array_equal(labels[:32], job.batches.loader(0)['label'])
+
+
+def rare(split):
+  return Arrays({'image': np.zeros((100, 8, 8, 1), np.uint8),
+                 'label': (np.arange(100) >= 90).astype(np.int32)}, Info(classes=('a', 'b')))

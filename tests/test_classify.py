@@ -211,6 +211,15 @@ def evaluate(task, variables, data, batch, devices=1, **hp):
   return evaluation(task, devices)(variables, {**HP, **hp}, eval_batches(Arrays(data), batch, 0))
 
 
+def ranked_reference(scores, positive):
+  """AUROC and AP by class and their means, of classes that are there."""
+  def by_class(measure):
+    return np.array([measure(p, s) if 0 < p.sum() < len(p) else np.nan
+                     for p, s in zip(positive.T, scores.T, strict=True)])
+  area, ap = by_class(metrics.roc_auc_score), by_class(metrics.average_precision_score)
+  return dict(class_auroc=area, class_ap=ap, macro_auroc=np.nanmean(area), macro_ap=np.nanmean(ap))
+
+
 def softmax_reference(logits, label):
   k = logits.shape[1]
   p = np.exp(logits - logits.max(1, keepdims=True))
@@ -223,7 +232,11 @@ def softmax_reference(logits, label):
   top5 = {} if k <= 5 else {
       'top5_error': 1 - metrics.top_k_accuracy_score(label, p, k=5, labels=range(k))}
   loss = metrics.log_loss(label, p, labels=range(k))
-  return dict(loss=loss, cross_entropy=loss, accuracy=accuracy, top1_error=1 - accuracy, **top5,
+  by_class = dict(labels=range(k), average=None, zero_division=np.nan)
+  f1 = metrics.f1_score(label, said, **by_class)
+  return dict(class_precision=metrics.precision_score(label, said, **by_class), class_f1=f1,
+              macro_f1=np.nanmean(f1), **ranked_reference(p, label[:, None] == np.arange(k)),
+              loss=loss, cross_entropy=loss, accuracy=accuracy, top1_error=1 - accuracy, **top5,
               mean_class_accuracy=recall[seen].mean(), class_accuracy=recall,
               calibration_error=sum(gap) / len(label),
               confusion=metrics.confusion_matrix(label, said, labels=range(k)))
@@ -240,7 +253,7 @@ def test_softmax_results_equal_sklearn(classes, batch, devices):
   for name in want:
     np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-6, err_msg=name)
   assert 0 < got['accuracy'] < 1 and got['confusion'].dtype == int
-  assert set(scalars(got)) == set(got) - {'confusion', 'class_accuracy'}
+  assert set(scalars(got)) == {name for name in got if np.ndim(got[name]) == 0}
 
 
 @pytest.mark.parametrize('batch, devices', [(8, 1), (16, 4)])
@@ -255,9 +268,11 @@ def test_sigmoid_results_equal_sklearn(batch, devices):
   loss = (np.logaddexp(0, logits) - true * logits).sum(1).mean()
   want = dict(loss=loss, cross_entropy=loss, accuracy=1 - metrics.hamming_loss(true, said),
               exact_match=metrics.accuracy_score(true, said),
-              mean_f1=metrics.f1_score(true, said, average='macro', zero_division=np.nan),
-              recall=metrics.recall_score(true, said, **per_label),
-              precision=metrics.precision_score(true, said, **per_label))
+              macro_f1=metrics.f1_score(true, said, average='macro', zero_division=np.nan),
+              class_f1=metrics.f1_score(true, said, **per_label),
+              class_recall=metrics.recall_score(true, said, **per_label),
+              class_precision=metrics.precision_score(true, said, **per_label),
+              **ranked_reference(logits, true))
   assert got.keys() == want.keys()
   for name in want:
     np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-6, err_msg=name)
@@ -275,7 +290,7 @@ def test_an_absent_class_has_no_accuracy():
   np.testing.assert_array_equal(got['class_accuracy'], [1, 1, np.nan])
   lines = class_table(got, task.classes).splitlines()
   assert [line.split() for line in lines[1:]] == [
-      ['a', '100.0'], ['b', '100.0'], ['c', '-'], ['all', '100.0']]
+      ['a', *['100.0'] * 5], ['b', *['100.0'] * 5], ['c', *['-'] * 5], ['all', *['100.0'] * 5]]
 
 
 def test_an_absent_label_has_no_scores():
@@ -286,9 +301,9 @@ def test_an_absent_label_has_no_scores():
   bias = np.float32([9, -9, 9, -9])
   variables = dict(params=dict(Dense_0=dict(kernel=np.zeros((6, 4), np.float32), bias=bias)))
   got = evaluate(task, variables, data, 4)
-  np.testing.assert_array_equal(got['recall'], [1, 0, np.nan, np.nan])
-  np.testing.assert_array_equal(got['precision'], [1, np.nan, 0, np.nan])
-  assert got['mean_f1'] == pytest.approx(1 / 3) and got['accuracy'] == .5
+  np.testing.assert_array_equal(got['class_recall'], [1, 0, np.nan, np.nan])
+  np.testing.assert_array_equal(got['class_precision'], [1, np.nan, 0, np.nan])
+  assert got['macro_f1'] == pytest.approx(1 / 3) and got['accuracy'] == .5
 
 
 @pytest.mark.parametrize('multi', [False, True])

@@ -23,6 +23,7 @@ from visionlab.config import (
   whole,
   with_tuples,
 )
+from visionlab.data.balance import class_counts
 from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
@@ -57,11 +58,13 @@ class Facts:
       several.
     examples: in an epoch.
     infos: of every source by name, where there are several.
+    counts: examples of each class, where that is known (see `visionlab.data.balance`).
   """
   info: Info
   example: Any
   examples: int
   infos: Mapping[str, Info] = field(default_factory=dict)
+  counts: tuple[int, ...] = ()
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
@@ -77,13 +80,15 @@ class Facts:
         raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
     first = {name: _first(source) for name, source in named.items()}
     infos = {} if '' in named else {name: source.info for name, source in named.items()}
-    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos)
+    counts = class_counts(named['']) if '' in named else ()
+    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos,
+               counts)
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
     infos = {name: asdict(info) for name, info in self.infos.items()}
-    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos),
-                      indent=2)
+    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos,
+                           counts=self.counts), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -96,7 +101,8 @@ class Facts:
     def info(saved):
       return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
     infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
-    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos)
+    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos,
+               saved.get('counts', ()))
 
 
 def _first(source):
@@ -128,7 +134,8 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
     return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
                        axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
-              make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example)
+              make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
+              counts=facts.counts)
 
 
 def build_model(options: Mapping, where: str, **given):

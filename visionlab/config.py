@@ -44,6 +44,7 @@ class Pipeline(NamedTuple):
   workers: Natural = 0
   prefetch: Natural = 2
   crop: Mapping = {}
+  balance: bool = False
 
 
 class Parallel(NamedTuple):
@@ -110,7 +111,8 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
     split: what to train on, e.g. 'train', 'train[:90%]'.
     pipeline: `resident` ('auto', 'always', 'never': whether the whole set is kept on the device),
       `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead), `crop`
-      (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`).
+      (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
+      (whether rare classes are repeated until all are as frequent).
     augment: options of `visionlab.augment.make_augment`.
     evals: name -> dict(split=, every=, first=, batch=, data=): see
       `visionlab.training.evaluation.Evaluations`.

@@ -16,8 +16,10 @@ def labels_of(source: Source) -> np.ndarray | None:
   if isinstance(source, Concat):
     parts = [labels_of(part) for part in source.sources]
     return None if any(part is None for part in parts) else np.concatenate(parts)
-  labels = source.arrays.get('label') if isinstance(source, Arrays) else getattr(source, 'labels',
-                                                                                 None)
+  if isinstance(source, Arrays):           # a label that is hidden is not known
+    labels = None if 'labelled' in source.arrays else source.arrays.get('label')
+  else:
+    labels = getattr(source, 'labels', None)
   if labels is None or np.ndim(labels) != 1 or not np.issubdtype(labels.dtype, np.integer):
     return None
   return labels

@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, bind, check_choice, check_mapping, resolve
 from visionlab.data import SOURCES, open_split
+from visionlab.data.balance import balanced
 from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
 from visionlab.data.own import adapted, check_split_taken
@@ -110,6 +111,8 @@ class Batches:
     workers: processes that load batches; 0: threads of this one.
     prefetch: batches loaded, and moved to the devices, ahead of their use.
     crop: options of `visionlab.data.crop.RandomCrop`: of each image a random part is loaded.
+    balance: repeats the examples of rare classes until all are as frequent, see
+      `visionlab.data.balance.balanced`.
 
   Raises:
     ConfigError: a batch that does not divide over devices, processes, sources and microbatches;
@@ -118,7 +121,9 @@ class Batches:
 
   def __init__(self, sources: Sources, *, batch: int, seed: int, mesh: Mesh, mode: str, total: int,
                accumulate: int = 1, resident: str = 'auto', workers: int = 0,
-               prefetch: int = 2, crop: Mapping | None = None):
+               prefetch: int = 2, crop: Mapping | None = None, balance: bool = False):
+    if balance:
+      sources = _balanced(sources)
     self.sources, self.mesh, self.mode = sources, mesh, mode
     self.workers, self.prefetch = workers, prefetch
     named = parts(sources, seed)
@@ -228,6 +233,13 @@ def _on_device(iterator: Iterator, to_device, ahead: int) -> Iterator:
     if len(queue) > ahead:
       yield queue.popleft()
   yield from queue
+
+
+def _balanced(sources: Sources) -> Sources:
+  where = 'config.pipeline.balance'
+  if isinstance(sources, Mapping):
+    return {name: balanced(source, where) for name, source in sources.items()}
+  return balanced(sources, where)
 
 
 def _make_crop(named, options: Mapping | None) -> RandomCrop | None:

@@ -55,7 +55,7 @@ def _counts(values):
 
 
 def _heading(name):
-  return ' '.join(word.upper() if word.startswith(('ap', 'iou')) else word
+  return ' '.join(word.upper() if word.startswith(('ap', 'iou', 'auroc')) else word
                   for word in name.split('_'))
 
 
