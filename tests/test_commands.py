@@ -48,6 +48,7 @@ def test_train_says_what_it_does(workdir):
     (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'did you mean "lr"'),
     (('--config=configs/digits_cnn.py', '--config.batch=abc'),
      "config.batch: expected int of at least 1, got 'abc'"),
+    (('--config=configs/digits_cnn.py', '--config.data.chanels=3'), 'did you mean "channels"'),
     (('--config=configs/digits_cnn.py:smok',), "'smok' is not one of '', 'smoke'"),
     (('--config=configs/digits_cnn.py', '--config.task.model.name=cnnn'), 'did you mean "cnn"'),
     (('--config=configs/digits_cnn.py', '--config.data.name=digit'), 'did you mean "digits"'),
@@ -62,6 +63,21 @@ def test_mistakes_are_answered_without_a_traceback(tmp_path, arguments, said):
   assert said in done.stderr and done.stderr.startswith('error: ')
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'run').exists()                 # nothing was begun
+
+
+@pytest.mark.parametrize('module, words, said', [
+    ('train', ['--config=configs/digits_cnn.py', 'config.hp.lr=.5'], 'write --config.hp.lr=.5'),
+    ('train', ['--config=configs/digits_cnn.py', '--config.log.tensorboard', 'false'],
+     'write --config.log.tensorboard=false'),
+    ('evaluate', ['split=train'], 'write --split=train'),
+    ('predict', ['top=5'], 'write --top=5'),
+    ('exports', ['output=x'], 'write --output=x'),
+])
+def test_stray_words_are_refused(tmp_path, module, words, said):
+  done = command(module, f'--workdir={tmp_path / "run"}', *words)
+  assert done.returncode == 2 and 'Traceback' not in done.stderr
+  assert 'stray word' in done.stderr and said in done.stderr
+  assert not (tmp_path / 'run').exists()
 
 
 def test_evaluate_repeats_the_last_evaluation_of_training(workdir, tmp_path):

@@ -81,6 +81,10 @@ def test_what_is_no_config(options, said, tmp_path):
 def test_a_key_that_is_wrong_is_answered_at_once():
   with pytest.raises(ConfigError, match=r'config.bath: no such key \(did you mean "batch"\?\)'):
     experiment(bath=3)
+  with pytest.raises(ConfigError, match=r'config.name: no such key'):
+    whole({**tiny.config().to_dict(), 'name': 'mine'})
+  with pytest.raises(ConfigError, match=r'config.log.name: no such key'):
+    tiny.config(log=dict(name='mine'))
   with pytest.raises(ConfigError, match='config.evals.test.evry: no such key'):
     tiny.config(evals=dict(test=dict(split='test', evry=1)))
   with pytest.raises(ConfigError, match=r'config.profile: expected \(first, last\)'):

@@ -55,9 +55,15 @@ def test_ranges_that_are_none(make):
     ('task.model.widths=(16, 32),(8,)', ((16, 32), (8,))),
     ('hp.lr=log_uniform(1e-4, .1)', log_uniform(1e-4, .1)),
     ('n=integers(1,3)', integers(1, 3)),
+    ('data.classes=(red,white),(red,)', ('(red,white)', '(red,)')),
 ])
 def test_what_set_says(text, values):
   assert parse_axis(text) == (text.split('=')[0], values)
+
+
+@pytest.mark.parametrize('text', ['hp.lr = 1, 2', 'config.hp.lr=1,2', '--config.hp.lr=1,2'])
+def test_keys_as_they_are_typed_elsewhere(text):
+  assert parse_axis(text) == ('hp.lr', (1, 2))
 
 
 @pytest.mark.parametrize('text, said', [

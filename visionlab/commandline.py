@@ -137,6 +137,9 @@ def _parse(argv, words: str = ''):
   try:
     argv = [argv[0], *flags.FLAGS.read_flags_from_files(argv[1:])]
     rest = typed_config().split(argv) if 'config' in flags.FLAGS else argv
+    # A flag without its dashes may be one that is required, which absl would miss.
+    flaglike = [w for w in rest[1:] if '=' in w and w.partition('=')[0] in flags.FLAGS]
+    check_words(flaglike, argv, flags.FLAGS, words='flags')
     left = flags.FLAGS(rest)
     check_words(left[1:], argv, flags.FLAGS, words)
     return left

@@ -84,6 +84,7 @@ def strict(function: Callable) -> Callable:
   """`function`, called only once its arguments are found to fit its signature, as by `bind`."""
   @functools.wraps(function)
   def checked(**options):
+    check_names(options, inspect.signature(function).parameters, 'config')
     return bind(function, _with_words(options, 'config'), 'config')
   return checked
 
@@ -132,6 +133,8 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
   """
   options = {k: v if v is not None else {} for k, v in locals().items()}
   for key, kind in PARTS.items():
+    check_mapping(options[key], f'config.{key}')
+    check_names(options[key], kind._fields, f'config.{key}')
     options[key] = bind(kind, options[key], f'config.{key}')._asdict()
   for name, value in hp.items():
     check_kind(value, float, f'config.hp.{name}')

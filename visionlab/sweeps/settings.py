@@ -97,7 +97,8 @@ def parse_axis(text: str) -> tuple[str, Choice | tuple]:
   >>> parse_axis('optim.name=sgd,adamw')
   ('optim.name', ('sgd', 'adamw'))
   """
-  key, equals, values = text.partition('=')
+  key, equals, values = (part.strip() for part in text.partition('='))
+  key = key.removeprefix('--').removeprefix('config.')
   if not (key and equals and values):
     raise ConfigError(f'--set {text}: expected key=value,value,...')
   drawn = re.fullmatch(r'(\w+)\((.*)\)', values)
@@ -107,13 +108,13 @@ def parse_axis(text: str) -> tuple[str, Choice | tuple]:
       raise ConfigError(f'--set {text}: no such range{nearest(drawn[1], kinds)}; '
                         f'there are: {", ".join(kinds)}')
     try:
-      return key, kinds[drawn[1]](*map(literal, drawn[2].split(',')))
+      return key, kinds[drawn[1]](*map(literal, _split(drawn[2])))
     except TypeError:
       raise ConfigError(f'--set {text}: expected {drawn[1]}(low,high)') from None
   whole = re.fullmatch(r'(-?\d+)\.\.(-?\d+)', values)
   if whole:
     return key, tuple(range(int(whole[1]), int(whole[2]) + 1))
-  return key, tuple(literal(v) for v in _split(values))
+  return key, tuple(map(literal, _split(values)))
 
 
 def name_of(setting: Setting) -> str:
@@ -186,4 +187,4 @@ def _split(text: str) -> list[str]:
       parts.append('')
     else:
       parts[-1] += c
-  return parts
+  return [part.strip() for part in parts]
