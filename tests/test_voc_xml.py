@@ -109,6 +109,12 @@ def test_broken_xml_is_named(year, warned, content, words):
   assert '1 images without annotations' in warned[0]
 
 
+def test_objects_inside_a_list_of_them(year):
+  edited(year, '<object>', '<objects><object>')
+  edited(year, '</object>', '</object></objects>')
+  assert everything(opened(year))['objects']['valid'].all()
+
+
 @pytest.mark.parametrize('name', ['my photo', 'leaf (1)', 'IMG 0001', 'leaf 1', 'a.b', 'a.png'])
 def test_names_in_lists_may_hold_spaces(year, name):
   picture(year / 'JPEGImages' / f'{name}.PNG')

@@ -36,8 +36,11 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
          on_broken: str = 'skip', check: bool = True) -> Objects:
   """Images with objects as COCO has them (Lin et al. 2014), and whoever writes the same json.
 
-  Classes are the categories in the order of their ids, whatever those are. The annotations of a
-  split are read once and kept as flat arrays: of COCO's train2017 some 300 MB with masks.
+  Classes are the categories in the order of their ids, whatever those are. Numbers may be text, and
+  what is null is as if it were not there: an image's size is then that of the picture itself, a box
+  that of the mask, an area that of the box. Names of files may be those of Windows, or of URLs, and
+  differ in their case. The annotations of a split are read once and kept as flat arrays: of COCO's
+  train2017 some 300 MB with masks.
 
   Args:
     split: what {split} stands for below, such as 'train2017'.
@@ -57,7 +60,8 @@ def coco(split: str, *, root: str = '', annotations: str = 'annotations/instance
     on_broken: 'skip' leaves objects and images out that cannot be used, clips boxes that stick out,
       and counts both in a warning; 'stop' raises an error that names the first.
     check: read all images' headers when opening, so that what is missing or of another size than
-      the json says is known then. Takes about 0.05 ms an image.
+      the json says is known then. Takes about 0.05 ms an image. If not, only those are read whose
+      size the json does not say.
 
   Returns:
     A source as `visionlab.data.sources.objects.objects_of` describes it, with `area`.

@@ -117,7 +117,7 @@ def voc_objects(split: str, *, root: str = '', images: str = 'JPEGImages',
       sound[i] = False
     else:
       sizes[i] = size_of(tree)
-      for number, one in enumerate(tree.findall('object'), 1):
+      for number, one in enumerate(tree.iter('object'), 1):
         where = f'{path}: object {number}'
         box = read_object(one, classes, where, faults)
         if box:
