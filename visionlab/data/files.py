@@ -117,7 +117,7 @@ def _by_spelling(folder: Path) -> tuple[set[str], dict[str, list[str]]]:
   """The names in a folder, and those of images without a suffix or with a lower-case one."""
   try:
     there = os.listdir(folder)
-  except OSError:
+  except (OSError, ValueError):          # not there, or no name that a folder can have
     return set(), {}
   spelt: dict[str, list[str]] = {}
   for name in there:
