@@ -19,7 +19,7 @@ from visionlab.data.sources.synnumbers import synnumbers
 
 NONSENSE = (0, -1, 3.7, float('nan'), float('inf'), '', 'nonsense', True, (), (1, 2), ('a', 'b'),
             (None, 1.5), None, {'a': 1}, [1], np.int64(5), np.float32(.5), '{split}', '/', 'a\0b',
-            '../x', b'x')
+            '../x', '/{split}.csv', '[a**', b'x')
 SOURCES = dict(
     folder=(folder, {}), labels=(folder, dict(labels='labels.csv')),
     pairs=(pairs, dict(images='cat', masks='masks', classes=('a',))),
