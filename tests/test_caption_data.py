@@ -289,6 +289,22 @@ def test_lists_have_a_name_a_line(root):
     opened(root, form='tokens')
 
 
+def test_suffixes_in_other_letters(root):
+  """A table says a.png, and the file is a.PNG."""
+  (root / 'a.png').rename(root / 'a.PNG')
+  batch = opened(root)[np.arange(2)]
+  assert (batch['image'][0] == COLOURS['a.png']).all() and batch['valid'].all()
+  assert texts(batch['caption']['text'][0]) == SAID['a.png']
+  (root / 'a.Png').write_bytes((root / 'b.png').read_bytes())        # then it is not clear which
+  assert len(opened(root)) == 1
+
+
+def test_a_folder_without_the_file_says_what_it_holds(root):
+  (root / 'captions.csv').rename(root / 'captions.txt')
+  with pytest.raises(ConfigError, match=r'no file .*captions.csv; .* holds captions.txt, .*json'):
+    opened(root)
+
+
 def mutated(content, rng):
   """A file with a few bytes changed, left out or put in, among those that mean something."""
   content = bytearray(content)

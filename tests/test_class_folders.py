@@ -190,6 +190,15 @@ def test_splits_in_a_table_and_by_table(flat):
     seen(flat, 'vall', **options)
 
 
+def test_tables_elsewhere(flat, tmp_path_factory):
+  other = tmp_path_factory.mktemp('[odd] *name')
+  for split, label in dict(train='cat', val='dog').items():
+    (other / f'{split}.csv').write_text(f'file,label\nimages/1.png,{label}\n')
+  assert seen(flat, 'val', labels=f'{other}/{{split}}.csv') == [('images/1.png', 'dog')]
+  source = folder('train', root=str(flat), labels=f'{other}/{{split}}.csv')
+  assert source.info.classes == ('cat', 'dog')
+
+
 @pytest.mark.parametrize('content, message', [
     ('file,label\n1.png,cat, big\n', 'labels.csv, line 2: 3 fields, but 2 columns'),
     ('file,label\n1.png,\n', 'labels.csv, line 2: the label is missing'),

@@ -192,6 +192,18 @@ def test_pennfudan_by_hand(people, warned):
   assert [len(half) for half in halves] == [1, 1] and not warned
 
 
+def test_pennfudan_among_strays(people, warned):
+  """Suffixes in capitals, and what a Mac leaves behind."""
+  expected = everything(pennfudan('all', root=str(people)))
+  for folder, name in (('PedMasks', 'a_mask'), ('PNGImages', 'a')):
+    (people / folder / f'{name}.png').rename(people / folder / f'{name}.PNG')
+    (people / folder / f'._{name}.png').write_bytes(bytes(64))
+  found = everything(pennfudan('all', root=str(people)))
+  np.testing.assert_array_equal(found['image'], expected['image'])
+  np.testing.assert_array_equal(found['objects']['boxes'], expected['objects']['boxes'])
+  assert found['valid'].all() and not warned
+
+
 def test_pennfudan_mistakes(people, warned):
   def fails(match, split='all', **options):
     with pytest.raises(ConfigError, match=match):

@@ -53,6 +53,14 @@ def test_folders_in_folders(files):
     paired(top, ('', '_left'), ('', '_gt_ids'), 'left/{split}', 'gt/{split}')
 
 
+def test_splits_of_folders_of_several_parts(files):
+  top = files('train/rgb/left/a.png', 'train/gt/a.png', 'val/rgb/left/b.png', 'val/gt/b.png')
+  assert paired(top, images='rgb/left', masks='gt', split='val') == [('val/rgb/left/b.png',
+                                                                      'val/gt/b.png')]
+  with pytest.raises(ConfigError, match='no split "test"; there are train, val'):
+    paired(top, images='rgb/left', masks='gt', split='test')
+
+
 def test_both_in_one_folder(files):
   top = files('d/a (1).png', 'd/a (1)_mask.png')
   assert paired(top, (), ('', '_mask'), 'd', 'd') == [('d/a (1).png', 'd/a (1)_mask.png')]

@@ -1,5 +1,6 @@
 """Image files by the million: their names, a look at each of them, what to do about broken ones."""
 
+import glob
 import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -85,10 +86,10 @@ def split_file(top: Path, pattern: str, split: str, where: str) -> Path:
 
 def splits_with_file(top: Path, pattern: str) -> list[str]:
   """What {split} in `pattern` may stand for, so that there is such a file in `top`."""
-  before, found, after = pattern.partition('{split}')
+  before, found, after = str(top / pattern).partition('{split}')
   if not found or '{split}' in after:
     return []
-  there = [file.relative_to(top).as_posix() for file in sorted(top.glob(f'{before}*{after}'))]
+  there = sorted(glob.glob(f'{glob.escape(before)}*{glob.escape(after)}'))
   return [name[len(before):len(name) - len(after)] for name in there]
 
 
@@ -117,7 +118,7 @@ def _by_spelling(folder: Path) -> tuple[set[str], dict[str, list[str]]]:
   """The names in a folder, and those of images without a suffix or with a lower-case one."""
   try:
     there = os.listdir(folder)
-  except OSError:
+  except (OSError, ValueError):          # not there, or no name that a folder can have
     return set(), {}
   spelt: dict[str, list[str]] = {}
   for name in there:

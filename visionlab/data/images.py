@@ -3,7 +3,8 @@
 import importlib
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,7 @@ class Canvas:
 
   def __init__(self, size: int | tuple[int, int], resize: str = 'crop',
                crop_fraction: float = 1., channels: int = 3):
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(s, int) and s > 0 for s in pair):
-      raise ConfigError(f'size must be a positive integer or two (height, width), not {size!r}')
+    self.height, self.width = two_sides(size, 'size')
     if resize not in RESIZES:
       raise ConfigError(f'resize must be one of {", ".join(RESIZES)}, not {resize!r}'
                         f'{nearest(resize, RESIZES)}')
@@ -55,7 +54,6 @@ class Canvas:
       raise ConfigError(f'crop_fraction must lie in (0, 1], not {crop_fraction}')
     if channels not in (1, 3):
       raise ConfigError(f'channels must be 1 or 3, not {channels}')
-    self.height, self.width = pair
     self.resize, self.crop_fraction, self.channels = resize, crop_fraction, channels
 
   @property
@@ -109,6 +107,16 @@ class Canvas:
     seen = [min(part / scale, full) for part, full in zip(canvas, size, strict=True)]
     left, top = ((full - part) / 2 for part, full in zip(seen, size, strict=True))
     return canvas, (left, top, left + seen[0], top + seen[1])
+
+
+def two_sides(size: int | Sequence[int], where: str) -> tuple[int, int]:
+  """Height and width, of two numbers or of one for both; a ConfigError unless they are positive."""
+  pair = (size, size) if isinstance(size, Integral) else size
+  if not (isinstance(pair, Sequence) and len(pair) == 2
+          and all(isinstance(s, Integral) and not isinstance(s, bool) and s > 0 for s in pair)):
+    raise ConfigError(f'{where}: expected a positive integer or two (height, width), '
+                      f'not {size!r}')
+  return int(pair[0]), int(pair[1])
 
 
 def open_image(file: Path | bytes) -> Image.Image:

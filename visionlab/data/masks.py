@@ -11,6 +11,7 @@ from visionlab.data.classes import check_classes
 from visionlab.data.images import Canvas, Cut
 from visionlab.ops.geometry import IGNORE
 
+MOST_OFFSET = 65535           # masks have 16 bits at most
 _NUMBERS = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
 
@@ -41,7 +42,11 @@ class Labels:
 
   def pixels(self, mask: Image.Image) -> np.ndarray:
     """A mask's numbers (h w), or its colours (h w 3) if those are what counts."""
-    return np.asarray(mask.convert('RGB') if self.colours else mask)
+    if not self.colours:
+      return np.asarray(mask)
+    if mask.mode == 'P' and 'transparency' in mask.info:
+      mask = mask.convert('RGBA')              # or Pillow warns; what counts are the colours
+    return np.asarray(mask.convert('RGB'))
 
   def numbers(self, pixels: np.ndarray, where: str) -> np.ndarray:
     """Classes (h w) int32 of `pixels`; 255 is ignored.
@@ -106,6 +111,8 @@ def read_labels(where: str, classes: tuple[str, ...] = (), palette: Mapping | No
   check_classes(classes, where)
   if len(classes) > IGNORE:
     raise ConfigError(f'{where}: {len(classes)} classes; expected at most {IGNORE}')
+  if abs(offset) > MOST_OFFSET:
+    raise ConfigError(f'{where}: offset must lie in -{MOST_OFFSET} to {MOST_OFFSET}, not {offset}')
   if not palette:
     return Labels(classes, ignore, offset)
   for name in palette:

@@ -241,6 +241,12 @@ def _splits_by(top: Path, pattern: str) -> set[str]:
   return {name[len(before):len(name) - len(after)] for name in names}
 
 
+def check_seed(seed: int, where: str) -> None:
+  """Raises a ConfigError unless a generator takes the seed."""
+  if seed < 0:
+    raise ConfigError(f'{where}: seed must be 0 or more, not {seed}')
+
+
 def check_root(root: str, where: str, holds: str) -> Path:
   """The folder `root` as a path, or a ConfigError that says what it should hold."""
   if not root:

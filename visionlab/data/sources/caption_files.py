@@ -68,7 +68,7 @@ def decoded(path: Path, encoding: str) -> str:
   try:
     name = codecs.lookup(encoding).name
     b''.decode(encoding)                     # there are codecs of other things than text
-  except LookupError:
+  except (LookupError, ValueError):
     raise ConfigError(f'captions: encoding: there is none called {encoding!r}'
                       f'{nearest(encoding, ENCODINGS)}; expected e.g. {", ".join(ENCODINGS)}'
                       ) from None

@@ -1,5 +1,6 @@
 """Two folders whose files pair up by name: a.jpg with a_mask.png."""
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
@@ -85,7 +86,8 @@ def _folders(top: Path, split: str, images: str, masks: str) -> tuple[Path, Path
     check_split(split, ('train',), f'pairs {top}')
     found = [top / name for name in names]
   else:
-    splits = sorted(path.parent.relative_to(top).as_posix() for path in top.glob(f'*/{images}'))
+    there = top.glob(f'*/{glob.escape(images)}')
+    splits = sorted(path.relative_to(top).parts[0] for path in there)
     if not splits:
       raise ConfigError(f'pairs {top} has no folder {images}, nor <split>/{images}; the options '
                         'images and masks name others')
