@@ -212,7 +212,8 @@ def test_an_lstm_adds_up_small_numbers_in_half_precision():
 def test_a_gru_forgets_slowly_in_half_precision():
   """The share that is kept, sigma(6.25) = .99807, has two neighbours in bfloat16: .996 and 1."""
   params = with_biases(GRU, 0., 6.25, 0.)
-  _, (h,) = recurrent.run(GRU, params, (jnp.ones((1, 3)),), jnp.zeros((1, 256, 1), jnp.bfloat16))
+  ones, xs = jnp.ones((1, 3), jnp.bfloat16), jnp.zeros((1, 256, 1), jnp.bfloat16)
+  _, (h,) = recurrent.run(GRU, params, (ones,), xs)
   np.testing.assert_allclose(h, (1 / (1 + np.exp(-6.25))) ** 256, rtol=1e-4)
 
 
