@@ -14,8 +14,8 @@ PACKAGES = ('visionlab', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', '
 
 
 def versions() -> dict[str, str]:
-  """Python, packages and device: a run is repeated bit for bit only where they are the same. And the
-  command, the host, the time and the commit it was started by."""
+  """Python, packages and device: a run is repeated bit for bit only where they are the same. And
+  the command, the host, the time and the commit it was started by."""
   found = {'python': platform.python_version(), 'device': jax.devices()[0].device_kind}
   for package in PACKAGES:
     try:
@@ -27,8 +27,8 @@ def versions() -> dict[str, str]:
 
 
 def commit(folder: Path) -> dict[str, str]:
-  """The commit of the git repository that a folder is in, and whether files differ from it; {} where
-  there is no repository, or no git."""
+  """The commit of the git repository that a folder is in, and how many of its files differ from it;
+  {} where there is no repository, or no git."""
   def git(*words):
     return subprocess.run(['git', '-C', str(folder), *words], capture_output=True, text=True,
                           check=True, timeout=10).stdout.strip()
