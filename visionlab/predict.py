@@ -1,7 +1,8 @@
 """Names what is in image files: python -m visionlab.predict --workdir=runs/digits a.png b.jpg
 
-A folder stands for the images in it and in its folders. Prints a table and writes a picture of the
-first images with what was said of them.
+A folder stands for the images in it and in its folders. Prints a table, and draws the first images
+with what was said of them: into the run's figures/, or where --output says. --csv and --json write
+all scores.
 """
 
 import io
@@ -14,7 +15,7 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from visionlab import commandline
+from visionlab import commandline, records
 from visionlab.config import ConfigError, nearest
 from visionlab.data.images import SUFFIXES
 from visionlab.figures import charts
@@ -121,15 +122,36 @@ def check_output(path: str):
     raise ConfigError(f'--output={path}: cannot be written')
 
 
+def output_of(run: Run, wanted: str) -> str:
+  """Where the picture goes: nothing is written into the current folder that nobody asked for."""
+  figures = run.workdir / 'figures'
+  inside = figures.is_dir() and os.access(figures, os.W_OK)
+  return wanted or (str(figures / 'predictions.png') if inside else '')
+
+
+def written(path: str, flag: str) -> Path | None:
+  """The file that a flag names, once it is known that it can be written."""
+  if not path:
+    return None
+  place = Path(path).expanduser()
+  if not place.parent.is_dir() or place.is_dir():
+    raise ConfigError(f'{flag}={path}: expected a file in a folder that is there')
+  return place
+
+
 def main(argv):
   options = flags.FLAGS
   if len(argv) < 2:
     raise ConfigError('name at least one image file, or a folder of them')
-  output = str(Path(options.output).expanduser())
-  check_output(output)
+  output = str(Path(options.output).expanduser()) if options.output else ''
+  if output:
+    check_output(output)
+  as_table, as_text = written(options.csv, '--csv'), written(options.json, '--json')
   files = find(argv[1:], output)
-  run = load(options.workdir)
+  run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
+  output = output_of(run, output)
   wide, count, shown, captions, said = max(map(len, files)), 0, [], [], []
+  kept = []
   for images, paths, answer, bad in answers(run, files):
     for line in bad:
       print(f'skipped {line}')
@@ -143,8 +165,17 @@ def main(argv):
     captions += [f'{Path(p).name}\n{line[wide:].strip().split("  ")[0]}'
                  for p, line in zip(paths[:few], lines[:few], strict=True)]
     said.append(first(answer, few))
+    if as_table or as_text:
+      kept += records.records_of(run, paths, answer)
   if not count:
     raise ConfigError('none of the files is a readable image')
+  if as_table:
+    as_table.write_text(records.as_csv(kept), encoding='utf-8')
+  if as_text:
+    as_text.write_text(records.as_json(kept), encoding='utf-8')
+  if not output:
+    print('no picture: --output=predictions.png draws one')
+    return
   some = f', the first {len(shown)} of {count:,} images' if count > len(shown) else ''
   charts.save(picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'),
               output)
@@ -165,6 +196,11 @@ def joined(parts: Sequence):
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
-  flags.DEFINE_string('output', 'predictions.png', 'Where the picture goes.')
+  flags.DEFINE_string('output', '', 'Where the picture goes; default: the run\'s figures.')
+  flags.DEFINE_string('csv', '', 'Write a row for each image, with all scores, to this file.')
+  flags.DEFINE_string('json', '', 'Write all that is said, boxes and masks too, to this file.')
+  flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
+                      'setting or its number.')
+  commandline.step_flag()
   flags.DEFINE_integer('top', 3, 'How many classes to name for each image.', lower_bound=1)
   commandline.run(main, words='images')
