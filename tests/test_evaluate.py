@@ -13,7 +13,7 @@ from tiny import config
 from visionlab import other_data
 from visionlab.config import ConfigError
 from visionlab.data.sources.cifar import CIFAR10
-from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of
+from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of, per_image
 from visionlab.other_data import open_data, typed
 from visionlab.run import load
 from visionlab.train import train
@@ -224,3 +224,23 @@ def test_results_are_json():
   text = json.dumps(for_json(results), allow_nan=False)
   assert json.loads(text) == dict(ap=[[.5, None], [None, None]], loss=None, n=3,
                                   absent=['a', 'b'], each=[None, {'x': 2}], none=None)
+
+
+def test_a_row_for_each_image_mistakes_first(tmp_path):
+  picture_folders(tmp_path / 'data', ('cat', 'dog'), n=3)
+  settings = config(data=dict(name='folder', root=str(tmp_path / 'data'), size=8, channels=1),
+                    steps=1, batch=4, evals={}, augment={})
+  train(settings, tmp_path / 'run')
+  run = load(tmp_path / 'run')
+  source, _ = open_data(run, 'train')
+  rows = per_image([run], source)
+  assert sorted((row['file'], row['label']) for row in rows) == [
+      (f'{name}/{i}.png', name) for name in ('cat', 'dog') for i in range(3)]
+  for row in rows:
+    said = run.predict(tmp_path / 'data' / row['file'])
+    assert row['prediction'] == run.classes[said['prediction'][0]]
+    assert row['scores'][row['prediction']] == pytest.approx(said['probabilities'].max(), rel=1e-5)
+  right = [row['label'] == row['prediction'] for row in rows]
+  assert right == sorted(right)
+  accuracy = evaluate([run], 'train')[0]['accuracy']
+  assert sum(right) / 6 == pytest.approx(accuracy)

@@ -30,15 +30,17 @@ from visionlab.data.source import Source
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
 from visionlab.other_data import data_flags, given_data, open_data
+from visionlab.records import as_csv, names_of_examples, records_of
 from visionlab.run import Run, load
 from visionlab.sharding import data_mesh
 from visionlab.storage.workdir import check_words, save_figures
-from visionlab.task import Results
+from visionlab.task import Results, Task, Variables
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars
 
 ROWS = 40                   # of the table of classes, before it is shortened
 ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target')      # what examples may lack
+
 
 def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: str = '',
              data: Mapping | None = None, views: Sequence[View] = (WHOLE,), batch: int = 0,
@@ -60,15 +62,7 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
 def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
             batch: int = 0, figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
   """`evaluate` on a source whose classes are the runs'."""
-  task, variables = runs[0].task, runs[0].variables
-  if list(views) != [WHOLE] or len(runs) > 1:
-    if not hasattr(task, 'averaged'):
-      raise ConfigError(f'{type(task).__name__} has no average over runs or views')
-    if any(r.facts.info != runs[0].facts.info for r in runs):
-      raise ConfigError('these runs were trained on different classes: '
-                        + ', '.join(str(r.workdir) for r in runs))
-    task = task.averaged([r.task for r in runs], views)
-    variables = {'params': [r.variables for r in runs]}
+  task, variables = averaged(runs, views)
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
   if runs[0].facts.info.words:
@@ -94,6 +88,41 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
     seen = predictions(jax.jit(task.predict), variables, batches(), 2000)
     pictures = task.figures(*seen, results)
   return results, pictures
+
+
+def averaged(runs: Sequence[Run], views: Sequence[View]) -> tuple[Task, Variables]:
+  """The task of several runs and views, and its variables; of one run and view its own."""
+  task = runs[0].task
+  if list(views) == [WHOLE] and len(runs) == 1:
+    return task, runs[0].variables
+  if not hasattr(task, 'averaged'):
+    raise ConfigError(f'{type(task).__name__} has no average over runs or views')
+  if any(r.facts.info != runs[0].facts.info for r in runs):
+    raise ConfigError('these runs were trained on different classes: '
+                      + ', '.join(str(r.workdir) for r in runs))
+  return task.averaged([r.task for r in runs], views), {'params': [r.variables for r in runs]}
+
+
+def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,)) -> list[dict]:
+  """A record for each image (see `visionlab.records`), with its `label`: the name of its class.
+  What is wrong comes first, the surest mistake before the others.
+
+  Raises:
+    ConfigError: a task that does not tell classes.
+  """
+  task, variables = averaged(runs, views)
+  names, found = names_of_examples(source), []
+  predict = jax.jit(task.predict)
+  for batch in eval_batches(source, runs[0].batch, runs[0].config.pipeline.workers):
+    said = jax.device_get(predict(variables, batch))
+    if 'probabilities' not in said or np.ndim(batch.get('label')) != 1:
+      raise ConfigError('--per_image: is for tasks that tell the class of an image')
+    start = len(found)
+    rows = records_of(runs[0], names[start:start + len(batch['valid'])], said)
+    found += [dict(file=row.pop('file'), label=runs[0].classes[int(k)], **row)
+              for row, k, valid in zip(rows, batch['label'], batch['valid'], strict=False) if valid]
+  return sorted(found, key=lambda r: (r['label'] == r['prediction'],
+                                      -r['scores'][r['prediction']]))
 
 
 def names_of(example: Mapping) -> set[str]:
@@ -148,8 +177,10 @@ def for_json(value: Any) -> Any:
 def main(_):
   options = flags.FLAGS
   views = chosen_views()
-  if options.json and not Path(options.json).expanduser().parent.is_dir():
-    raise ConfigError(f'--json={options.json}: there is no folder {Path(options.json).parent}')
+  for flag in ('json', 'per_image'):
+    if options[flag].value and not Path(options[flag].value).expanduser().parent.is_dir():
+      raise ConfigError(f'--{flag}={options[flag].value}: there is no folder '
+                        f'{Path(options[flag].value).parent}')
   runs = chosen_runs()
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
@@ -165,6 +196,9 @@ def main(_):
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
     print(f'\n{class_table(results, runs[0].task.classes, most=ROWS)}')
+  if options.per_image:
+    Path(options.per_image).expanduser().write_text(as_csv(per_image(runs, source, views)),
+                                                    encoding='utf-8')
   if options.json:
     text = json.dumps(for_json(results), indent=2, allow_nan=False)
     Path(options.json).expanduser().write_text(text)
@@ -184,5 +218,7 @@ if __name__ == '__main__':
   flags.DEFINE_list('scales', None, 'Average over the image at these scales: .75,1,1.25.')
   flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
+  flags.DEFINE_string('per_image', None, 'Write a row for each image to this .csv: its file, '
+                      'label, prediction and scores, mistakes first.')
   flags.DEFINE_string('figures', None, 'Write pictures to figures/ in this folder.')
   commandline.run(main)

@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.relabelled import Relabelled
+from visionlab.data.source import Concat, Source, Subset
 from visionlab.run import Run
 
 
@@ -28,6 +31,21 @@ def records_of(run: Run, files: Sequence[str], said: Mapping[str, Any]) -> list[
   if 'prediction' in said and np.ndim(said['prediction'][0]) == 2:
     of = _areas
   return [{'file': file, **of(run, said, i)} for i, file in enumerate(files)]
+
+
+def names_of_examples(source: Source) -> list[str]:
+  """The files of all examples, or their numbers where they are none."""
+  if isinstance(source, Subset):
+    whole = names_of_examples(source.source)
+    return [whole[i] for i in source.indices]
+  if isinstance(source, Concat):
+    return [name for part in source.sources for name in names_of_examples(part)]
+  if isinstance(source, Relabelled):
+    return names_of_examples(source.source)
+  files = getattr(source, 'files', None)
+  if files is None:
+    return list(map(str, range(len(source))))
+  return [os.fsdecode(name if np.ndim(name) == 0 else name[0]) for name in files]
 
 
 def as_json(records: Sequence[Mapping]) -> str:
