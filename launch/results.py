@@ -21,6 +21,7 @@ from launch.trials import (
   read_trials,
 )
 from visionlab import commandline
+from visionlab.paths import local
 from visionlab.storage.workdir import write_atomically
 
 
@@ -78,7 +79,7 @@ def report(folder: Path, metric: str = '', *, pictures: bool = True) -> str:
 
 
 def main(_):
-  print(report(Path(flags.FLAGS.workdir), flags.FLAGS.metric))
+  print(report(local(flags.FLAGS.workdir, '--workdir'), flags.FLAGS.metric))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from absl import logging
 from visionlab import config as configs
 from visionlab.config import ConfigError, resolve
 from visionlab.optim import paths
+from visionlab.storage.workdir import saved_config
 from visionlab.tasks import TASKS
 from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
@@ -143,7 +144,7 @@ def adopt_options(config, workdir: Path):
     return config
   given = None
   if (workdir / 'config.json').is_file():
-    saved = configs.from_json((workdir / 'config.json').read_text())
+    saved = saved_config(workdir)
     if saved.init_from == config.init_from:
       given = saved.task.to_dict(), _network(saved.task.get('model', {}))
   if given is None:
