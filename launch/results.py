@@ -20,6 +20,7 @@ from launch.trials import (
   seconds,
 )
 from visionlab import commandline
+from visionlab.paths import local
 from visionlab.storage.workdir import write_atomically
 
 
@@ -60,7 +61,7 @@ def report(folder: Path, metric: str = '', *, pictures: bool = True) -> str:
 
 
 def main(_):
-  print(report(Path(flags.FLAGS.workdir), flags.FLAGS.metric))
+  print(report(local(flags.FLAGS.workdir, '--workdir'), flags.FLAGS.metric))
 
 
 if __name__ == '__main__':

@@ -33,6 +33,7 @@ from launch import options, processes
 from launch.processes import Job
 from visionlab import commandline
 from visionlab.config import ConfigError, TrainingError
+from visionlab.paths import local
 from visionlab.storage.workdir import outcome, write_atomically
 from visionlab.training.interrupt import told_to_stop
 
@@ -273,7 +274,7 @@ def imported():
 
 
 def main(_):
-  given, workdir = options.read('slurm', Options), Path(flags.FLAGS.workdir)
+  given, workdir = options.read('slurm', Options), local(flags.FLAGS.workdir, '--workdir')
   job = distributed(options.run(), given)
   folder = workdir / 'slurm'
   if flags.FLAGS.dry_run:

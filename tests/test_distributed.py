@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 import together
+from PIL import Image
 
 from visionlab import distributed
 from visionlab.config import ConfigError
@@ -23,7 +24,8 @@ from tiny import config
 
 def get_config():
   return config(steps={steps}, pipeline=dict(resident='never'), parallel=dict(devices=0),
-                optim=dict(name='sgd', ema=True), evals=dict(test=dict(split='test', batch=120)),
+                optim=dict(name='sgd', ema=True), evals=dict(
+                    test=dict(split='test', batch=120), one=dict(split='test[:1]', batch=12)),
                 log=dict(every='4 steps', tensorboard=False),
                 checkpoint=dict(every='4 steps', keep=3, best='-test/loss'))
 """
@@ -64,6 +66,16 @@ def test_four_processes_train_as_one_does(alone, four):
   assert len(together.batches(alone, 1)[0]) == 32
   assert together.batches(four, 4) == together.batches(alone, 1)
   assert_same_weights(alone, four)
+
+
+def test_pictures_are_of_the_rows_of_all_processes(alone, four):
+  """Also of a split of which all but the first have padding alone."""
+  one, many = ({path.name: np.asarray(Image.open(path)) for path in (run / 'figures').iterdir()}
+               for run in (alone, four))
+  assert set(one) == set(many) >= {'test_samples.png', 'one_samples.png', 'learning_curves.png'}
+  for name in ('test_samples.png', 'one_samples.png'):
+    assert one[name].shape == many[name].shape
+    assert np.mean(one[name] != many[name]) < .02             # a digit of a probability
 
 
 @pytest.mark.parametrize('processes', [1, 2])

@@ -9,11 +9,12 @@ import pytest
 import tiny
 from driven import difference, driven
 from test_parallel import trained
+from test_train import Killed, killed_at, logged
 
 import visionlab
 from configs import digits_cnn, digits_dann
 from experiments.study import changed
-from visionlab import build, step
+from visionlab import build, step, train as train_module
 from visionlab.config import ConfigError, TrainingError
 from visionlab.storage.workdir import outcome
 from visionlab.sweeps.together import train_together
@@ -187,6 +188,35 @@ def test_a_full_disk_loses_nothing_that_is_finished(tmp_path, monkeypatch):
   assert outcome(tmp_path / 'done') and visionlab.load(tmp_path / 'done').step == 5
   assert not outcome(tmp_path / 'a')
   assert train_together(configs, tmp_path).step == 10
+
+
+def test_a_killed_sweeps_lines_are_those_of_an_unbroken_one(tmp_path, monkeypatch):
+  """Of three members on two devices, and of one that goes on in other company."""
+  configs = {f'lr={lr}': config(lr, log=dict(every='7', tensorboard=False)) for lr in LRS}
+  train_together(configs, tmp_path / 'whole')
+  with monkeypatch.context() as patch:
+    killed_at(13, patch)
+    with pytest.raises(Killed):
+      train_together(configs, tmp_path / 'parts')
+  left = {name: configs[name] for name in ('lr=0.1', 'lr=0.01')}
+  train_together(left, tmp_path / 'parts')
+  train_together({'lr=0.03': configs['lr=0.03']}, tmp_path / 'parts')
+  for name in configs:
+    whole, parts = (logged(tmp_path / place / name) for place in ('whole', 'parts'))
+    assert [list(line) for line in parts] == [list(line) for line in whole]
+    for ours, theirs in zip(parts, whole, strict=True):
+      assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize('at_once', [1, 40])
+def test_a_member_stops_at_the_step_that_it_would_alone(tmp_path, monkeypatch, at_once):
+  monkeypatch.setattr(train_module, 'next_size', lambda last, rate: at_once)
+  options = dict(steps=90, augment={}, model=dict(norm=False),
+                 evals=dict(test=dict(split='test', every='10', batch=120)),
+                 checkpoint=dict(every='80', keep=1, best='-test/loss', patience='23'))
+  configs = dict(still=config(0., hp=dict(lr=0.), **options), moving=config(.1, **options))
+  assert train_together(configs, tmp_path).step == 33
+  assert outcome(tmp_path / 'still') == dict(status='done', step=33)
 
 
 def test_members_stop_early_one_by_one(tmp_path):

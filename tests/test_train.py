@@ -1,9 +1,11 @@
 """The loop as its users meet it: runs, resumes, stops, and leaves what it promises."""
 
+import contextlib
 import gc
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError
 from visionlab.run import load
 from visionlab.storage import checkpoint
+from visionlab.storage.workdir import outcome
 from visionlab.train import train
 from visionlab.training.log import OF_THE_MACHINE, read_metrics
 
@@ -50,7 +53,9 @@ def killed_at(step, monkeypatch):
 
 @pytest.mark.parametrize('at, resident', [(4, 'always'), (5, 'never'), (13, 'always')])
 def test_resume_is_bit_exact(tmp_path, monkeypatch, at, resident):
-  settings = config(pipeline=dict(resident=resident), model=dict(dropout=.3),
+  """Lines of the log too, which fall between checkpoints."""
+  settings = config(log=dict(every='7', tensorboard=False),
+                    pipeline=dict(resident=resident), model=dict(dropout=.3),
                     optim=dict(name='adamw', schedule=dict(name='cosine'), ema=True),
                     hp=dict(lr=1e-2, weight_decay=1e-3))
   whole = train(settings, tmp_path / 'whole')
@@ -387,6 +392,77 @@ def test_early_stopping_follows_from_the_disk(tmp_path):
   assert (tmp_path / 'a' / 'figures' / 'learning_curves.png').exists()
   with pytest.raises(ConfigError, match='config.checkpoint.patience: needs a metric'):
     train(config(checkpoint=dict(patience='10%')), tmp_path / 'b')
+
+
+@pytest.mark.parametrize('at_once', [1, 7, 40, 90])
+def test_early_stopping_is_at_the_same_step_on_any_machine(tmp_path, monkeypatch, at_once):
+  """However many steps it dispatches at a time. The best is the first, at 10."""
+  monkeypatch.setattr(train_module, 'next_size', lambda last, rate: at_once)
+  state = train(config(steps=200, hp=dict(lr=0.), optim=dict(name='sgd'), model=dict(norm=False),
+                       evals=dict(test=dict(split='test', every=10, batch=120)),
+                       log=dict(every='100', tensorboard=False),
+                       checkpoint=dict(every='100', best='-test/loss', patience=23)), tmp_path)
+  assert int(state.step) == load(tmp_path).step == 33
+
+
+def test_an_interrupted_runs_lines_are_those_of_an_unbroken_one(tmp_path, monkeypatch):
+  """Told to stop at a step at which nothing is due."""
+  settings = config(log=dict(every='7', tensorboard=False), checkpoint=dict(every='20'))
+  monkeypatch.setattr(train_module, 'next_size', lambda last, rate: 1)
+  train(settings, tmp_path / 'whole')
+  with monkeypatch.context() as patch:
+    asked = iter([False] * 3 + [True])
+    patch.setattr(train_module, 'interruptible', lambda: contextlib.nullcontext(
+        lambda: next(asked)))
+    assert int(train(settings, tmp_path / 'parts').step) == 3
+  train(settings, tmp_path / 'parts')
+  assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
+  train(settings, tmp_path / 'older')
+  for tally in (tmp_path / 'older' / 'checkpoints').glob('*/tally'):
+    shutil.rmtree(tally)                             # as checkpoints were written before
+  assert int(train(settings, tmp_path / 'older').step) == 20
+
+
+@pytest.mark.parametrize('failing', ['figures', 'predict', 'curves'])
+def test_a_picture_that_fails_is_named_and_fails_no_run(tmp_path, monkeypatch, caplog, failing):
+  def broken(*arguments):
+    raise ZeroDivisionError('no examples')
+  if failing == 'curves':
+    monkeypatch.setattr(train_module.charts, 'curves', broken)
+  elif failing == 'figures':
+    monkeypatch.setattr('visionlab.tasks.classify.Classify.figures', broken)
+  else:
+    monkeypatch.setattr('visionlab.training.evaluation.first_rows', broken)
+  train(config(steps=2), tmp_path)
+  named = 'the learning curves' if failing == 'curves' else 'the pictures of test'
+  assert f'{named} could not be drawn: ZeroDivisionError: no examples' in caplog.text
+  assert outcome(tmp_path) == dict(status='done', step=2)
+  left = {path.name for path in (tmp_path / 'figures').iterdir()}
+  assert ('learning_curves.png' in left) == (failing != 'curves')
+  assert ('test_samples.png' in left) == (failing == 'curves')
+
+
+@pytest.mark.parametrize('file, content, said', [
+    ('config.json', b'{', 'config.json is no JSON: .* --change_config goes on'),
+    ('config.json', b'[]', 'config.json is damaged: it holds no object but'),
+    ('config.json', '{"a": "é"}'.encode('cp1252'), 'config.json: line 1 is not UTF-8')])
+def test_a_damaged_config_is_named_and_can_be_replaced(tmp_path, file, content, said):
+  settings = config(steps=1, evals={})
+  train(settings, tmp_path)
+  (tmp_path / file).write_bytes(content)
+  with pytest.raises(ConfigError, match=said):
+    train(settings, tmp_path)
+  train(settings, tmp_path, change_config=True)
+  assert load(tmp_path).step == 1
+
+
+@pytest.mark.parametrize('options, key', [
+    (dict(log=dict(every='0')), 'config.log.every'),
+    (dict(checkpoint=dict(every=0)), 'config.checkpoint.every'),
+    (dict(evals=dict(test=dict(split='test', every='0 epochs'))), 'config.evals.test.every')])
+def test_no_steps_between_two_is_no_schedule(tmp_path, options, key):
+  with pytest.raises(ConfigError, match=rf'{key}: .* is no time between two; "1" is every step'):
+    train(config(**options), tmp_path)
 
 
 @pytest.mark.parametrize('at', [6, 13])

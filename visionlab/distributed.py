@@ -247,6 +247,20 @@ def agreed(here: bool) -> bool:
   return bool(multihost_utils.process_allgather(np.bool_(here)).any())
 
 
+def gathered(rows, places: np.ndarray):
+  """The rows of all processes, in order. To be asked by all of them, at the same place.
+
+  Args:
+    rows: a tree of arrays on the host, with as many rows on every process.
+    places: (n,) of each row among all; one that several processes hold is taken once.
+  """
+  if jax.process_count() == 1:
+    return rows
+  rows, places = multihost_utils.process_allgather((rows, places.astype(np.int32)))
+  _, order = np.unique(places, return_index=True)
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[order], rows)
+
+
 def slowest(rate: float) -> float:
   """The least of all processes' rates. To be asked by all of them, at the same place."""
   if jax.process_count() == 1:

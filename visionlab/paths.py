@@ -10,21 +10,28 @@ REMOTE = re.compile(r'[a-z][a-z0-9+.-]+:/')      # pathlib makes gs:/x of gs://x
 
 
 def local(path: str | Path, where: str) -> Path:
-  """The path, which must be one that the operating system can open.
+  """The path, which must be one that the operating system can open; `~` is the user's home.
 
   A run appends to its metrics and renames what it has written, and data are read at random: object
   stores do neither, or not at that speed.
 
   Raises:
-    ConfigError: it is a URL.
+    ConfigError: it is a URL, empty, or of a user there is not.
 
   >>> local('runs/digits', '--workdir').name
   'digits'
   """
+  if not str(path).strip():
+    raise ConfigError(f'{where}: empty, as from a variable that is not set; the current folder is '
+                      '"."')
   if REMOTE.match(str(path)):
     raise ConfigError(f'{where}: {path} is no folder of this machine; mount the bucket (gcsfuse, '
                       'mount-s3) and give the folder, or copy it before or after')
-  return Path(path)
+  try:
+    return Path(path).expanduser()
+  except RuntimeError as e:
+    raise ConfigError(f'{where}: {path} begins with ~, the home of a user, whom this machine does '
+                      f'not know; a folder of that name is ./{path}') from e
 
 
 def cache_folder(name: str) -> Path:

@@ -16,23 +16,24 @@ from absl import flags
 
 from visionlab import build, commandline
 from visionlab.config import whole
-from visionlab.distributed import slowest
 from visionlab.figures import charts
 from visionlab.paths import local
 from visionlab.sharding import share
 from visionlab.step import State, Tally
-from visionlab.storage import checkpoint, workdir as workdirs
+from visionlab.storage import workdir as workdirs
+from visionlab.storage.lock import one_writer
+from visionlab.storage.saving import Checkpoints
 from visionlab.training.divergence import stop_if_bad, unless_ignored
+from visionlab.training.due import Schedule, next_size, next_stop
 from visionlab.training.evaluation import Evaluations
 from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
 from visionlab.training.parameters import parameter_table, settings_of
+from visionlab.training.pictures import drawn, saved
 from visionlab.training.profiler import profiler
-from visionlab.training.resume import resume
+from visionlab.training.resume import resume, resume_tally
 from visionlab.weights.fit import adopt_options
-
-CHUNK_SECONDS = 1.       # of work in one dispatch: how long a signal or a bad loss may go unnoticed
 
 
 def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
@@ -53,12 +54,21 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   config = adopt_options(whole(config), workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
+  evaluations.check_facts(job.facts)
   schedule = Schedule.of(config, job, evaluations)
 
   if not change_config:
     workdirs.check_config(workdir, config)
   workdirs.check_words(job.facts.info.words, workdir, config.resume, config.init_from)
+  with one_writer(workdir):
+    return _train(config, workdir, job, evaluations, schedule)
+
+
+def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
+           schedule: Schedule) -> State:
   state, origin = resume(workdir, config, job.init())
+  tally = resume_tally(workdir, config, int(state.step), job.empty(state))
+  evaluations.check_metric(config.checkpoint.best, state)
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   log = Log(workdir, step=int(state.step), total=job.total, examples=config.batch,
             epoch=job.facts.examples, tensorboard=config.log.tensorboard,
@@ -69,42 +79,26 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
-  checkpoints = checkpoint.Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
+  checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(
       partial(stop_if_bad, workdir=workdir), config))
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(workdir, config.profile) as profile):
-    state, step, stale = loop(job, evaluations, state, records, schedule, interrupted, profile)
+    state, step, stale = loop(job, evaluations, state, tally, records, schedule, interrupted,
+                              profile)
     if stale:
       log.say(f'stopped early: {config.checkpoint.best} has not improved since step '
               f'{checkpoints.best_step}; load(..., step="best") gives that one')
     if step < job.total and not stale:
       log.say(f'interrupted; {workdir} holds step {step}, the same command goes on from there')
       return state
-    pictures = {**evaluations.figures(state), 'learning_curves': charts.curves(
-        read_metrics(workdir))}
-    workdirs.save_figures(workdir, pictures)
-    log.pictures(step, pictures)
+    if config.checkpoint.best and not checkpoints.best_step:
+      log.say(f'{config.checkpoint.best} was never a number: there is no best checkpoint')
+    pictures = evaluations.figures(state) | drawn('the learning curves', lambda: {
+        'learning_curves': charts.curves(read_metrics(workdir))})
+    log.pictures(step, saved(pictures, workdir))
   workdirs.conclude(workdir, 'done', step)
   return state
-
-
-class Schedule(NamedTuple):
-  """What is due when, in steps."""
-  until: int                     # training ends here, or later goes on from here
-  log: int
-  save: int
-  patience: int
-  marks: tuple[int, ...]         # no dispatch reaches over a multiple of one of these, ...
-  places: tuple[int, ...]        # ... or over one of these
-
-  @classmethod
-  def of(cls, config, job: build.Job, evaluations: Evaluations) -> 'Schedule':
-    config = whole(config)
-    log = max(1, job.steps(config.log.every, 'config.log.every'))
-    save, patience = checkpoint.saving_intervals(config.checkpoint, job.steps)
-    return cls(job.total, log, save, patience, (log, save, *evaluations.every.values()),
-               tuple(config.profile))
 
 
 class Records(NamedTuple):
@@ -115,20 +109,21 @@ class Records(NamedTuple):
   check: Callable[[Tally], None]         # raises where training must not go on
 
 
-def loop(job: build.Job, evaluations: Evaluations, state: State, records: Records,
+def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, records: Records,
          schedule: Schedule, interrupted: Callable[[], bool],
          profile: Callable) -> tuple[State, int, bool]:
-  """Trains from `state` on: the last state, its step, and whether it was stopped early."""
+  """Trains from `state` and `tally` on: the last state, its step, and whether it was stopped early.
+  """
   log, checkpoints, check = records
   step = start = int(state.step)
   stream = job.batches.start(step, job.total)
-  tally = empty = job.empty(state)
+  empty = job.empty(state)
   flight, size = None, 1                 # the chunk that is being computed; steps in the next one
   while True:
     done = step >= schedule.until or interrupted()
     due = evaluations.due(step, schedule.until)
     save = done or checkpoints.due(step)              # asked once: clocks go on
-    if due or save:
+    if due or save or checkpoints.stale(step):
       flight = land(flight, log, check)               # nothing bad is ever measured or saved
     for name in due:                     # the state before this step: step 0 is measured too
       results = evaluations.evaluate(name, state)
@@ -136,11 +131,11 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, records: Record
       checkpoints.consider(state, step, name, results)
     stale = checkpoints.stale(step)
     if save or stale:
-      checkpoints.save(state, step)
+      checkpoints.save(state, step, tally)
     profile(step, state)
     if done or stale:
       return state, step, stale
-    stop = min(next_stop(step, schedule), step + size)
+    stop = min(next_stop(step, schedule, checkpoints.deadline()), step + size)
     begun, first = time.perf_counter(), step
     for data, n in stream.take(stop - step):
       state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
@@ -172,17 +167,6 @@ def land(chunk: Chunk | None, log: Log, check: Callable) -> None:
   if chunk.logged:
     metrics = jax.device_get(chunk.tally.metrics)
     log.train(chunk.stop, {k: np.asarray(v.value) for k, v in metrics.items()})
-
-
-def next_stop(step: int, schedule: Schedule) -> int:
-  """The first step after `step` at which something other than training is due."""
-  return min([schedule.until, *((step // n + 1) * n for n in schedule.marks),
-              *(p for p in schedule.places if p > step)])
-
-
-def next_size(last: int, rate: float | None) -> int:
-  """Steps in the next dispatch: about a second of them, approached from below."""
-  return max(1, min(4 * last, int(slowest(rate or 1) * CHUNK_SECONDS)))
 
 
 def main(_):

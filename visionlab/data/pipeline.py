@@ -37,10 +37,7 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
   check_mapping(options, where)
   if 'name' in options:
     named = resolve(options['name'], SOURCES, f'{where}.name')
-    for key, value in options.items():
-      if isinstance(value, str):
-        local(value, f'{where}.{key}')
-    own = {k: v for k, v in options.items() if k != 'proposals'}
+    own = {k: _path(v, f'{where}.{k}') for k, v in options.items() if k != 'proposals'}
 
     def open_plain(plain):
       if options['name'] in SOURCES:
@@ -56,6 +53,15 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
                             for v in options.values()):
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(SOURCES)}')
   return {k: open_sources(options[k], split, f'{where}.{k}') for k in options}
+
+
+def _path(option, where: str):
+  """An option which, if it is text, may be a path: with the user's home in it, and no bucket."""
+  if isinstance(option, str) and option.startswith('~/'):
+    return str(local(option, where))
+  if isinstance(option, str) and option and option[0] != '~':
+    local(option, where)
+  return option
 
 
 def parts(sources: Sources, seed: int = 0) -> dict[str, tuple[Source, int]]:

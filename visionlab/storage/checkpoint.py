@@ -1,8 +1,9 @@
 """Checkpoints: written by orbax in the background, verified when read.
 
 <workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
-(params, other collections, averages of both, hp), `optimizer` (its state) and `loop` (step, key).
-<workdir>/best/<step>/ is the same for the best step so far.
+(params, other collections, averages of both, hp), `optimizer` (its state) and `loop` (step, key);
+beside them `tally`, what was added up since the last line of the log. <workdir>/best/<step>/ is the
+same for the best step so far, without a tally.
 
 Runs that were trained in one program (visionlab.sweeps.together) share one checkpoint, in which
 every array has a leading member axis; `member.json` in a run's own folder says where it is, and
@@ -11,101 +12,27 @@ which row.
 
 import contextlib
 import dataclasses
-import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from visionlab.config import ConfigError, check_names
+from visionlab.config import ConfigError
+from visionlab.data.text import read_json
 from visionlab.distributed import agreed
-from visionlab.step import State, averageable
+from visionlab.step import State, Tally, averageable
 from visionlab.storage.fingerprint import fingerprint
 
-MEMBER = 'member.json'
+MEMBER, TALLY = 'member.json', 'tally'
 ITEMS = {'model': ('params', 'collections', 'ema', 'hp'), 'optimizer': ('opt_state',),
          'loop': ('step', 'key')}
-
-
-class Checkpoints:
-  """The checkpoints of a workdir, as config.checkpoint wants them.
-
-  `every` (a duration) and `minutes` say when; the last `keep` stay, and in another folder the best
-  by the metric `best`: 'test/accuracy', or '-test/loss' where smaller is better; '' for none.
-  Training ends early once the best is `patience`, a duration, old; 0 for never.
-  """
-
-  def __init__(self, workdir: Path, options: Mapping, every: int, patience: int):
-    best = options['best']
-    self.every, self.patience = every, patience
-    self.seconds, self.metric = options['minutes'] * 60, best.lstrip('-')
-    self.sign = -1 if best.startswith('-') else 1
-    self.last = manager(workdir / 'checkpoints', options['keep'])
-    self.best = manager(workdir / 'best', 1, best=True) if best else None
-    self.clock = time.monotonic()
-    self.best_step = self.best.latest_step() if best else None
-    self.record = self.best.metrics(self.best_step)['value'] if self.best_step else None
-
-  def due(self, step: int) -> bool:
-    """Whether a checkpoint of this step is wanted, by the schedule or by the clock."""
-    late = agreed(time.monotonic() - self.clock > self.seconds)   # saved together or not at all
-    return step > 0 and (step % self.every == 0 or late)
-
-  def save(self, state: State, step: int):
-    """Starts writing; returns once the arrays are copied. Does nothing if the step is there."""
-    self.clock = time.monotonic()
-    if step not in self.last.all_steps():
-      with writing(self.last, state):
-        self.last.save(step, args=to_save(state))
-
-  def consider(self, state: State, step: int, name: str, results: Mapping[str, Any]):
-    """Keeps `state` as the best if the results of evaluation `name` say so."""
-    value = self.value(step, name, results)
-    if value is None:
-      return
-    if (self.best_step is None or value > self.record) and step not in self.best.all_steps():
-      self.record, self.best_step = value, step
-      with writing(self.best, state):
-        self.best.save(step, args=to_save(state), metrics={'value': value})
-
-  def value(self, step: int, name: str, results: Mapping[str, Any]) -> float | None:
-    """What the best is chosen by, larger is better, if it is among these results. An untrained
-    network is the best of nothing."""
-    if self.best is None or step == 0 or self.metric.split('/')[0] != name:
-      return None
-    results = {f'{name}/{k}': v for k, v in results.items()}
-    check_names([self.metric], results, 'config.checkpoint.best')
-    return self.sign * results[self.metric]
-
-  def stale(self, step: int) -> bool:
-    """Whether to stop early: no better state than the best has been seen for too long. It follows
-    from what is on disk, so a resumed run decides as an unbroken one."""
-    return bool(self.patience and self.best_step and step - self.best_step >= self.patience)
-
-  def close(self):
-    """Waits for what is being written; raises what went wrong in the background."""
-    for files in (self.last, self.best):
-      if files is not None:
-        with writing(files):
-          files.wait_until_finished()
-          files.close()
-
-
-def saving_intervals(options: Mapping, steps: Callable) -> tuple[int, int]:
-  """config.checkpoint's `every` and `patience` in steps, once all of it is found to make sense."""
-  check_names(options, ('every', 'minutes', 'keep', 'best', 'patience'), 'config.checkpoint')
-  if options['keep'] < 1:
-    raise ConfigError(f'config.checkpoint.keep: must be at least 1, not {options["keep"]}')
-  patience = steps(options['patience'], 'config.checkpoint.patience')
-  if patience and not options['best']:
-    raise ConfigError('config.checkpoint.patience: needs a metric, config.checkpoint.best')
-  return max(1, steps(options['every'], 'config.checkpoint.every')), patience
 
 
 def manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
@@ -113,8 +40,10 @@ def manager(folder: Path, keep: int | None, best: bool = False) -> ocp.Checkpoin
   # Several processes meet at barriers known by name; two folders may be written at the same time.
   meeting = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
   handlers = {k: ocp.StandardCheckpointHandler(multiprocessing_options=meeting) for k in ITEMS}
+  texts = {k: ocp.JsonCheckpointHandler(multiprocessing_options=meeting)
+           for k in (TALLY, 'metrics')}
   return ocp.CheckpointManager(
-      folder.absolute(), item_handlers={**handlers, 'metrics': ocp.JsonCheckpointHandler()},
+      folder.absolute(), item_handlers={**handlers, **texts},
       options=ocp.CheckpointManagerOptions(
           max_to_keep=keep, multiprocessing_options=meeting,
           best_fn=(lambda metrics: metrics['value']) if best else None))
@@ -136,9 +65,13 @@ def writing(files: ocp.CheckpointManager, state: State | None = None):
     raise OSError(f'cannot write a checkpoint in {files.directory}: {lines[0][:300]}') from e
 
 
-def to_save(state: State):
+def to_save(state: State, tally: Tally | None = None):
   """A state as orbax wants it, in the items of a checkpoint."""
   items = {}
+  if tally is not None:
+    items[TALLY] = ocp.args.JsonSave({
+        name: np.asarray(jax.device_get([v.sum, v.count])).tolist()
+        for name, v in tally.metrics.items()})
   for item, fields in ITEMS.items():
     tree = {f: getattr(state, f) for f in fields}
     items[item] = ocp.args.StandardSave({**tree, 'fingerprint': fingerprint(tree)})
@@ -156,8 +89,12 @@ def home(workdir: Path) -> Home:
   """Where the checkpoints of `workdir` are: in itself, if it has some or nothing else is said."""
   if steps_of(workdir / 'checkpoints') or not (workdir / MEMBER).exists():
     return Home(workdir)
-  saved = json.loads((workdir / MEMBER).read_text())
-  return Home(workdir / saved['program'], saved['row'], saved['rows'])
+  saved = read_json(workdir / MEMBER)
+  try:
+    return Home(workdir / saved['program'], saved['row'], saved['rows'])
+  except (KeyError, TypeError) as e:
+    raise ConfigError(f'{workdir / MEMBER} does not say where the checkpoints are (program, row, '
+                      'rows); the same sweep again writes it anew') from e
 
 
 def read_row(place: Home, kind: str, step: int, items: Sequence[str], like: State | None = None):
@@ -276,3 +213,22 @@ def read_newest(workdir: Path, items: Sequence[str], like: State | None = None, 
   if steps:
     raise ConfigError(f'{folder}: none of the checkpoints {steps} can be read into this model')
   return None
+
+
+def read_tally(workdir: Path, step: int) -> dict[str, list]:
+  """What was added up since the last line of the log when the checkpoint was written: name ->
+  [sum, count]. {} of one that has none, as those of older versions, or whose own is damaged."""
+  place = home(workdir)
+  folder = place.folder / 'checkpoints'
+  if not (folder / str(step) / TALLY).is_dir():
+    return {}
+  with contextlib.closing(manager(folder, None)) as files:
+    try:
+      saved = files.restore(step, args=ocp.args.Composite(
+          **{TALLY: ocp.args.JsonRestore()}))[TALLY]
+    except Exception as e:            # orbax has no one class for damage
+      logging.warning('%s is damaged; the first line of the log covers fewer steps: %s',
+                      folder / str(step) / TALLY, str(e)[:200])
+      return {}
+  return saved if place.row is None else {
+      name: [total[place.row], count[place.row]] for name, (total, count) in saved.items()}

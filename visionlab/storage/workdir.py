@@ -1,33 +1,68 @@
 """What a run leaves in its folder, beside metrics, events and checkpoints."""
 
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from visionlab import config as configs
 from visionlab.config import ConfigError, nearest
+from visionlab.data.text import read_json
 from visionlab.figures import charts
+from visionlab.storage.versions import versions
 
 MEMBERS, OUTCOME = 'members.json', 'outcome.json'
-PACKAGES = ('visionlab', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'grain', 'numpy')
 
 
 def check_config(workdir: Path, config):
   """Raises `ConfigError`, with the differences, if the folder is another config's."""
-  saved = workdir / 'config.json'
-  if saved.exists():
-    changes = configs.difference(configs.from_json(saved.read_text()), config)
+  saved = saved_config(workdir)
+  if saved is not None:
+    changes = configs.difference(completed(saved), config)
     if changes:
       raise ConfigError(f'{workdir} was started with another config:\n  ' + '\n  '.join(changes)
                         + '\nuse another --workdir, or --change_config to go on with the new one')
+
+
+def completed(saved: ConfigDict) -> ConfigDict:
+  """The config of an older run with the options that are new since, as they are by default."""
+  try:
+    return configs.whole(saved)
+  except ConfigError:          # it has what is no option any more: that is a difference
+    return saved
+
+
+def saved_config(workdir: Path) -> ConfigDict | None:
+  """The config that the folder's run was started with; None where there is no run yet.
+
+  Raises:
+    ConfigError: config.json is damaged.
+  """
+  path = workdir / 'config.json'
+  if not path.exists():
+    return None
+  try:
+    content = expect(read_json(path), dict, path)
+    expect(content.get('task'), dict, path)
+    return configs.from_json(json.dumps(content))
+  except ConfigError as e:
+    raise ConfigError(f'{e}; the config of the run in this folder is not known. If the checkpoints '
+                      'are of the one that is given now, --change_config goes on with that, and '
+                      'writes the file anew') from e
+
+
+def expect(content, kind: type, path: Path):
+  """What a file of JSON says, which must be of that kind."""
+  if not isinstance(content, kind):
+    named = {dict: 'object', list: 'list'}[kind]
+    raise ConfigError(f'{path} is damaged: it holds no {named} but {str(content)[:40]}')
+  return content
 
 
 def check_words(words: Sequence[str], *folders: str | Path):
@@ -35,7 +70,8 @@ def check_words(words: Sequence[str], *folders: str | Path):
   stand for others. What is no folder of a run, or learnt no words, is passed over."""
   for folder in folders:
     path = Path(folder) / 'data.json'
-    saved = json.loads(path.read_text()).get('words', ()) if folder and path.is_file() else ()
+    there = folder and path.is_file()
+    saved = expect(read_json(path), dict, path).get('words', ()) if there else ()
     if saved and list(saved) != list(words):
       pairs = itertools.zip_longest(saved, words)
       at, (there, here) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
@@ -65,7 +101,7 @@ def conclude(workdir: Path, status: str, step: int, **more):
 def outcome(workdir: Path) -> dict[str, Any]:
   """What `conclude` wrote; {} of a run that has not ended, or not begun."""
   path = workdir / OUTCOME
-  return json.loads(path.read_text()) if path.exists() else {}
+  return expect(read_json(path), dict, path) if path.exists() else {}
 
 
 def write_members(folder: Path, workdirs: Sequence[Path]):
@@ -82,23 +118,12 @@ def member_folder(folder: Path, member: int | str) -> Path:
   """
   if not (folder / MEMBERS).exists():
     raise ConfigError(f'{folder}: no sweep here (there is no {MEMBERS})')
-  paths = json.loads((folder / MEMBERS).read_text())
+  paths = expect(read_json(folder / MEMBERS), list, folder / MEMBERS)
   named = {str(i): p for i, p in enumerate(paths)} | {Path(p).name: p for p in paths}
   if str(member) not in named:
     raise ConfigError(f'{folder}: no member {member!r}{nearest(member, named)}; there are '
                       f'{len(paths)}')
   return folder / named[str(member)]
-
-
-def versions() -> dict[str, str]:
-  """Python, packages and device: a run is repeated bit for bit only where they are the same."""
-  found = {'python': platform.python_version(), 'device': jax.devices()[0].device_kind}
-  for package in PACKAGES:
-    try:
-      found[package] = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-      found[package] = 'not installed'
-  return found
 
 
 def save_figures(workdir: Path, pictures: Mapping[str, np.ndarray]):

@@ -16,12 +16,15 @@ import numpy as np
 
 from visionlab import build
 from visionlab.config import ConfigError, Duration, TrainingError, whole
+from visionlab.paths import local
 from visionlab.step import Tally
 from visionlab.storage import workdir as workdirs
-from visionlab.sweeps.checkpoints import SharedCheckpoints, resume_together
+from visionlab.storage.lock import one_writer
+from visionlab.sweeps.checkpoints import SharedCheckpoints, resume_together, tally_together
 from visionlab.sweeps.stacked import row
-from visionlab.train import Records, Schedule, loop
+from visionlab.train import Records, loop
 from visionlab.training.divergence import unless_ignored
+from visionlab.training.due import Schedule
 from visionlab.training.evaluation import Evaluations
 from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
@@ -52,7 +55,7 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   Raises:
     ConfigError, OSError: as from `train`.
   """
-  folder = Path(folder)
+  folder = local(folder, 'folder')
   if jax.process_count() > 1:
     raise ConfigError('several settings in one program: for one process')
   paths = [folder / name for name in configs]
@@ -61,14 +64,23 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   config = configs[0]
   job = build.assemble(config, configs)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps, swept=True)
+  evaluations.check_facts(job.facts)
   schedule = Schedule.of(config, job, evaluations)
   schedule = schedule._replace(until=min(job.steps(until, 'until'), job.total))
   for path, own in zip(paths, configs, strict=True):
     workdirs.check_config(path, own)
-  names = ' '.join(path.name for path in paths)
+  with one_writer(*paths):
+    return _train(paths, configs, folder, job, evaluations, schedule)
+
+
+def _train(paths: Sequence[Path], configs: Sequence[Mapping], folder: Path, job: build.Job,
+           evaluations: Evaluations, schedule: Schedule) -> 'Stopped':
+  config, names = configs[0], ' '.join(path.name for path in paths)
   program = folder / PROGRAMS / hashlib.sha256(names.encode()).hexdigest()[:12]
   state, origin = resume_together(program, paths, configs, job)
   step = int(state.step)
+  tally = tally_together(program, paths, configs, step, job.empty(state))
+  evaluations.check_metric(config.checkpoint.best, state)
   for path, own in zip(paths, configs, strict=True):
     workdirs.prepare(path, own, job.facts)
   program.mkdir(parents=True, exist_ok=True)
@@ -83,10 +95,10 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   checkpoints = SharedCheckpoints(members, program, config.checkpoint, schedule, job.mesh)
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(program, config.profile) as profile):
-    checkpoints.take_over(state, step)
+    checkpoints.take_over(state, step, tally)
     retire = partial(members.retire_diverged, log=log)
     records = Records(log, checkpoints, unless_ignored(retire, config))
-    state, step, _ = loop(job, evaluations, state, records, schedule, interrupted, profile)
+    state, step, _ = loop(job, evaluations, state, tally, records, schedule, interrupted, profile)
     told = interrupted()
   ended = checkpoints.ended(step)
   for k in members.alive:

@@ -1,5 +1,6 @@
 """Evaluation: a split measured by a task's evaluators and its loss, exactly, in one pass."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,12 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
+from visionlab.build import Facts
 from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
+from visionlab.distributed import agreed, gathered
 from visionlab.metrics import Ratio
 from visionlab.sharding import DATA, local_rows
 from visionlab.step import State, each_member
+from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
+from visionlab.training.meanings import check_meanings
+from visionlab.training.pictures import drawn
 
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
 
@@ -121,9 +127,29 @@ class Evaluations:
       self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
-      self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
+      self.every[name] = at_least_one(steps, options.get('every', '100%'), f'{where}.every')
       self.first[name] = options.get('first', True)
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
+
+  def check_facts(self, facts: Facts):
+    """Raises `ConfigError` where a number stands for something else in a split that is measured
+    than in the data that is trained on, whose facts these are."""
+    for name, source in self.sources.items():
+      check_meanings(source.info, facts.info, f'config.evals.{name}')
+
+  def check_metric(self, metric: str, state: State):
+    """Raises `ConfigError` unless config.checkpoint.best is a number that is measured: of the first
+    batch or, since COCO's averages are only of the sizes of objects that there are, of all."""
+    name, _, key = metric.removeprefix('-').partition('/')
+    if not metric:
+      return
+    for count in (1, None):
+      batches = itertools.islice(self.batches(name), count)
+      results = self.run(state.variables, self._hp(state), batches)
+      results = results[0] if self.swept else results
+      if isinstance(results.get(key), float):
+        return
+    value_of(metric, name, results)
 
   def due(self, step: int, last: int) -> list[str]:
     return [k for k, n in self.every.items()
@@ -137,20 +163,37 @@ class Evaluations:
   def evaluate(self, name: str, state: State):
     """Measures the state, with its averaged weights where it has them: results, or a list of them
     where the state is that of several members."""
-    progress = jnp.broadcast_to(state.step / self.total, state.hp['lr'].shape)
-    hp = {**state.hp, 'progress': progress}
-    self.results[name] = self.run(state.variables, hp, self.batches(name))
+    self.results[name] = self.run(state.variables, self._hp(state), self.batches(name))
     return self.results[name]
 
+  def _hp(self, state: State):
+    progress = jnp.broadcast_to(state.step / self.total, state.hp['lr'].shape)
+    return {**state.hp, 'progress': progress}
+
   def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
-    """The task's pictures of the first examples of every split that was measured."""
+    """The task's pictures of the first examples of every split that was measured, on process 0;
+    none on the others, one of which may hold nothing but padding. What cannot be drawn is named in
+    a warning."""
     pictures = {}
     whole = jax.device_put(state.variables, NamedSharding(self.mesh, P()))
     variables = jax.tree.map(lambda x: x.addressable_data(0), whole)
     for name, results in self.results.items():
-      batch, said = predictions(self.predict, variables, self.batches(name), limit)
-      pictures |= {f'{name}_{k}': v for k, v in self.task.figures(batch, said, results).items()}
+      own = drawn(f'the pictures of {name}', lambda name=name: first_rows(
+          self.predict, variables, self.batches(name), limit))
+      if agreed(not own):            # or the others would wait for it
+        continue
+      seen = gathered(own, self._places(name, len(own[0]['valid'])))
+      if jax.process_index() == 0:
+        found = drawn(f'the pictures of {name}', lambda seen=seen, results=results: (
+            self.task.figures(*valid_rows(*seen, limit), results)))
+        pictures |= {f'{name}_{k}': v for k, v in found.items()}
     return pictures
+
+  def _places(self, name: str, count: int) -> np.ndarray:
+    """Of this process's first `count` rows, their places in the split."""
+    rows = local_rows(self.mesh, self.batch[name])
+    batch, row = np.divmod(np.arange(count), len(rows))
+    return batch * self.batch[name] + rows[row]
 
 
 def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):
@@ -160,12 +203,23 @@ def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit:
     predict: compiled (variables, batch) -> dict of arrays. What is padding is left out.
     limit: of their number; fewer where they would fill `FIGURES_BYTES`.
   """
-  seen = []
+  return valid_rows(*first_rows(predict, variables, batches, limit), limit)
+
+
+def first_rows(predict: Callable, variables, batches: Iterable[Mapping], limit: int):
+  """`predictions` of this process's rows, with the padding, which differs between processes."""
+  seen, share = [], jax.process_count()
   for batch in batches:
     said = jax.device_get(predict(variables, batch))
-    keep = np.flatnonzero(batch['valid'])
-    seen.append(jax.tree.map(lambda x, keep=keep: np.asarray(x)[keep], (dict(batch), said)))
+    seen.append(jax.tree.map(np.asarray, (dict(batch), said)))
     size = sum(x.nbytes for x in jax.tree.leaves(seen))
-    if sum(len(b['valid']) for b, _ in seen) >= limit or size >= FIGURES_BYTES:
+    rows = sum(len(b['valid']) for b, _ in seen)
+    if rows * share >= limit or size * share >= FIGURES_BYTES:
       break
-  return jax.tree.map(lambda *x: np.concatenate(x)[:limit], *seen)
+  return jax.tree.map(lambda *x: np.concatenate(x), *seen)
+
+
+def valid_rows(batch, said, limit: int):
+  """The first of them that are neither padding nor unusable."""
+  keep = np.flatnonzero(batch['valid'])[:limit]
+  return jax.tree.map(lambda x: x[keep], (batch, said))

@@ -1,15 +1,18 @@
 """Where a run starts from."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.metrics import Ratio
 from visionlab.paths import local
-from visionlab.step import State, averageable
-from visionlab.storage.checkpoint import ITEMS, read_newest
+from visionlab.step import State, Tally, averageable
+from visionlab.storage.checkpoint import ITEMS, home, read_newest, read_tally, steps_of
 from visionlab.weights.files import read_weights
 from visionlab.weights.fit import fit
 
@@ -53,3 +56,27 @@ def with_own_hp(restored: State, fresh: State, origin: str) -> tuple[State, str]
              if old[name] != new[name]]
   since = f'; {", ".join(changes)} from step {int(restored.step)}' if changes else ''
   return dataclasses.replace(restored, hp=fresh.hp), origin + since
+
+
+def resume_tally(workdir: Path, config, step: int, empty: Tally) -> Tally:
+  """What was added up since the last line of the log where `resume` gave the state of `step`, so
+  that the next line is that of an unbroken run; `empty` where that is not known."""
+  folders = [workdir, *([local(config.resume, 'config.resume')] if config.resume else [])]
+  found = [read_tally(folder, step) for folder in folders
+           if step in steps_of(home(folder).folder / 'checkpoints')]
+  return tally_of(found[0], empty) if found else empty
+
+
+def tally_of(saved: Mapping[str, Sequence], empty: Tally) -> Tally:
+  """A tally in the form of `empty` from name -> [sum, count], of one run or of the rows of several;
+  rows that are missing only fill the mesh. `empty` if the metrics are others."""
+  if set(saved) != set(empty.metrics):
+    return empty
+
+  def place(value, like):
+    filled = np.zeros(like.shape, like.dtype)
+    filled[tuple(map(slice, np.shape(value)))] = value
+    return jax.device_put(filled, like.sharding)
+  return dataclasses.replace(empty, metrics={
+      name: Ratio(*map(place, saved[name], (like.sum, like.count)))
+      for name, like in empty.metrics.items()})

@@ -130,7 +130,7 @@ def _check_numbers(name: str, array: np.ndarray):
 
 
 def _ours(path: Path, where: str) -> Weights:
-  config = saved_config(path)
+  config = _config_of(path)
   if 'model' not in config.task:
     raise ConfigError(f'{path / "config.json"}: is no config of a run: it has no task.model')
   if (path / EXPORT).is_file():
@@ -168,7 +168,7 @@ def nested(arrays: Mapping[str, Any]) -> dict[str, Any]:
   return tree
 
 
-def saved_config(folder: Path):
+def _config_of(folder: Path):
   """The config of a run or an export. Raises `ConfigError` where its file is damaged."""
   path = folder / 'config.json'
   saved = read_json(path)

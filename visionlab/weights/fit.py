@@ -14,8 +14,9 @@ from absl import logging
 from visionlab import config as configs
 from visionlab.config import ConfigError, resolve
 from visionlab.optim import paths
+from visionlab.storage.workdir import saved_config
 from visionlab.tasks import TASKS
-from visionlab.weights.files import PREPROCESSING, Weights, read_weights, saved_config
+from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
 # Layers whose size follows the number of classes, or of anchors: a classifier's, FCN's scores, and
