@@ -6,6 +6,7 @@ python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits [
 import contextlib
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from absl import flags
 
 from visionlab import build, commandline
 from visionlab.config import whole
+from visionlab.data.balance import count_line
 from visionlab.figures import charts
 from visionlab.paths import local
 from visionlab.sharding import share
@@ -23,6 +25,7 @@ from visionlab.step import State, Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.storage.lock import one_writer
 from visionlab.storage.saving import Checkpoints
+from visionlab.training.console import Console
 from visionlab.training.divergence import stop_if_bad, unless_ignored
 from visionlab.training.due import Schedule, next_size, next_stop
 from visionlab.training.evaluation import Evaluations
@@ -52,8 +55,10 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   """
   workdir = local(workdir, '--workdir')
   config = adopt_options(whole(config), workdir)
-  job = build.assemble(config)
-  evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
+  console = Console(quiet=jax.process_index() > 0)
+  with console.doing('opening the data'):
+    job = build.assemble(config)
+    evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
   evaluations.check_facts(job.facts)
   schedule = Schedule.of(config, job, evaluations)
 
@@ -79,6 +84,8 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
+  if job.facts.counts:
+    log.say(count_line(job.facts.counts, job.facts.info.classes))
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(
       partial(stop_if_bad, workdir=workdir), config))
@@ -126,7 +133,8 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
     if due or save or checkpoints.stale(step):
       flight = land(flight, log, check)               # nothing bad is ever measured or saved
     for name in due:                     # the state before this step: step 0 is measured too
-      results = evaluations.evaluate(name, state)
+      with log.doing(f'measuring {name}', lasting=False):
+        results = evaluations.evaluate(name, state)
       log.evaluation(step, name, results)
       checkpoints.consider(state, step, name, results)
     stale = checkpoints.stale(step)
@@ -137,9 +145,10 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
       return state, step, stale
     stop = min(next_stop(step, schedule, checkpoints.deadline()), step + size)
     begun, first = time.perf_counter(), step
-    for data, n in stream.take(stop - step):
-      state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
-      step += n
+    with log.doing('compiling the training step') if first == start else nullcontext():
+      for data, n in stream.take(stop - step):
+        state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
+        step += n
     if first == start:
       charts.preload()
     land(flight, log, check)                          # ... while the chunk before is looked at

@@ -60,14 +60,18 @@ def balanced(source: Source, where: str) -> Source:
 
 
 def count_line(counts: Sequence[int], classes: Sequence[str], shown: int = 8) -> str:
-  """'classes: cat 12, dog 3': where there are many, the largest and the smallest.
+  """How many examples each class has, of many the largest and the smallest; and which have none.
 
-  >>> count_line((12, 3), ('cat', 'dog'))
-  'classes: cat 12, dog 3'
+  >>> print(count_line((12, 0), ('cat', 'dog')))
+  classes: cat 12, dog 0
+  warning: there is no training example of dog
   """
   pairs = [f'{name} {count:,}' for count, name in zip(counts, classes, strict=True)]
   if len(pairs) > shown:
     order = np.argsort(counts, kind='stable')[::-1]
     half = shown // 2
     pairs = [pairs[i] for i in order[:half]] + ['...'] + [pairs[i] for i in order[-half:]]
-  return 'classes: ' + ', '.join(pairs)
+  none = [name for count, name in zip(counts, classes, strict=True) if not count]
+  more = ', ...' if len(none) > shown else ''
+  return 'classes: ' + ', '.join(pairs) + (
+      f'\nwarning: there is no training example of {", ".join(none[:shown])}{more}' if none else '')

@@ -151,7 +151,7 @@ class MembersLog:
                  for path, own in zip(members.paths, configs, strict=True)]
     for log, own in zip(self.logs, configs, strict=True):
       log.settings(own)
-    self.say, self.tick = self.program.say, self.program.tick
+    self.say, self.tick, self.doing = self.program.say, self.program.tick, self.program.doing
 
   @property
   def rate(self):

@@ -46,13 +46,14 @@ class Console:
       self.passed = len(text)
 
   @contextlib.contextmanager
-  def doing(self, what: str) -> Iterator[None]:
-    """Says what is being done while it is, and how long it took if that was long."""
+  def doing(self, what: str, *, lasting: bool = True) -> Iterator[None]:
+    """Says what is being done while it is and, unless that is not `lasting`, how long it took if
+    that was long."""
     self.passing(f'{what} ...')
     begun = time.perf_counter()
     yield
     took = time.perf_counter() - begun
-    if took >= WAIT:
+    if lasting and took >= WAIT:
       self.say(f'{what}: {took:.1f} s')
     elif self.passed:
       print(self._erased(), end='', flush=True)

@@ -124,6 +124,10 @@ class Log:
     """Prints a line that stays."""
     self.console.say(text)
 
+  def doing(self, what: str, *, lasting: bool = True):
+    """A context: says that this is being done, and how long it took."""
+    return self.console.doing(what, lasting=lasting)
+
   def close(self):
     self.console.close()
     if self.writes:
