@@ -203,6 +203,7 @@ def test_wrong_options(root, options, message):
     ('x.txt', 'a.png#0\ta dog\nb.png\ta dog', 'line 2: expected'),
     ('x.json', '{', r'x.json is no JSON: .* in line 1, column 2'),
     ('x.json', '[' * 100_000, 'is no JSON that can be read'),
+    ('x.json', '{"file": "a"}\n{"file": "b"}', 'line 2, column 1; .* is called .jsonl'),
     ('x.json', '[]', 'holds no captions'),
     ('x.json', '7', 'has no list "images"'),
     ('x.json', '{"images": []}', 'has no list "images"'),

@@ -95,6 +95,17 @@ def test_splits_of_any_name_have_classes_in_common(tmp_path, warned):
   assert 'left out are the folders pictures' in warned[0]
 
 
+def test_an_image_beside_the_class_folders_of_a_split(tmp_path, warned):
+  images(tmp_path, 'train/cat/1.png', 'train/dog/1.png', 'train/sample.png')
+  assert seen(tmp_path) == [('train/cat/1.png', 'cat'), ('train/dog/1.png', 'dog')]
+  assert 'train: left out are 1 images that are in no class folder' in warned[0]
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+  images(tmp_path, 'bus/1.png', 'train/1.png')
+  assert seen(tmp_path) == [('bus/1.png', 'bus'), ('train/1.png', 'train')]
+
+
 def test_splits_without_classes(tmp_path):
   images(tmp_path, 'train/1.png', 'test/2.png')
   with pytest.raises(ConfigError, match='test and train hold images and no class .*labels'):

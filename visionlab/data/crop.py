@@ -36,7 +36,7 @@ class RandomCrop:
 
   def __post_init__(self):
     where = 'config.pipeline.crop'
-    two_sides(self.size, f'{where}.size')
+    two_sides(self.size, f'{where}.size: expected')
     for name, most in (('scale', 1.), ('ratio', math.inf)):
       bounds = getattr(self, name)
       numbers = isinstance(bounds, Sequence) and all(isinstance(v, Real) for v in bounds)

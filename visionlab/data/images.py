@@ -46,7 +46,7 @@ class Canvas:
 
   def __init__(self, size: int | tuple[int, int], resize: str = 'crop',
                crop_fraction: float = 1., channels: int = 3):
-    self.height, self.width = two_sides(size, 'size')
+    self.height, self.width = two_sides(size, 'size must be')
     if resize not in RESIZES:
       raise ConfigError(f'resize must be one of {", ".join(RESIZES)}, not {resize!r}'
                         f'{nearest(resize, RESIZES)}')
@@ -109,13 +109,16 @@ class Canvas:
     return canvas, (left, top, left + seen[0], top + seen[1])
 
 
-def two_sides(size: int | Sequence[int], where: str) -> tuple[int, int]:
-  """Height and width, of two numbers or of one for both; a ConfigError unless they are positive."""
+def two_sides(size: int | Sequence[int], said: str) -> tuple[int, int]:
+  """Height and width, of two numbers or of one for both.
+
+  Raises:
+    ConfigError: they are not positive and whole; `said` begins the message.
+  """
   pair = (size, size) if isinstance(size, Integral) else size
   if not (isinstance(pair, Sequence) and len(pair) == 2
           and all(isinstance(s, Integral) and not isinstance(s, bool) and s > 0 for s in pair)):
-    raise ConfigError(f'{where}: expected a positive integer or two (height, width), '
-                      f'not {size!r}')
+    raise ConfigError(f'{said} a positive integer or two (height, width), not {size!r}')
   return int(pair[0]), int(pair[1])
 
 

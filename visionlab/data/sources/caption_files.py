@@ -124,7 +124,12 @@ def _read_tokens(text: str, path: Path) -> Table:
 
 
 def _read_json(text: str, path: Path) -> Table:
-  content = parse_json(text, path)
+  try:
+    content = parse_json(text, path)
+  except ConfigError as error:
+    if 'Extra data' not in str(error):
+      raise
+    raise ConfigError(f'{error}; a file with an object in each line is called .jsonl') from error
   if isinstance(content, list):
     return _of_objects((f'{path}: [{i}]', entry) for i, entry in enumerate(content))
   images = content.get('images') if isinstance(content, dict) else None

@@ -75,9 +75,10 @@ def class_folders(top: Path, split: str) -> dict[str, dict[str, Listing]]:
 
 def _splits(top: Path, inner: Mapping[str, Listing], split: str) -> list[str]:
   """The folders that are splits; none if they are classes."""
-  flat = [name for name, own in inner.items() if own.images]
-  deep = [name for name, own in inner.items() if own.folders and not own.images]
-  usual = [name for name in deep if name == split or name.lower() in SPLITS]
+  usual = [name for name, own in inner.items()
+           if own.folders and (name == split or name.lower() in SPLITS)]
+  flat = [name for name, own in inner.items() if own.images and name not in usual]
+  deep = [name for name, own in inner.items() if own.folders and name not in flat]
   if flat and not usual:
     _check_flat(top, flat)
     return []
@@ -91,6 +92,10 @@ def _splits(top: Path, inner: Mapping[str, Listing], split: str) -> list[str]:
   if strange:
     logging.warning('folder %s: beside the splits %s, left out are the folders %s, which have none '
                     'of their class folders', top, ', '.join(splits), ', '.join(strange))
+  for name in splits:
+    if inner[name].images:
+      logging.warning('folder %s: left out are %d images that are in no class folder', top / name,
+                      len(inner[name].images))
   return splits
 
 
