@@ -49,5 +49,5 @@ def get_config(variant='', **model):
       optim=dict(name='sgd', groups=(dict(match=FROZEN, frozen=True), dict(match='.')),
                  schedule=dict(name='steps', at=('67%', '89%'), factor=.1, warmup='1000 steps')),
       hp=dict(lr=.02, momentum=.9, weight_decay=1e-4),
-      evals=dict(val=dict(split='val2017', every='25%', batch=16)),
+      evals=dict(val=dict(split='val2017', every='25%', first=False, batch=16)),
       checkpoint=dict(best='val/box_ap'))

@@ -9,7 +9,7 @@ Not run at full length: no copy of the images was at hand.
 import numpy as np
 
 from visionlab.config import experiment, is_smoke
-from visionlab.data.border import border_weights
+from visionlab.data.border import BorderWeighted
 from visionlab.data.scenes.scenes import scenes
 from visionlab.data.source import Arrays, Info
 from visionlab.data.sources.pairs import pairs
@@ -17,20 +17,17 @@ from visionlab.data.sources.pairs import pairs
 CLASSES = ('membrane', 'cell')
 
 
-def membranes(split: str, *, root: str = '', size: int = 512) -> Arrays:
+def membranes(split: str, *, root: str = '', size: int = 512) -> BorderWeighted:
   """Images with label maps and the weights of U-Net's loss; without a root, the scenes' digits
   instead of cells."""
-  from scipy.ndimage import label  # noqa: PLC0415 - slow to import
   if root:
-    source = pairs(split, root=root, size=size, channels=1, classes=CLASSES,
-                   palette=dict(membrane=0, cell=255))
-  else:
-    source = scenes(split, size=size, examples=16)
-  examples = source[np.arange(len(source))]
-  cells = np.minimum(examples['label_map'], 1)
-  weights = np.stack([border_weights(label(cell)[0]) for cell in cells])
-  return Arrays(dict(image=examples['image'], label_map=cells, pixel_weight=weights),
-                Info(map_classes=CLASSES))
+    return BorderWeighted(pairs(split, root=root, size=size, channels=1, classes=CLASSES,
+                                palette=dict(membrane=0, cell=255)))
+  drawn = scenes(split, size=size, examples=16)
+  examples = drawn[np.arange(len(drawn))]
+  return BorderWeighted(Arrays(
+      dict(image=examples['image'], label_map=np.minimum(examples['label_map'], 1)),
+      Info(map_classes=CLASSES)))
 
 
 def get_config(variant=''):

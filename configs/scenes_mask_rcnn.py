@@ -25,7 +25,7 @@ def detection_on_scenes(variant, *, steps, data, model, rpn, box, **weights):
                 box=dict(score_threshold=.1) | box),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=.01, **weights),
-      evals={split: dict(split=f'{split}[:500]', every='50%', batch=50)
+      evals={split: dict(split=f'{split}[:500]', every='50%', first=False, batch=50)
              for split in ('validation', 'test')})
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
-from ml_collections import config_flags
 
 from launch.processes import Job
 from visionlab import commandline
@@ -33,9 +32,8 @@ def define_run():
 
 def run() -> Job:
   """The run that --config, --config.<key> and --workdir describe."""
-  config = flags.FLAGS['config']
-  return Job.train(config_flags.get_config_filename(config),
-                   config_flags.get_override_values(config), Path(flags.FLAGS.workdir))
+  typed = commandline.typed_config()
+  return Job.train(typed.file, typed.changes, Path(flags.FLAGS.workdir))
 
 
 def define_dry_run():

@@ -27,7 +27,7 @@ def varied(settings: Sequence[dict]) -> list[str]:
 
 
 def hyperparameters(groups: Sequence[Group], metric: str):
-  """The metric against each hyperparameter: every run, and the means with their standard errors."""
+  """The metric against each hyperparameter: every run, and means ± their sd over seeds."""
   groups = [g for g in groups if g.values]
   keys = varied([g.setting for g in groups])
   if not keys:
@@ -42,9 +42,8 @@ def hyperparameters(groups: Sequence[Group], metric: str):
     for place, group in zip(places, groups, strict=True):
       axis.plot([place] * len(group.values), group.values, '.', color='grey', alpha=.5)
     order = np.argsort(places, kind='stable')
-    mean, error = (np.array([getattr(groups[i], name) for i in order]) for name in
-                   ('mean', 'error'))
-    axis.errorbar(np.array(places)[order], mean, np.nan_to_num(error), marker='o', markersize=4,
+    mean, sd = (np.array([getattr(groups[i], name) for i in order]) for name in ('mean', 'sd'))
+    axis.errorbar(np.array(places)[order], mean, np.nan_to_num(sd), marker='o', markersize=4,
                   linewidth=1.2 if len(keys) == 1 else 0, elinewidth=1.2, color='C0')
     axis.set(xlabel=key, ylabel=metric.lstrip('-'), xscale='log' if log else 'linear')
     if ticks:
@@ -84,7 +83,7 @@ def parallel_coordinates(trials: Sequence[Trial], metric: str):
 
 
 def curves(groups: Sequence[Group], metric: str):
-  """The metric over training: the mean of each setting in a band of one standard error."""
+  """The metric over training: the mean of each setting ± the standard deviation over seeds."""
   name = metric.lstrip('-')
   figure, axes = new_axes(1, 1, (7, 4.2))
   axis = axes[0, 0]
@@ -100,8 +99,8 @@ def curves(groups: Sequence[Group], metric: str):
         color='lightgrey', linewidth=.8)
     axis.plot(steps, mean, marker='o', markersize=3, **style)
     if len(values) > 1:
-      error = values.std(0, ddof=1) / math.sqrt(len(values))
-      axis.fill_between(steps, mean - error, mean + error, color=style['color'], alpha=.18,
+      sd = values.std(0, ddof=1)
+      axis.fill_between(steps, mean - sd, mean + sd, color=style['color'], alpha=.18,
                         linewidth=0)
   axis.set(xlabel='step', ylabel=name)
   axis.grid(alpha=.3)

@@ -1,17 +1,15 @@
-"""What came of a sweep: results.csv, a table, the best settings, pictures and a page.
+"""What came of a sweep: tables of runs and settings, the best setting, pictures and a page.
 
 python -m launch.results --workdir=runs/sweep [--metric=test/accuracy]
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
+from launch import tables
 from launch.trials import (
-  Group,
   Sweep,
   Trial,
   best_trial,
@@ -19,56 +17,40 @@ from launch.trials import (
   command,
   grouped,
   read_trials,
+  seconds,
 )
 from visionlab import commandline
 from visionlab.storage.workdir import write_atomically
 
 
-def table(groups: Sequence[Group], metric: str, rows: int = 40) -> str:
-  """The settings, best first, with the mean of the metric ± its standard error over seeds."""
-  keys = list(dict.fromkeys(k for g in groups for k in g.setting))
-  lines = [[*(k.removeprefix('hp.') for k in keys), metric.lstrip('-'), 'seeds', 'not done']]
-  for group in groups[:rows]:
-    shown = '' if not group.values else f'{group.mean:.4g}' + (
-        f' ± {group.error:.2g}' if len(group.values) > 1 else '')
-    ends: dict[str, int] = {}
-    for trial in group.trials:
-      if trial.status != 'done':
-        ends[trial.status] = ends.get(trial.status, 0) + 1
-    lines.append([*(str(group.setting.get(k, '')) for k in keys), shown, str(len(group.values)),
-                  ', '.join(f'{n} {status}' for status, n in ends.items())])
-  wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
-  text = '\n'.join('  '.join(cell.ljust(w) for cell, w in zip(line, wide, strict=True)).rstrip()
-                   for line in lines)
-  return text + (f'\n... and {len(groups) - rows} more' if len(groups) > rows else '')
-
-
-def as_csv(trials: Sequence[Trial]) -> str:
+def runs(trials: Sequence[Trial]) -> list[list]:
+  """A heading and a row for each run, with its last value of every metric."""
   keys = list(dict.fromkeys(k for t in trials for k in t.setting))
   metrics = sorted({k for t in trials for k in t.last})
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator='\n')
-  writer.writerow(['name', 'status', 'step', *keys, *metrics])
-  for t in trials:
-    writer.writerow([t.name, t.status, t.step, *(t.setting.get(k, '') for k in keys),
-                     *(t.last.get(k, '') for k in metrics)])
-  return text.getvalue()
+  return [['name', 'status', 'step', 'seconds', *keys, *metrics],
+          *([t.name, t.status, t.step, seconds(t) or '', *(t.setting.get(k, '') for k in keys),
+             *(t.last.get(k, '') for k in metrics)] for t in trials)]
 
 
 def report(folder: Path, metric: str = '', *, pictures: bool = True) -> str:
-  """Writes results.csv, best.txt, figures/ and results.html; returns what a terminal shows."""
+  """Writes results.csv with a row for each run, settings.csv, .md and .tex with one for each
+  setting, best.txt, figures/ and results.html; returns what a terminal shows."""
   sweep = Sweep.read(folder)
   metric = metric or sweep.metric
   trials = read_trials(folder, sweep)
   check_metric(trials, metric)
   groups = grouped(trials, metric)
-  write_atomically(folder / 'results.csv', as_csv(trials))
-  text = table(groups, metric)
+  rows = tables.rows_of(groups, metric)
+  write_atomically(folder / 'results.csv', tables.as_csv(runs(trials)))
+  write_atomically(folder / 'settings.csv', tables.as_csv(rows))
+  write_atomically(folder / 'settings.md', tables.as_markdown(rows) + '\n')
+  write_atomically(folder / 'settings.tex', tables.as_latex(rows) + '\n')
+  text = tables.aligned(rows)
   best = best_trial(groups, metric)
   if best is not None:
     line = command(sweep, best)
     write_atomically(folder / 'best.txt', line + '\n')
-    text += f'\n\nbest: {best.name}, {metric.lstrip("-")} {best.value(metric):.4g}\n{line}'
+    text += f'\n\nbest setting: {tables.best_setting(groups, metric)}\n{line}'
   if pictures and any(t.last for t in trials):
     from launch import page, pictures as drawn  # noqa: PLC0415 - Matplotlib takes a second
     drawn.save(folder, trials, groups, metric)

@@ -13,8 +13,9 @@ from ml_collections import ConfigDict
 from launch import programs
 from launch.trials import Sweep, read_trials
 from visionlab.config import ConfigError
+from visionlab.overrides import override
 from visionlab.storage.workdir import write_members
-from visionlab.sweeps.settings import Choice, Setting, name_of, override
+from visionlab.sweeps.settings import Choice, Setting, name_of
 
 JOURNAL = 'optuna.journal'
 
@@ -33,8 +34,6 @@ def run(base: ConfigDict, space: Mapping[str, Choice | Sequence], folder: Path, 
   Raises:
     ConfigError: optuna is not installed.
   """
-  for key, values in space.items():        # a wrong key is found before anything is asked for
-    override(base, {key: values.low if isinstance(values, Choice) else values[0]})
   optuna = _optuna()
   study = open_study(optuna, folder, record.metric, eta)
   if (folder / 'sweep.json').exists():

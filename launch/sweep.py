@@ -13,7 +13,6 @@ has ended is left alone. Each setting has a folder in the workdir, which is that
 results.csv, results.html, figures/ and best.txt say what came of them.
 """
 
-import importlib.util
 import inspect
 import math
 import os
@@ -22,11 +21,13 @@ from pathlib import Path
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from launch import clusters, options as flagged, processes, programs, results, trials
-from visionlab import commandline
+from visionlab import build, commandline
+from visionlab.arguments import module_of
 from visionlab.config import ConfigError, TrainingError, check_choice, nearest
+from visionlab.overrides import override
 from visionlab.paths import local
 from visionlab.storage.workdir import write_members
 from visionlab.sweeps import settings as sweeps
@@ -37,7 +38,7 @@ def main(_):
   options = flags.FLAGS
   folder = local(options.workdir, '--workdir')
   base = options.config
-  where = config_flags.get_config_filename(options['config'])
+  typed = commandline.typed_config()
   apart = '--workers' if options.on == 'here' else f'--on={options.on}'
   if (options.workers or options.on != 'here') and (options.search or options.halving):
     raise ConfigError(f'{apart}: processes of their own are neither searched for nor pruned')
@@ -45,12 +46,14 @@ def main(_):
     raise ConfigError('--dry_run: shows what --on=slurm would submit')
   if options.metric:
     check_choice(options.metric.lstrip('-').partition('/')[0], tuple(base.evals), '--metric')
-  found = chosen(where, options.sweep, options.set)
-  record = trials.Sweep(where, dict(options['config'].override_values),
-                         options.metric or trials.choose_metric(base), {})
+  found = chosen(typed.file, options.sweep, options.set)
+  record = trials.Sweep(typed.file, typed.changes,
+                        options.metric or trials.choose_metric(base), {})
   if options.search:
     from launch import search  # noqa: PLC0415 - optuna is optional
-    search.run(base, space_of(found), folder, record, trials=options.search,
+    space = space_of(found)
+    check_scalars(base, [override(base, first(space))])
+    search.run(base, space, folder, record, trials=options.search,
                batch=options.at_once or 8, rungs=rungs(options.halving), eta=options.halving)
   else:
     settings = sweeps.named(drawn(found, options.random, options.draw_seed))
@@ -67,7 +70,8 @@ def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, recor
     ConfigError: a mistake in any of them, before one is begun.
     TrainingError: some failed; the others are done.
   """
-  configs = {name: sweeps.override(base, setting) for name, setting in settings.items()}
+  configs = {name: override(base, setting) for name, setting in settings.items()}
+  check_scalars(base, configs.values())
   jobs = [processes.Job.train(record.config, {**record.base, **setting}, folder / name)
           for name, setting in settings.items()]
   record = merged(folder, record._replace(settings=settings))
@@ -91,13 +95,19 @@ def train(base: ConfigDict, settings: Mapping[str, Setting], folder: Path, recor
     print('interrupted; the same command goes on from there')
 
 
+def check_scalars(base: ConfigDict, configs: Iterable[ConfigDict]):
+  """Raises `ConfigError` for a scalar of config.hp that the base has not and nothing reads, which
+  is known only once its task is built."""
+  new = next((config for config in configs if set(config.hp) - set(base.hp)), None)
+  if new is not None:
+    build.assemble(new)
+
+
 def chosen(file: str, name: str, axes: Sequence[str]):
   """Settings, or a space: what --set says, or a function of the config file."""
   if axes:
     return dict(map(sweeps.parse_axis, axes))
-  spec = importlib.util.spec_from_file_location('sweep_config', file.partition(':')[0])
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  module = module_of(file.partition(':')[0])
   there = {n.removeprefix('sweep').removeprefix('_'): f for n, f in vars(module).items()
            if (n == 'sweep' or n.startswith('sweep_')) and inspect.isfunction(f)}
   if name not in there:
@@ -123,6 +133,12 @@ def space_of(found) -> Mapping:
   if not isinstance(found, Mapping):
     raise ConfigError('--search: the sweep lists its settings; it needs a space to search')
   return found
+
+
+def first(space: Mapping) -> Setting:
+  """One of the settings of a space."""
+  return {key: values.low if isinstance(values, Choice) else values[0]
+          for key, values in space.items()}
 
 
 def merged(folder: Path, record: trials.Sweep) -> trials.Sweep:

@@ -41,10 +41,9 @@ class Group(NamedTuple):
     return mean(self.values) if self.values else math.nan
 
   @property
-  def error(self) -> float:
-    """The standard error of the mean."""
-    n = len(self.values)
-    return stdev(self.values) / math.sqrt(n) if n > 1 else math.nan
+  def sd(self) -> float:
+    """The standard deviation over seeds (n - 1)."""
+    return stdev(self.values) if len(self.values) > 1 else math.nan
 
 
 class Sweep(NamedTuple):
@@ -104,10 +103,16 @@ def grouped(trials: Sequence[Trial], metric: str) -> list[Group]:
 
 
 def best_trial(groups: Sequence[Group], metric: str) -> Trial | None:
-  """Of the best setting, by its mean over seeds, the best run."""
-  done = [t for t in groups[0].trials if t.status == 'done' and not math.isnan(t.value(metric))]
-  sign = -1 if metric.startswith('-') else 1
-  return max(done, key=lambda t: sign * t.value(metric), default=None)
+  """Of the best setting, by its mean over seeds, the first run: not the luckiest, whose number
+  would be better than the setting is."""
+  return next((t for t in groups[0].trials
+               if t.status == 'done' and not math.isnan(t.value(metric))), None)
+
+
+def seconds(trial: Trial) -> float | None:
+  """From the first to the last line that a run wrote; of runs that saw the clock."""
+  times = [line['time'] for line in trial.lines if 'time' in line]
+  return times[-1] - times[0] if len(times) > 1 else None
 
 
 def command(sweep: Sweep, trial: Trial, workdir: str = 'runs/best') -> str:

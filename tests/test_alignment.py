@@ -1,5 +1,7 @@
 """Distances of feature sets against sums written out, and scikit-learn's kernels and PCA."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,3 +85,11 @@ def test_subspaces_are_those_of_sklearns_pca():
 def test_a_set_is_aligned_with_itself_as_it_is():
   aligned, projected = subspace_alignment(SOURCE, SOURCE + 5, 3)
   np.testing.assert_allclose(aligned, projected, atol=1e-4)
+
+
+@pytest.mark.parametrize('measure', [mmd, coral, partial(subspace_alignment, components=2)])
+def test_products_are_in_float32_in_full(measure):
+  """On accelerators the default would round their factors."""
+  program = jax.jit(measure).lower(SOURCE, TARGET).as_text()
+  products = [line for line in program.splitlines() if 'stablehlo.dot_general' in line]
+  assert products and all('HIGHEST, HIGHEST' in line for line in products)

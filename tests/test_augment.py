@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import ndimage, stats
+from tiny import config
 
 from visionlab import augment as A
+from visionlab.build import assemble
 from visionlab.config import ConfigError
 from visionlab.ops import geometry
+from visionlab.ops.colour import turn_hue
 from visionlab.ops.image import to_float
 
 B, H, W = 24, 40, 48
@@ -208,7 +211,7 @@ def test_hue_agrees_with_the_standard_library(photos):
   for turn in (-.5, -.1, 0., .3):
     theirs = [colorsys.hsv_to_rgb((h + turn) % 1, s, v)
               for h, s, v in (colorsys.rgb_to_hsv(*p) for p in photos.tolist())]
-    ours = A.hues.turn_hue(jnp.asarray(photos, jnp.float32), turn)
+    ours = turn_hue(jnp.asarray(photos, jnp.float32), turn)
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
@@ -287,6 +290,15 @@ def test_mixup_and_cutmix_take_turns():
   own = jnp.where(image == 1, out['image'], 1 - out['image']).mean((1, 2, 3))
   np.testing.assert_allclose(own, out['mix_weight'], atol=1e-5)
   assert 'label_mixed' not in out
+
+
+@pytest.mark.parametrize('how', ['mixup', 'cutmix'])
+def test_mixing_is_refused_before_training_where_targets_stay_as_they_are(how):
+  measured = dict(name='digit_measures', of=dict(name='digits'))
+  task = dict(name='regress', target='ink', model=dict(name='tiny:TinyNet'))
+  with pytest.raises(ConfigError, match=f'config.augment.{how}: .*the targets of this task'):
+    assemble(config(data=measured, task=task, augment={how: True}, evals={}))
+  assemble(config(data=measured, augment={how: True}, evals={}))        # classify
 
 
 def test_splitting_a_batch_changes_nothing(photos):

@@ -134,7 +134,7 @@ def test_images_and_captions_without_words(root, caplog):
   assert '2 captions without words, 1 images without captions' in caplog.text
   with pytest.raises(ConfigError, match=r"csv, line 3: the caption '' of b.png has no words"):
     opened(root, on_broken='stop')
-  (root / 'trainImages.txt').write_text('a.png d.png')
+  (root / 'trainImages.txt').write_text('a.png\nd.png\n')
   assert len(opened(root, form='tokens')) == 1
   with pytest.raises(ConfigError, match=r'tokens.txt: d.png has no caption'):
     opened(root, form='tokens', on_broken='stop')
@@ -158,7 +158,7 @@ def test_encodings(root):
     given = {} if 'utf-8' in encoding else dict(encoding=encoding)
     assert 'café' in opened(root, **given).info.words
   rewrite(root, *lines, encoding='latin-1')
-  with pytest.raises(ConfigError, match=r'captions.csv, line 2, is not encoded as utf-8.*latin-1'):
+  with pytest.raises(ConfigError, match=r'captions.csv: line 2 is not UTF-8.*encoding.*latin-1'):
     opened(root)
   with pytest.raises(ConfigError, match=r"none called 'latin1x' \(did you mean .latin-1.\?\)"):
     opened(root, encoding='latin1x')
@@ -185,24 +185,151 @@ def test_wrong_options(root, options, message):
 
 
 @pytest.mark.parametrize('name, content, message', [
-    ('x.csv', 'image,caption\na.png,a dog', 'has no column "file"'),
-    ('x.csv', 'file,captions\na.png,a dog', r'"caption" \(did you mean "captions"\?\)'),
+    ('x.csv', 'picture,caption\na.png,a dog', 'has no column "file"'),
+    ('x.csv', 'file,cption\na.png,a dog', r'"caption" \(did you mean "cption"\?\)'),
     ('x.csv', 'file,caption\n,a dog', 'line 2: names no file'),
     ('x.csv', '', 'has no column "file"'),
     ('x.csv', 'file,caption', 'holds no captions'),
+    ('x.csv', 'file,caption\na.png,A dog, running\n', r'x.csv, line 2: 3 fields, but 2 columns'),
+    ('x.csv', 'file,caption\nb.png,A cat\na.png\n', r'x.csv, line 3: 1 field, but 2 columns'),
+    ('x.csv', 'file,caption\na.png,"A dog\nb.png,A cat\n', 'line 2: a quote that does not end'),
+    ('x.csv', 'file,caption\na.png,"A dog\nb.png,A cat"\n', 'line 2: .* swallows other rows'),
+    ('x.csv', 'file,caption\na.png,"A dog\nb.png,"A cat"\n', 'line 2: more behind the quote'),
+    ('x.csv', 'file,caption,caption\na.png,a,b', '2 columns may be the caption: caption, caption'),
+    ('x.csv', 'image,path,text\na.png,a,b', '2 columns may be the file: image, path'),
+    ('x.csv', 'file,caption,split\na,A,train\na,B,test', 'line 3: a is in the split "test" here'),
+    ('x.tsv', 'file\tcaption\na.png\ta\tb\n', r"x.tsv, line 2: 3 fields.*'\\t' in it"),
     ('x.txt', 'a.png#0 a dog', r'line 1: expected "<file>#<number><tab><caption>", not .a.png#0 a'),
-    ('x.txt', 'a.png\ta dog', 'line 1: expected'),
-    ('x.json', '{', 'cannot be read as json'),
-    ('x.json', '[]', 'has no list "images"'),
+    ('x.txt', 'a.png#0\ta dog\nb.png\ta dog', 'line 2: expected'),
+    ('x.json', '{', r'x.json is no JSON: .* in line 1, column 2'),
+    ('x.json', '[' * 100_000, 'is no JSON that can be read'),
+    ('x.json', '[]', 'holds no captions'),
+    ('x.json', '7', 'has no list "images"'),
     ('x.json', '{"images": []}', 'has no list "images"'),
-    ('x.json', '{"images": [{"id": 1}]}', "KeyError.'file_name'.*; expected"),
+    ('x.json', '{"images": [{"id": 1}]}', r'images\[0\] has no "file_name"; expected'),
+    ('x.json', '{"images": [3]}', r'images\[0\]: expected an object, not 3'),
+    ('x.json', '{"images": [{"id": 1, "file_name": "a"}]}', 'has no "annotations"'),
+    ('x.json', '{"images": [{"id": [], "file_name": "a"}]}', r'images\[0\].id must be a number'),
+    ('x.json', '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}]}',
+     r'images\[1\]: the id 1 is that of a, too'),
     ('x.json', '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 2, '
                '"caption": ""}]}', r'annotations\[0\]: there is no image with the id 2'),
+    ('x.json', '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1, '
+               '"caption": 7}]}', r'annotations\[0\]: the caption must be text, not 7'),
+    ('x.json', '{"images": [{"filename": "a", "split": "train", "sentences": {}}]}',
+     r'images\[0\]: sentences must be a list, not {}'),
+    ('x.json', '[{"file": "a", "caption": "b"}, {"file": "\\ud800", "caption": "b"}]',
+     r'\[1\]: the file holds what is no character'),
+    ('x.jsonl', '{"file": "a", "caption": "b"}\n\n{"file": "a"', r'x.jsonl, line 3 is no JSON'),
+    ('x.jsonl', '{"file": "a", "captoin": "b"}', r'1 has no "caption" .did you mean "captoin"'),
+    ('x.jsonl', '{"file": "a", "caption": {"en": "b"}}', 'line 1: the caption must be text'),
 ])
 def test_files_of_another_form(tmp_path, name, content, message):
   (tmp_path / name).write_text(content)
   with pytest.raises(ConfigError, match=message):
-    read_table(tmp_path / name, 'utf-8')
+    read_table(tmp_path / name)
+
+
+SAID_TWICE = [('a.png', 'A red dog.'), ('a.png', 'a "big", old dog')]
+
+
+@pytest.mark.parametrize('name, content', [
+    ('x.csv', 'image,caption\na.png,A red dog.\na.png,"a ""big"", old dog"\n'),
+    ('x.csv', 'File; Caption\n a.png ;A red dog.\na.png; "a ""big"", old dog"\n'),
+    ('x.csv', 'a.png,A red dog.\na.png,"a ""big"", old dog"\n'),                # no line of names
+    ('x.csv', '\ufeff"id","file_name","text",,\r\n1,a.png,A red dog.,,\r\n'
+              '2,a.png,"a ""big"", old dog"\r\n,,,,\r\n'),                   # a spreadsheet's
+    ('captions.txt', 'image,caption\na.png,A red dog.\na.png,"a ""big"", old dog"\n'),
+    ('results.csv', 'image_name| comment_number| comment\na.png| 0| A red dog.\n'
+                    'a.png| 1| a "big", old dog\n'),
+    ('x.tsv', 'file\tcaption\na.png\tA red dog.\na.png\ta "big", old dog\n'),
+    ('x.tsv', 'file\tcaption\na.png\tA red dog.\na.png\t"a ""big"", old dog"\n'),
+    ('x.token', 'a.png#0\tA red dog.\na.png#1\ta "big", old dog\n'),
+    ('x.jsonl', '{"image": "a.png", "caption": "A red dog."}\n\n'
+                '{"image": "a.png", "caption": "a \\"big\\", old dog"}\n'),
+    ('x.jsonl', '{"file_name": "a.png", "text": ["A red dog.", "a \\"big\\", old dog"]}'),
+    ('x.json', '[{"image": "a.png", "caption": ["A red dog.", "a \\"big\\", old dog"]}]'),
+])
+def test_tables_that_others_write(tmp_path, name, content):
+  (tmp_path / name).write_text(content, encoding='utf8', newline='')
+  table = read_table(tmp_path / name)
+  assert [(line.file, line.text) for line in table.lines] == SAID_TWICE
+  assert table.splits == {'a.png': ''}
+
+
+@pytest.mark.parametrize('name, content', [
+    ('x.csv', 'file,caption\na.png,a dog\nb.png,NaN\nb.png,None\n'),
+    ('x.jsonl', '{"file": "a.png", "caption": "a dog"}\n{"file": "b.png", "caption": [null, NaN]}'),
+    ('x.json', '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}], '
+               '"annotations": [{"image_id": 1, "caption": "a dog"}, '
+               '{"image_id": 2, "caption": null}, {"image_id": 2, "caption": ""}]}'),
+])
+def test_null_is_no_word(root, name, content, caplog):
+  (root / name).write_text(content)
+  source = opened(root, captions=name)
+  assert len(source) == 1 and set(source.info.words[4:]) == {'a', 'dog'}
+  assert '2 captions without words, 1 images without captions' in caplog.text
+
+
+def test_long_captions_in_a_table(tmp_path):
+  (tmp_path / 'x.csv').write_text('file,caption\na.png,"' + 'word, ' * 40_000 + '"\n')
+  (line,) = read_table(tmp_path / 'x.csv').lines
+  assert line.text.count('word') == 40_000
+
+
+def test_lists_have_a_name_a_line(root):
+  Image.new('RGB', (6, 4)).save(root / 'my photo.png')
+  rewrite(root, 'my photo.png#0\ta dog', 'a.png#0\ta cat\u2028and a dog\x85', name='tokens.txt')
+  rewrite(root, 'my photo.png', 'a', name='trainImages.txt')        # one without its suffix
+  source = opened(root, form='tokens')
+  assert source.images.files.tolist() == [b'my photo.png', b'a.png']
+  assert texts(source.rows['text'][1]) == ['a cat\u2028and a dog']
+  rewrite(root, ' ', name='trainImages.txt')
+  with pytest.raises(ConfigError, match='trainImages.txt names no images'):
+    opened(root, form='tokens')
+
+
+def test_suffixes_in_other_letters(root):
+  """A table says a.png, and the file is a.PNG."""
+  (root / 'a.png').rename(root / 'a.PNG')
+  batch = opened(root)[np.arange(2)]
+  assert (batch['image'][0] == COLOURS['a.png']).all() and batch['valid'].all()
+  assert texts(batch['caption']['text'][0]) == SAID['a.png']
+  (root / 'a.Png').write_bytes((root / 'b.png').read_bytes())        # then it is not clear which
+  assert len(opened(root)) == 1
+
+
+def test_a_folder_without_the_file_says_what_it_holds(root):
+  (root / 'captions.csv').rename(root / 'captions.txt')
+  with pytest.raises(ConfigError, match=r'no file .*captions.csv; .* holds captions.txt, .*json'):
+    opened(root)
+
+
+def mutated(content, rng):
+  """A file with a few bytes changed, left out or put in, among those that mean something."""
+  content = bytearray(content)
+  for _ in range(rng.integers(1, 4)):
+    at, kind = rng.integers(len(content) + 1), rng.integers(3)
+    some = rng.choice([b'"', b',', b'\n', b'\t', b'\\', b'{', b']', b'null', b'1e999', b'\\ud800',
+                       b'\xff', b'\0', b'#', b'true', b'-'])
+    content[at:at + (0, 1, len(some))[kind]] = b'' if kind == 1 else bytes(some)
+  return bytes(content)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_damaged_files_end_in_an_error_for_the_user(root, form, monkeypatch):
+  """Or in captions: in nothing else."""
+  monkeypatch.setattr('absl.logging.warning', lambda *_: None)
+  name = FORMS[form].get('captions', 'captions.csv').replace('{split}', 'train')
+  content, rng, kinds = (root / name).read_bytes(), np.random.default_rng(3), set()
+  for _ in range(60):
+    (root / name).write_bytes(mutated(content, rng))
+    try:
+      source = opened(root, 'train', form)
+      kinds.add(bool(texts(source[np.array([0])]['caption']['text'][0])))
+    except ConfigError as error:
+      kinds.add(name in str(error) or 'vocabulary' in str(error))
+  assert kinds == {True}
 
 
 def test_flickr8k(shared_data, tmp_path):

@@ -208,6 +208,12 @@ def test_retrieval_compares_all_captions_of_a_batch_with_all_images(fitted):
   assert results['image_recall_at_1'] > .5
 
 
+def test_retrieval_of_a_batch_that_groups_do_not_fill():
+  task = task_of(retrieval=3)
+  with pytest.raises(ConfigError, match='config.task.retrieval: 3 images.*a multiple'):
+    jax.eval_shape(lambda b: task._compare(task.init(jax.random.key(0), b), b, {}), BATCH)
+
+
 def test_some_captions_are_those_that_are_there():
   caption = {k: BATCH['caption'][k] for k in ('tokens', 'valid')}
   seen = [set(), set(), set()]

@@ -162,6 +162,15 @@ def test_attention_weighs_places():
   close(attend(sharp, keys, places, 0 * state)[0], np.stack([places[0, 3], places[1, 6]]))
 
 
+def test_attention_is_computed_in_float32_in_full():
+  params = init_attention(jax.random.key(0), 8, 5)
+  half = [jnp.ones(shape, jnp.bfloat16) for shape in ((2, 7, 5), (2, 7, 4), (2, 8))]
+  lowered = jax.jit(attend).lower(params, *half)
+  assert {x.dtype for x in lowered.out_info} == {jnp.dtype('float32')}
+  products = [line for line in lowered.as_text().splitlines() if 'stablehlo.dot_general' in line]
+  assert len(products) == 4 and all('HIGHEST, HIGHEST' in line for line in products)
+
+
 def test_parameters():
   options = dict(words=V, width=8, embedding=6, backbone=Encoder((4,), (1,)))
   shapes = lambda **more: jax.eval_shape(Captioner(**options, **more).init, jax.random.key(0),

@@ -12,6 +12,7 @@ from sklearn import metrics
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
+from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, rescaled
 from visionlab.sharding import data_mesh
 from visionlab.tasks.classify import classify
@@ -210,19 +211,32 @@ def evaluate(task, variables, data, batch, devices=1, **hp):
   return evaluation(task, devices)(variables, {**HP, **hp}, eval_batches(Arrays(data), batch, 0))
 
 
+def ranked_reference(scores, positive):
+  """AUROC and AP by class and their means, of classes that are there."""
+  def by_class(measure):
+    return np.array([measure(p, s) if 0 < p.sum() < len(p) else np.nan
+                     for p, s in zip(positive.T, scores.T, strict=True)])
+  area, ap = by_class(metrics.roc_auc_score), by_class(metrics.average_precision_score)
+  return dict(class_auroc=area, class_ap=ap, macro_auroc=np.nanmean(area), macro_ap=np.nanmean(ap))
+
+
 def softmax_reference(logits, label):
   k = logits.shape[1]
   p = np.exp(logits - logits.max(1, keepdims=True))
   p /= p.sum(1, keepdims=True)
   said, seen = p.argmax(1), np.unique(label)
-  recall = metrics.recall_score(label, said, labels=range(k), average=None, zero_division=0)
+  recall = metrics.recall_score(label, said, labels=range(k), average=None, zero_division=np.nan)
   edges = np.clip(np.ceil(p.max(1) * 15), 1, 15)
   gap = [abs((p.max(1) - (said == label))[edges == e].sum()) for e in range(1, 16)]
   accuracy = metrics.accuracy_score(label, said)
   top5 = {} if k <= 5 else {
       'top5_error': 1 - metrics.top_k_accuracy_score(label, p, k=5, labels=range(k))}
   loss = metrics.log_loss(label, p, labels=range(k))
-  return dict(loss=loss, cross_entropy=loss, accuracy=accuracy, top1_error=1 - accuracy, **top5,
+  by_class = dict(labels=range(k), average=None, zero_division=np.nan)
+  f1 = metrics.f1_score(label, said, **by_class)
+  return dict(class_precision=metrics.precision_score(label, said, **by_class), class_f1=f1,
+              macro_f1=np.nanmean(f1), **ranked_reference(p, label[:, None] == np.arange(k)),
+              loss=loss, cross_entropy=loss, accuracy=accuracy, top1_error=1 - accuracy, **top5,
               mean_class_accuracy=recall[seen].mean(), class_accuracy=recall,
               calibration_error=sum(gap) / len(label),
               confusion=metrics.confusion_matrix(label, said, labels=range(k)))
@@ -239,7 +253,7 @@ def test_softmax_results_equal_sklearn(classes, batch, devices):
   for name in want:
     np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-6, err_msg=name)
   assert 0 < got['accuracy'] < 1 and got['confusion'].dtype == int
-  assert set(scalars(got)) == set(got) - {'confusion', 'class_accuracy'}
+  assert set(scalars(got)) == {name for name in got if np.ndim(got[name]) == 0}
 
 
 @pytest.mark.parametrize('batch, devices', [(8, 1), (16, 4)])
@@ -250,16 +264,60 @@ def test_sigmoid_results_equal_sklearn(batch, devices):
   got = evaluate(task, variables, data, batch, devices)
   true, logits = data['label'].astype(int), logits_of(variables, data['image'])
   said = (logits > 0).astype(int)
-  per_label = dict(average=None, zero_division=0)
+  per_label = dict(average=None, zero_division=np.nan)
   loss = (np.logaddexp(0, logits) - true * logits).sum(1).mean()
   want = dict(loss=loss, cross_entropy=loss, accuracy=1 - metrics.hamming_loss(true, said),
               exact_match=metrics.accuracy_score(true, said),
-              mean_f1=metrics.f1_score(true, said, average='macro', zero_division=0),
-              recall=metrics.recall_score(true, said, **per_label),
-              precision=metrics.precision_score(true, said, **per_label))
+              macro_f1=metrics.f1_score(true, said, average='macro', zero_division=np.nan),
+              class_f1=metrics.f1_score(true, said, **per_label),
+              class_recall=metrics.recall_score(true, said, **per_label),
+              class_precision=metrics.precision_score(true, said, **per_label),
+              **ranked_reference(logits, true))
   assert got.keys() == want.keys()
   for name in want:
     np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_an_absent_class_has_no_accuracy():
+  """Two of three classes are there and always right: the mean is 1, in the table too."""
+  data = draw(40, 2)
+  data['image'] = np.broadcast_to(data['label'][:, None, None, None], (40, *SHAPE)).astype(np.uint8)
+  task = make_task(3, mean=(), std=())
+  kernel = np.tile(np.float32([[-99, 99, 0]]), (6, 1)) * 255
+  variables = dict(params=dict(Dense_0=dict(kernel=kernel, bias=np.float32([99, 0, -9999]))))
+  got = evaluate(task, variables, data, 16)
+  assert got['mean_class_accuracy'] == got['accuracy'] == 1
+  np.testing.assert_array_equal(got['class_accuracy'], [1, 1, np.nan])
+  lines = class_table(got, task.classes).splitlines()
+  assert [line.split() for line in lines[1:]] == [
+      ['a', *['100.0'] * 5], ['b', *['100.0'] * 5], ['c', *['-'] * 5], ['all', *['100.0'] * 5]]
+
+
+def test_an_absent_label_has_no_scores():
+  """Of four labels one is found, one missed, one said wrongly, and one neither there nor said."""
+  data = draw(10, 4, multi=True)
+  data['label'] = np.tile(np.float32([1, 1, 0, 0]), (10, 1))
+  task = make_task(4, head='sigmoid')
+  bias = np.float32([9, -9, 9, -9])
+  variables = dict(params=dict(Dense_0=dict(kernel=np.zeros((6, 4), np.float32), bias=bias)))
+  got = evaluate(task, variables, data, 4)
+  np.testing.assert_array_equal(got['class_recall'], [1, 0, np.nan, np.nan])
+  np.testing.assert_array_equal(got['class_precision'], [1, np.nan, 0, np.nan])
+  assert got['macro_f1'] == pytest.approx(1 / 3) and got['accuracy'] == .5
+
+
+@pytest.mark.parametrize('multi', [False, True])
+def test_labels_that_are_hidden_count_nowhere(multi):
+  data = draw(37, multi=multi)
+  task = make_task(head='sigmoid' if multi else 'softmax')
+  variables, there = start(task), np.arange(37) % 3 > 0
+  hidden = there.reshape(37, *[1] * (data['label'].ndim - 1))
+  few = data | dict(label=np.where(hidden, data['label'], 0), labelled=there)
+  want = evaluate(task, variables, {k: v[there] for k, v in data.items()}, 8)
+  got = evaluate(task, variables, few, 8)
+  jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), got, want)
+  (one, _), (other, _) = (loss_of(task, variables, x) for x in (few, data | dict(valid=there)))
+  assert one == other
 
 
 def test_broken_examples_of_a_source_are_left_out():

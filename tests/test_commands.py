@@ -20,10 +20,10 @@ from visionlab.train import train
 ROOT = Path(__file__).parents[1]
 
 
-def command(module, *arguments, cwd=ROOT):
+def command(module, *arguments, cwd=ROOT, **environment):
   return subprocess.run([sys.executable, '-m', f'visionlab.{module}', *map(str, arguments)],
                         cwd=cwd, capture_output=True, text=True, timeout=300,
-                        env={**os.environ, 'PYTHONPATH': str(ROOT)})
+                        env={**os.environ, 'PYTHONPATH': str(ROOT), **environment})
 
 
 @pytest.fixture(scope='module')
@@ -45,8 +45,10 @@ def test_train_says_what_it_does(workdir):
 @pytest.mark.parametrize('arguments, said', [
     (('--config=configs/digits_cn.py',), 'did you mean "configs/digits_cnn.py"'),
     (('--config=configs/digits_cnn.py', '--workdr=x'), 'Did you mean: workdir'),
-    (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'Did you mean "lr"'),
-    (('--config=configs/digits_cnn.py', '--config.batch=abc'), 'config.batch=abc'),
+    (('--config=configs/digits_cnn.py', '--config.hp.lrr=1'), 'did you mean "lr"'),
+    (('--config=configs/digits_cnn.py', '--config.batch=abc'),
+     "config.batch: expected int of at least 1, got 'abc'"),
+    (('--config=configs/digits_cnn.py', '--config.data.chanels=3'), 'did you mean "channels"'),
     (('--config=configs/digits_cnn.py:smok',), "'smok' is not one of '', 'smoke'"),
     (('--config=configs/digits_cnn.py', '--config.task.model.name=cnnn'), 'did you mean "cnn"'),
     (('--config=configs/digits_cnn.py', '--config.data.name=digit'), 'did you mean "digits"'),
@@ -61,6 +63,21 @@ def test_mistakes_are_answered_without_a_traceback(tmp_path, arguments, said):
   assert said in done.stderr and done.stderr.startswith('error: ')
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'run').exists()                 # nothing was begun
+
+
+@pytest.mark.parametrize('module, words, said', [
+    ('train', ['--config=configs/digits_cnn.py', 'config.hp.lr=.5'], 'write --config.hp.lr=.5'),
+    ('train', ['--config=configs/digits_cnn.py', '--config.log.tensorboard', 'false'],
+     'write --config.log.tensorboard=false'),
+    ('evaluate', ['split=train'], 'write --split=train'),
+    ('predict', ['top=5'], 'write --top=5'),
+    ('exports', ['output=x'], 'write --output=x'),
+])
+def test_stray_words_are_refused(tmp_path, module, words, said):
+  done = command(module, f'--workdir={tmp_path / "run"}', *words)
+  assert done.returncode == 2 and 'Traceback' not in done.stderr
+  assert 'stray word' in done.stderr and said in done.stderr
+  assert not (tmp_path / 'run').exists()
 
 
 def test_evaluate_repeats_the_last_evaluation_of_training(workdir, tmp_path):
@@ -99,6 +116,20 @@ def test_evaluate_mistakes(workdir, tmp_path):
     assert done.returncode == 2 and said in done.stderr and 'Traceback' not in done.stderr
 
 
+@pytest.mark.parametrize('module, arguments', [
+    ('evaluate', ()), ('predict', ('--output={0}/o.png', '{1}/figures/test_samples.png')),
+    ('evaluate', ('--help',))])
+def test_a_reader_that_has_gone_is_no_error(workdir, tmp_path, module, arguments):
+  """As with `| head`, which reads some lines and ends."""
+  arguments = [a.format(tmp_path, workdir) for a in arguments]
+  started = subprocess.Popen(
+      [sys.executable, '-m', f'visionlab.{module}', f'--workdir={workdir}', *arguments], cwd=ROOT,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+  started.stdout.close()
+  assert started.stderr.read() == b'' and started.wait() == 141
+  started.stderr.close()
+
+
 def odd_images(folder):
   grey = np.tile(np.arange(8, dtype=np.uint8) * 30, (8, 1))
   Image.fromarray(grey).save(folder / 'grey.png')
@@ -124,6 +155,23 @@ def test_predict_names_what_it_sees_and_what_it_cannot_read(workdir, tmp_path):
   assert nothing.returncode == 2 and 'Traceback' not in nothing.stderr
 
 
+def test_predict_draws_the_first_of_many_and_says_so(workdir, tmp_path):
+  """In a terminal that has no letters for one of the names."""
+  grey = Image.fromarray(np.tile(np.arange(8, dtype=np.uint8) * 30, (8, 1)))
+  for i in range(30):
+    grey.save(tmp_path / f'{i:02}_\u732b.png')
+  output = tmp_path / 'said.png'
+  for _ in range(2):                          # the second time its own picture is in the folder
+    done = command('predict', f'--workdir={workdir}', f'--output={output}', tmp_path,
+                   PYTHONIOENCODING='ascii')
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert len(lines) == 30 and all('_\\u732b.png' in line for line in lines)
+    assert last == f'picture: {output}, the first 24 of 30 images'
+  with Image.open(output) as picture:
+    assert picture.size[0] == 1200 and 550 < picture.size[1] < 650     # three rows of eight
+
+
 def test_load_and_predict(workdir):
   run = visionlab.load(workdir)
   source = np.arange(5 * 64).reshape(5, 8, 8, 1).astype(np.uint8)
@@ -135,8 +183,9 @@ def test_load_and_predict(workdir):
   np.testing.assert_allclose(run.predict(source[0])['logits'], said['logits'][:1], atol=1e-5)
   np.testing.assert_allclose(run.predict(source, batch=2)['logits'], said['logits'], atol=1e-5)
   assert run.predict(np.zeros((3, 40, 30, 3), np.uint8))['prediction'].shape == (3,)
-  with pytest.raises(ConfigError, match='uint8'):
-    run.predict(source / 255.)
+  np.testing.assert_array_equal(run.predict(source / 255.)['logits'], said['logits'])
+  with pytest.raises(ConfigError, match='floats must lie in 0..1'):
+    run.predict(source * 1.)
   with pytest.raises(ConfigError, match='no images'):
     run.predict([])
   with pytest.raises(ConfigError, match='no run here'):

@@ -71,13 +71,13 @@ def test_percent_needs_a_total():
 def test_defaults_of_an_experiment():
   c = small()
   assert (c.steps, c.seed, c.data_seed, c.split, c.on_nan) == ('2 epochs', 0, 0, 'train', 'stop')
-  assert c.log.to_dict() == dict(every='5%', tensorboard=True)
+  assert c.log.to_dict() == dict(every='5%', tensorboard=True, hooks=())
   assert c.augment.to_dict() == c.evals.to_dict() == {}
   assert small(steps=500).steps == '500'       # so that '3 epochs' may override it
 
 
 def test_a_part_given_keeps_the_other_defaults():
-  assert small(log=dict(every='10%')).log.to_dict() == dict(every='10%', tensorboard=True)
+  assert small(log=dict(every='10%')).log.to_dict() == dict(every='10%', tensorboard=True, hooks=())
   assert small(checkpoint=dict(best='test/accuracy')).checkpoint.keep == 2
 
 
@@ -92,7 +92,8 @@ def test_two_experiments_share_nothing():
   (dict(checkpoint=dict(kep=1)), r'config\.checkpoint\.kep: no such key \(did you mean "keep"\?\)'),
   (dict(parallel=dict(device=1)), r'config\.parallel\.device: .*"devices"'),
   (dict(pipeline=dict(worker=1)), r'config\.pipeline\.worker: .*"workers"'),
-  (dict(log=dict(xyzzy=1)), r'config\.log\.xyzzy: no such key; there are: every, tensorboard'),
+  (dict(log=dict(xyzzy=1)),
+   r'config\.log\.xyzzy: no such key; there are: every, hooks, tensorboard'),
 ])
 def test_unknown_keys_of_an_experiment(changes, says):
   with pytest.raises(ConfigError, match=says):

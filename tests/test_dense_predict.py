@@ -43,7 +43,8 @@ def test_files_are_read_whole_and_described(workdir, tmp_path):
   Image.new('RGB', (50, 40), 'red').save(tmp_path / 'a.png')
   (tmp_path / 'b.png').write_text('nonsense')
   images, paths, bad = command.read(run, [str(tmp_path / 'a.png'), str(tmp_path / 'b.png')])
-  assert images[0].shape == (40, 50, 3) and len(bad) == 1 and 'b.png: not a readable' in bad[0]
+  assert images[0].shape == (40, 50, 3) and len(bad) == 1
+  assert 'b.png: cannot be read as an image' in bad[0]
   lines = command.table(run, paths, run.predict(images), 3)
   shares = [float(word) for word in lines[0].split() if word.replace('.', '').isdigit()]
   assert len(lines) == 1 and 'a.png' in lines[0] and 0 < sum(shares) <= 100.2

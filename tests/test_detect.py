@@ -87,10 +87,22 @@ def test_padding_counts_nowhere(masked):
   assert all(np.isfinite(x).all() for x in after.values())
 
 
-def test_an_image_that_is_not_valid_has_no_objects_to_find(masked):
+def test_of_an_image_that_is_not_valid_nothing_is_drawn(masked):
+  """Neither objects nor background: all that is counted is of the other images."""
+  _, batch, _, values, gradient = masked
+  nobody = batch | dict(valid=np.zeros(4, bool))
+  assert set(values(nobody).values()) == {(0, 0)}
+  assert not any(np.any(x) for x in jax.tree.leaves(gradient(nobody)))
+  each = [values(batch | dict(valid=np.arange(4) == i)) for i in range(4)]
+  for name, whole in values(batch).items():
+    np.testing.assert_allclose(np.sum([one[name] for one in each], 0), whole, rtol=1e-5)
+
+
+def test_what_is_drawn_of_an_image_hangs_on_it_alone(masked):
   _, batch, _, values, _ = masked
-  said = values(batch | dict(valid=np.zeros(4, bool)))
-  assert said['rpn_box'][0] == said['box'][0] == 0 and said['mask'] == (0, 0)
+  turned = jax.tree.map(lambda x: np.roll(x, 1, axis=0), batch)
+  for name, whole in values(batch).items():
+    np.testing.assert_allclose(values(turned)[name], whole, rtol=1e-5)
 
 
 def test_images_without_objects_teach_what_background_is(masked):

@@ -3,6 +3,8 @@
 import os
 import pickle
 import stat
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -308,10 +310,77 @@ def test_decompression_bombs_are_broken_files(tmp_path, warned, monkeypatch):
   save(tmp_path / 'a' / 'huge.png', Image.new('1', (500, 300)))
   monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
   assert len(folder('train', root=str(tmp_path))) == 1
-  assert '2 of 3' in warned[0]
+  assert '2 of 3' in warned[0] and 'scale it down' in warned[0].lower()
 
 
 def test_float_images_are_refused(tmp_path, warned):
   save(tmp_path / 'a' / '1.tiff', Image.fromarray(np.ones((4, 4), np.float32)))
+  with pytest.raises(ConfigError, match='1.tiff .*no known range; save it with 8 or 16 bits'):
+    folder('train', root=str(tmp_path), size=4)
+  save(tmp_path / 'a' / '2.png')
+  assert len(folder('train', root=str(tmp_path), size=4)) == 1
+  assert '1.tiff (the first: floating point' in warned[0]
+
+
+@pytest.mark.parametrize('content, why', [
+    (b'', 'the file is empty'),
+    (b'version https://git-lfs.github.com/spec/v1\n', 'it is a pointer of Git LFS'),
+    (b'<!DOCTYPE html><html>', 'it is a web page; download'),
+    (b'no image at all', 'cannot identify the image'),
+    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'it is HEIC; pip install pillow-heif'),
+])
+def test_what_is_no_image_is_told_apart(tmp_path, content, why, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'pillow_heif', None)                 # as if not installed
+  (tmp_path / 'a').mkdir()
+  (tmp_path / 'a' / '1.heic').write_bytes(content)
+  with pytest.raises(ConfigError, match=f'a/1.heic cannot be read as an image: {why}'):
+    folder('train', root=str(tmp_path))
+  with pytest.raises((OSError, ValueError), match=why):
+    open_image(content)
+
+
+def test_heic_is_read_where_its_package_is(tmp_path, monkeypatch):
+  """It is registered when the first file asks for it."""
+  content = b'\0\0\0\x18ftypheic'
+  opened = []
+  fake = types.SimpleNamespace(register_heif_opener=lambda: opened.append(1) or monkeypatch.setattr(
+      Image, 'open', lambda file: Image.new('RGB', (4, 4), RED)))
+  monkeypatch.setitem(sys.modules, 'pillow_heif', fake)
+  (tmp_path / 'a').mkdir()
+  (tmp_path / 'a' / '1.HEIC').write_bytes(content)
+  source = folder('train', root=str(tmp_path), size=2)
+  assert (source[np.array([0])]['image'] == RED).all() and opened == [1]
+
+
+def test_truncated_files_tell_what_helps(tmp_path, warned):
+  source = folder('train', root=broken_folder(tmp_path), size=8)
+  assert 'the first: the file is empty' in warned[0]
+  source[np.arange(4)]
+  assert 'truncated' in warned[1] and 'copy or download it again' in warned[1]
+
+
+@pytest.mark.parametrize('largest, told', [(4095, '16'), (255, '257'), (1, '65535')])
+def test_dim_images_of_16_bits_are_named(tmp_path, warned, largest, told):
+  ramp = np.linspace(0, largest, 64).astype(np.uint16).reshape(8, 8)
+  save(tmp_path / 'a' / 'dim.png', Image.fromarray(ramp))
+  assert len(folder('train', root=str(tmp_path), size=8)) == 1
+  assert f'a/dim.png has 16 bits, but no value above {largest}' in warned[0]
+  assert f'image * {told}' in warned[0]
+  warned.clear()
+  save(tmp_path / 'a' / 'dim.png', Image.fromarray(ramp * int(told)))
+  save(tmp_path / 'a' / 'plain.png')
+  source = folder('train', root=str(tmp_path), size=8)
+  assert not warned and source[np.array([0])]['image'].max() == 255
+
+
+@pytest.mark.parametrize('value', [-1, 65536, 2**31 - 1])
+def test_values_beyond_16_bits_are_refused(tmp_path, warned, value):
+  save(tmp_path / 'a' / '1.tif', Image.fromarray(np.full((4, 4), value, np.int32)))
   assert not folder('train', root=str(tmp_path), size=4)[np.array([0])]['valid'].any()
-  assert 'no known range' in warned[0]
+  assert f'a/1.tif is left out, it cannot be decoded: its values lie in {value} to' in warned[-1]
+
+
+def test_lab_becomes_grey_as_it_becomes_coloured(tmp_path):
+  path = save(tmp_path / '1.tif', Image.new('LAB', (4, 4), (128, 0, 0)))
+  red, green, blue = read(path, size=2)[0, 0].astype(float)
+  assert abs(read(path, size=2, channels=1) - (.299 * red + .587 * green + .114 * blue)).max() <= 1

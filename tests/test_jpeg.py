@@ -228,6 +228,20 @@ def test_wrong_options_name_themselves(options, match, tmp_path):
     batches(folder('train', root=str(tmp_path), size=8), crop=options)
 
 
+@pytest.mark.parametrize('crop, pool, fits', [
+    (16, False, True), (24, False, False), ((16, 24), False, False), ((16, 24), True, True)])
+def test_crops_that_the_network_does_not_take_are_found_before_training(crop, pool, fits, tmp_path):
+  mixed_folder(tmp_path)
+  config = tiny.config(data=dict(name='folder', root=str(tmp_path), size=16), batch=2, evals={},
+                       model=dict(pool=pool), augment={}, pipeline=dict(crop=dict(size=crop)))
+  if fits:
+    build.assemble(config)
+  else:
+    with pytest.raises(ConfigError, match=r'config.pipeline.crop.size: \d+ x 24, but the images of '
+                                          'config.data are 16 x 16, and the network does not'):
+      build.assemble(config)
+
+
 # --- sources and batches ---
 
 
@@ -318,6 +332,7 @@ def test_training_sees_crops_and_evaluation_does_not(tmp_path):
   mixed_folder(tmp_path)
   config = tiny.config(
       data=dict(name='folder', root=str(tmp_path), size=16), augment=None, batch=4, evals={},
+      model=dict(pool=True),
       pipeline=dict(crop=dict(size=(12, 20), scale=(.5, 1.))))
   job = build.assemble(config)
   assert job.facts.example['image'].shape == (1, 16, 16, 3)

@@ -65,8 +65,11 @@ def test_a_sweep_by_one_command_and_its_best_line(file, tmp_path):
   rows = table_of(tmp_path / 'sweep')
   assert [row['status'] for row in rows] == ['done'] * 4
   (line,) = (tmp_path / 'sweep' / 'best.txt').read_text().splitlines()
-  best = min(rows, key=lambda row: float(row['test/loss']))
-  assert f'--config.seed={best["seed"]}' in line
+  rates = {row['hp.lr']: [float(r['test/loss']) for r in rows if r['hp.lr'] == row['hp.lr']]
+           for row in rows}
+  rate = min(rates, key=lambda name: sum(rates[name]))
+  best = next(row for row in rows if row['hp.lr'] == rate)       # the first seed, not the luckiest
+  assert f'--config.hp.lr={rate} --config.seed={best["seed"]}' in line
   done = subprocess.run(line.replace('python', sys.executable, 1).replace(
       'runs/best', str(tmp_path / 'best')), shell=True, cwd=ROOT, capture_output=True, text=True,
       env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}'})
@@ -111,7 +114,8 @@ def until(condition, process, seconds=120):
 
 
 @pytest.mark.parametrize('arguments, said', [
-    (('--set=hp.lrr=1,2',), 'config.hp has no \'lrr\' (did you mean "lr"?)'),
+    (('--set=hp.lrr=1,2',), 'config.hp.lrr: no such key (did you mean "lr"?)'),
+    (('--set=hpp.lr=1,2',), 'config has no \'hpp\' (did you mean "hp"?)'),
     (('--set=seed=1,1',), "two settings with the same name, 'seed=1'"),
     (('--sweep=logn',), 'did you mean "long"'),
     (('--set=hp.lr=uniform(1,2)',), '--random=20'),

@@ -138,6 +138,35 @@ def test_an_evaluation_agrees_with_scikit_learn():
                                rtol=1e-4)
 
 
+class Copies:
+  """A network whose `ink` is a thousand and the image's only pixel."""
+
+  def apply(self, variables, x, **options):
+    return {'ink': 1000 + x[:, 0, 0]}
+
+
+def test_r2_of_numbers_far_from_zero():
+  """1000 +- 1, where a sum of squares in float32 ends before the comma; in batches, the last of
+  which is padded."""
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal(700).astype(np.float32)
+  ink = (1000 + x + .5 * rng.standard_normal(700)).astype(np.float32)
+  task = multitask(make_model=lambda **_: MultiHead({}, Backbone()), info=TEN, example=example(),
+                   targets=dict(ink={}))
+  task = dataclasses.replace(task, model=Copies())
+
+  def batch(first):
+    index = np.arange(first, first + 64)
+    rows = np.minimum(index, 699)
+    return dict(image=x[rows, None, None, None], ink=ink[rows], valid=index < 700)
+  evaluate = compile_evaluation(task, job(False).mesh)
+  results = evaluate({}, dict(lr=jnp.float32(0), progress=jnp.float32(1)),
+                     [batch(i) for i in range(0, 700, 64)])
+  said = (np.float32(1000) + x).astype(np.float64)
+  np.testing.assert_allclose(results['ink_r2'], r2_score(ink, said), rtol=1e-6)
+  np.testing.assert_allclose(results['ink_rmse'], np.sqrt(((ink - said) ** 2).mean()), rtol=1e-6)
+
+
 def test_what_is_held_out_is_not_learnt_from():
   def spoil(batch):
     wrong = {name: np.where(batch['held_out'].reshape(-1, *[1] * (batch[name].ndim - 1)),
@@ -160,6 +189,19 @@ def test_no_task_stops_before_its_strips_are_full_and_the_main_one_never():
   six, _ = stepped(6, hp=dict(stop_above=-1e9))
   momentum = state.params['ink']['head']['kernel'] - six.params['ink']['head']['kernel']
   assert np.abs(momentum).max() < .1          # what momentum had left, and no gradient since
+
+
+def test_a_strip_counts_updates_and_not_their_microbatches():
+  it = job()
+  step = jax.jit(build.make_step(it.task, it.optimizer, total=it.total, accumulate=4))
+  state, stopped, seen = with_hp(it.init(), dict(stop_above=-1e9)), [], []
+  for i in range(8):
+    state, metrics = step(state, it.batches.loader(i))
+    stopped.append(float(metrics['ink_stopped'].value))
+    seen.append(float(state.collections['tasks']['train'][0, 1]))
+  learnt = [(~it.batches.loader(i)['held_out']).sum() for i in range(8)]
+  assert stopped == [0] * 6 + [1] * 2 and int(state.collections['tasks']['updates']) == 8
+  assert seen == [n if i % 2 == 0 else 0 for i, n in enumerate(learnt)]    # strips of 2 updates
 
 
 def test_what_a_stopped_task_says_moves_nothing():

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError, parse_steps
+from visionlab.ops import recurrent
+from visionlab.ops.attention import init_attention
 from visionlab.optim import SCALARS, complete, make_optimizer, paths
 from visionlab.schedule import make_schedule
 
@@ -234,12 +236,34 @@ def test_group_overrides_decay():
 
 
 def test_first_group_that_matches_holds():
-  optim = optimizer(groups=(dict(match='kernel', lr=2.), dict(match='head', lr=5.),
-                            dict(match='body/conv', lr=7.), dict(match='.*')))
+  optim = optimizer(groups=(dict(match='kernel', lr=2.), dict(match='body/conv', lr=7.),
+                            dict(match='.*')))
   start, gradient = flat(draw(0)), flat(draw(1))
   rate = {'head/kernel': 2, 'body/conv/kernel': 2, 'body/conv/bias': 7, 'body/norm/scale': 1}
   close(run(optim, dict(lr=.1), steps=1),
         {k: start[k] - .1 * rate[k] * gradient[k] for k in start})
+
+
+def decayed_of(params):
+  """Which leaves the default decays."""
+  optim = optimizer()
+  return {path for path in paths(params) if optim.setting(path).decay}
+
+
+@pytest.mark.parametrize('cell', [recurrent.RNN, recurrent.LSTM, recurrent.GRU])
+def test_recurrent_kernels_decay_by_default(cell):
+  params = {'layer0': recurrent.init(jax.random.key(0), cell, 3, 4)}
+  assert decayed_of(params) == {'layer0/input_kernel', 'layer0/state_kernel'}
+
+
+def test_what_multiplies_in_attention_decays_by_default():
+  params = {'attend': init_attention(jax.random.key(0), 3, 4)}
+  assert decayed_of(params) == {'attend/query', 'attend/score', 'attend/gate'}
+
+
+def test_tables_norms_and_modules_called_kernel_do_not_decay_by_default():
+  names = ('table', 'norm/scale', 'kernel/bias', 'query/bias', 'kernels', 'score_bias')
+  assert decayed_of(dict.fromkeys(names, 0.)) == set()
 
 
 @pytest.mark.parametrize('rule', sorted(SCALARS))
@@ -275,10 +299,25 @@ def test_freeze_stops_the_gradient_of_frozen_parameters_only():
    r"groups\[0\]\.match: 'hed/kernel' matches no parameter \(did you mean \"head/kernel\"\?\); "
    r'there are: .*body/conv/bias'),
   ((dict(match='.*'), dict(match='^conv')), r"groups\[1\]\.match: '\^conv' matches no parameter"),
+  ((dict(match='.*'), dict(match='head', lr=2.)),
+   r"groups\[1\]\.match: 'head' never holds: config\.optim\.groups\[0\]\.match, '\.\*', comes "
+   'first for head/kernel; put the narrower one before it'),
+  ((dict(match='head'), dict(match='conv/kernel'), dict(match='kernel'), dict(match='.')),
+   r"groups\[2\]\.match: 'kernel' never holds"),
 ])
 def test_groups_must_fit_the_parameters(groups, says):
   with pytest.raises(ConfigError, match=says):
     optimizer(groups=groups).init(draw(0))
+
+
+@pytest.mark.parametrize('groups, decay, says', [
+  ((), 'weights', "decay: 'weights' matches no parameter.*; there are: body/conv/bias"),
+  ((dict(match='.', decay=1.),), 'kernel', "'kernel' matches only parameters that are frozen"),
+  ((dict(match='head', frozen=True), dict(match='.')), 'head', 'decay of its own'),
+])
+def test_a_decay_must_decide_for_something(groups, decay, says):
+  with pytest.raises(ConfigError, match=says):
+    optimizer(groups=groups, decay=decay).init(draw(0))
 
 
 @pytest.mark.parametrize('options, says', [
@@ -292,6 +331,13 @@ def test_groups_must_fit_the_parameters(groups, says):
   (dict(groups=('head',)), r'config\.optim\.groups\[0\]'),
   (dict(groups=(dict(match='(head'),)), r'config\.optim\.groups\[0\]\.match'),
   (dict(decay='(kernel'), r'config\.optim\.decay'),
+  (dict(decay=''), r'config\.optim\.decay: an empty regular expression matches everything'),
+  (dict(groups=(dict(match=''),)), r'groups\[0\]\.match: an empty regular expression'),
+  (dict(groups=(dict(match='.', lr=-1.),)), r'groups\[0\]\.lr: .* not negative, not -1'),
+  (dict(groups=(dict(match='.', decay=float('nan')),)), r'groups\[0\]\.decay: .* not nan'),
+  (dict(groups=(dict(match='.', frozen=True, start='50%'),)), r'groups\[0\]: a frozen group'),
+  (dict(groups=(dict(match='.', start='100%'),)),
+   r'groups\[0\]\.start: step 200 is not before the end of training, 200'),
 ])
 def test_mistakes_in_an_optimiser(options, says):
   with pytest.raises(ConfigError, match=says):
@@ -363,6 +409,7 @@ def test_complete_fills_in_defaults():
   (dict(momentum=.9), r'config\.hp\.lr: missing'),
   (dict(lr='fast'), r"config\.hp\.lr: expected a number, got 'fast'"),
   (dict(lr=True), r'config\.hp\.lr: expected a number, got True'),
+  (dict(lr=float('nan')), r'config\.hp\.lr: expected a number, got nan'),
 ])
 def test_complete_errors(hp, says):
   with pytest.raises(ConfigError, match=says):

@@ -186,11 +186,35 @@ def test_half_precision_keeps_its_state():
   cell, params, state, xs = random_layer('lstm')
   half = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), tree)
   outputs, after = recurrent.run(cell, half(params), half(state), half(xs))
-  assert outputs.dtype == after[1].dtype == jnp.bfloat16
+  assert outputs.dtype == jnp.bfloat16 and {x.dtype for x in after} == {jnp.dtype('float32')}
   outputs32, _ = recurrent.run(cell, params, state, xs)
   close(outputs.astype(jnp.float32), outputs32, .1)
   mixed, _ = recurrent.run(cell, params, state, half(xs))    # what bfloat16 features give
   assert mixed.dtype == jnp.float32
+
+
+def with_biases(cell, *biases, features=3):
+  """Parameters in bfloat16 of a cell that does the same whatever it sees and was."""
+  shapes = jax.eval_shape(lambda key: recurrent.init(key, cell, 1, features), jax.random.key(0))
+  params = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.bfloat16), shapes)
+  return params | dict(bias=jnp.repeat(jnp.asarray(biases, jnp.bfloat16), features))
+
+
+def test_an_lstm_adds_up_small_numbers_in_half_precision():
+  """600 times tanh(1/256) is 2.34; a sum in bfloat16 stays at .5 or 1."""
+  params = with_biases(LSTM, 30., 30., 1 / 256, 30.)
+  _, (h, c) = recurrent.run(LSTM, params, recurrent.zero_state(LSTM, params, 1),
+                            jnp.zeros((1, 600, 1), jnp.bfloat16))
+  np.testing.assert_allclose(c, 600 * np.tanh(1 / 256), rtol=1e-4)
+  np.testing.assert_allclose(h, np.tanh(600 * np.tanh(1 / 256)), rtol=1e-4)
+
+
+def test_a_gru_forgets_slowly_in_half_precision():
+  """The share that is kept, sigma(6.25) = .99807, has two neighbours in bfloat16: .996 and 1."""
+  params = with_biases(GRU, 0., 6.25, 0.)
+  ones, xs = jnp.ones((1, 3), jnp.bfloat16), jnp.zeros((1, 256, 1), jnp.bfloat16)
+  _, (h,) = recurrent.run(GRU, params, (ones,), xs)
+  np.testing.assert_allclose(h, (1 / (1 + np.exp(-6.25))) ** 256, rtol=1e-4)
 
 
 def test_errors():

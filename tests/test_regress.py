@@ -188,3 +188,9 @@ def test_figures_are_pictures(width):
 def test_errors(options, says):
   with pytest.raises(ConfigError, match=says):
     regress(make_model=Linear, example=draw(1), **options)
+
+
+def test_labels_that_are_hidden_are_no_numbers_to_learn():
+  example = draw(1) | dict(label=np.zeros(1, np.int32), labelled=np.ones(1, bool))
+  with pytest.raises(ConfigError, match=r'config\.task\.target: "label" is hidden in part'):
+    regress(make_model=Linear, example=example, target='label')

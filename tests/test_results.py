@@ -12,6 +12,7 @@ from made_up import finish
 from PIL import Image
 
 from launch import page, pictures, results
+from launch.tables import as_latex
 from launch.trials import Sweep, grouped, read_trials
 from visionlab.storage.workdir import conclude
 from visionlab.sweeps.settings import grid, named
@@ -36,14 +37,15 @@ def finished(tmp_path):
   return tmp_path
 
 
-def test_results_have_means_and_standard_errors_over_seeds(finished):
+def test_results_have_means_and_standard_deviations_over_seeds(finished):
   text = results.report(finished)
   lines = [re.split(r'  +', line) for line in text.splitlines()[:4]]
-  assert lines[0] == ['lr', 'test/accuracy', 'seeds', 'not done']
-  assert lines[1] == ['0.2', f'0.97 ± {statistics.stdev((.99, .95)) / 2 ** .5:.2g}', '2',
+  assert lines[0] == ['lr', 'test/accuracy ± sd', 'seeds', 'minutes', 'not done']
+  assert lines[1] == ['0.2', f'0.97 ± {statistics.stdev((.99, .95)):.2g}', '2', '1.5',
                       '1 diverged']
-  assert lines[2] == ['0.1', f'0.93 ± {statistics.stdev(VALUES[.1]) / 3 ** .5:.2g}', '3']
-  assert lines[3] == ['0.3', '0.5', '1', '2 waiting']
+  assert lines[2] == ['0.1', f'0.93 ± {statistics.stdev(VALUES[.1]):.2g}', '3', '1.5']
+  assert lines[3] == ['0.3', '0.5', '1', '1.5', '2 waiting']
+  assert 'best setting: lr 0.2: test/accuracy 0.97 ± 0.028 (sd over 2 seeds)\n' in text
   assert (finished / 'best.txt').read_text() == (
       'python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/best '
       '--config.steps=30 --config.hp.lr=0.2 --config.seed=0\n')
@@ -52,6 +54,21 @@ def test_results_have_means_and_standard_errors_over_seeds(finished):
   assert len(rows) == 9 and rows[3]['test/loss'] == str(1 - .99)
   smaller = results.report(finished, '-test/loss', pictures=False)
   assert smaller.splitlines()[1].startswith('0.2  0.03')
+
+
+def test_settings_are_tables_for_spreadsheets_readmes_and_papers(finished):
+  results.report(finished)
+  rows = list(csv.reader((finished / 'settings.csv').read_text().splitlines()))
+  assert [row[0] for row in rows] == ['lr', '0.2', '0.1', '0.3']
+  lines = (finished / 'settings.md').read_text().splitlines()
+  assert lines[1] == '|---|---|---|---|---|' and lines[2].startswith('| 0.2 | 0.97 ± 0.028 | 2 |')
+  paper = (finished / 'settings.tex').read_text()
+  assert paper.startswith(r'\begin{tabular}{lllll}') and r'0.2 & $0.97 \pm 0.028$ & 2' in paper
+  assert r'test/accuracy $\pm$ sd' in paper
+
+
+def test_signs_of_latex_are_written_as_such():
+  assert as_latex([['a_b'], ['50%']]).splitlines()[2:5:2] == [r'a\_b \\', r'50\% \\']
 
 
 def test_pictures(finished):
@@ -71,6 +88,7 @@ def test_the_page_needs_nothing_but_itself(finished):
   (data,) = re.findall(r'^const data = (.*);$', text, re.M)
   data = json.loads(data)
   assert len(data['trials']) == 9 and data['groups'][0]['mean'] == pytest.approx(.97)
+  assert data['best'].startswith('lr 0.2: test/accuracy')
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from configs.digits_cnn import get_config
 from launch import programs, search, sweep as command
 from launch.trials import Sweep, read_trials
 from visionlab.config import ConfigError
-from visionlab.sweeps.settings import grid, log_uniform, named, override
+from visionlab.overrides import override
+from visionlab.sweeps.settings import grid, log_uniform, named
 from visionlab.sweeps.together import Stopped
 
 

@@ -14,7 +14,7 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.sharding import Rules, bytes_per_device, data_mesh, local_rows, share
 from visionlab.storage.checkpoint import Checkpoints
-from visionlab.training.log import parameter_table
+from visionlab.training.parameters import parameter_table
 from visionlab.training.resume import resume
 
 TABLE = (('conv/kernel', (None, None, None, 'model')), ('head/kernel', ('data', None)))
@@ -53,12 +53,13 @@ def test_a_cut_state_trains_as_a_whole_one(plain, parallel, resident):
 def test_optimiser_and_average_follow_their_parameters():
   state = build.assemble(settings(rule='adamw', fsdp=True)).init()
   moments = state.opt_state['0'][0]
-  for tree in (state.params, state.ema):
+  for tree in (state.params, state.ema['params']):
     assert tree['head']['kernel'].sharding.spec == P('data', None)
   assert moments.mu['head/kernel'].sharding.spec == P('data', None)
   assert moments.nu['head/kernel'].addressable_data(0).shape == (16, 10)
   for whole in (state.params['head']['bias'], moments.count, state.step,
-                state.collections['batch_stats']['norm']['mean']):
+                state.collections['batch_stats']['norm']['mean'],
+                state.ema['batch_stats']['norm']['mean']):
     assert whole.sharding.is_fully_replicated
 
 
@@ -80,9 +81,9 @@ def test_a_checkpoint_moves_between_ways_of_cutting(tmp_path):
 
 def test_the_first_row_that_matches_holds_and_fsdp_takes_the_rest():
   mesh = data_mesh(jax.devices(), model=2)
-  rules = Rules((('conv', ()), *TABLE[:1]), fsdp=True)
+  rules = Rules((('conv/kernel', ()), ('conv', ('model',))), fsdp=True)
   assert rules.specs(SHAPES, mesh) == {
-      'conv/bias': P(), 'conv/kernel': P(), 'head/kernel': P('data', None)}
+      'conv/bias': P('model'), 'conv/kernel': P(), 'head/kernel': P('data', None)}
   assert Rules(TABLE).specs(SHAPES, mesh) == {
       'conv/bias': P(), 'conv/kernel': P(None, None, None, 'model'), 'head/kernel': P('data', None)}
 
@@ -97,6 +98,8 @@ def test_the_first_row_that_matches_holds_and_fsdp_takes_the_rest():
      '1; there are: data'),
     ((('head', ('date',)),), 2, 'the mesh has no axis \'date\' (did you mean "data"?)'),
     ((('head', 'data'),), 1, 'shard[0]: expected (regex, axes)'),
+    ((('head', (None, 'data')), ('head/kernel', ('data', None))), 1,
+     "shard[1]: 'head/kernel' never holds: config.parallel.shard[0], 'head'"),
     ((('(head', ('data',)),), 1, "shard[0]: '(head' is no regular expression")])
 def test_a_wrong_table_is_refused(table, model, message):
   with pytest.raises(ConfigError, match=re.escape(message)):

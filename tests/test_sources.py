@@ -462,5 +462,52 @@ def test_pickles_cannot_run_code(tmp_path):
       cifar10('test', root=str(tmp_path))
   assert not (tmp_path / 'harm').exists()
   (tmp_path / 'test_batch').write_bytes(python2_pickle({'labels': [1, 2]}))
-  with pytest.raises(ConfigError, match="is not a batch of label.*'data'"):
+  with pytest.raises(ConfigError, match="is not a pickled batch.*'data'"):
     cifar10('test', root=str(tmp_path))
+
+
+@pytest.mark.parametrize('label, found', [(10, 'from 0 to 10; expected 0 to 9'), (255, 'to 255')])
+def test_cifar_labels_that_no_class_has(tmp_path, label, found):
+  (tmp_path / 'test_batch.bin').write_bytes(b''.join(bytes([v]) + bytes(3072) for v in (0, label)))
+  with pytest.raises(ConfigError, match=f'test_batch.bin is damaged: label goes .*{found}'):
+    cifar10('test', root=str(tmp_path))
+  (tmp_path / 'test_batch.bin').unlink()
+  for labels in ([0, label], [0, -1], [0, 1.5], ['a', 'b'], [0], 3):
+    (tmp_path / 'test_batch').write_bytes(pickle.dumps(
+        {'labels': labels, 'data': np.zeros((2, 3072), np.uint8)}, protocol=2))
+    with pytest.raises(ConfigError, match='test_batch is damaged'):
+      cifar10('test', root=str(tmp_path))
+
+
+@pytest.mark.parametrize('names, message', [
+    (b'caf\xe9\n' * 100, 'fine_label_names.txt: line 1 is not UTF-8'),
+    (b'\xef\xbb\xbfcat\ndog\n', '2 names of classes; expected 100')])
+def test_cifar_names_of_classes(tmp_path, names, message):
+  (tmp_path / 'test.bin').write_bytes(bytes(2 + 3072))
+  (tmp_path / 'fine_label_names.txt').write_bytes(names)
+  with pytest.raises(ConfigError, match=message):
+    cifar100('test', root=str(tmp_path))
+  (tmp_path / 'fine_label_names.txt').write_text('\ufeff' + ' '.join(f'n{i}' for i in range(100)))
+  assert cifar100('test', root=str(tmp_path)).info.classes[:2] == ('n0', 'n1')
+
+
+@pytest.mark.parametrize('label, message', [
+    (np.array([0, 2**32 + 1]), 'y_train: labels are numbers of classes, but the largest is 429496'),
+    (np.array([0, 2_000_000]), 'labels go up to 2000000; expected the numbers 0, 1')])
+def test_labels_that_are_no_numbers_of_classes(tmp_path, label, message):
+  np.savez(tmp_path / 'a.npz', x_train=np.zeros((2, 4, 4), np.uint8), y_train=label)
+  with pytest.raises(ConfigError, match=message):
+    arrays('train', path=str(tmp_path / 'a.npz'))
+
+
+def test_damaged_archives_end_in_an_error_for_the_user(tmp_path):
+  np.savez_compressed(tmp_path / 'a.npz', image=np.zeros((3, 8, 8), np.uint8), label=np.arange(3))
+  content = (tmp_path / 'a.npz').read_bytes()
+  for at in range(0, len(content), 3):
+    damaged = bytearray(content)
+    damaged[at] ^= 0xff
+    (tmp_path / 'a.npz').write_bytes(damaged)
+    try:
+      assert len(arrays('train', path=str(tmp_path / 'a.npz'))) == 3
+    except ConfigError as error:
+      assert 'a.npz' in str(error)          # other bytes, such as of dates, mean nothing here

@@ -14,8 +14,9 @@ from PIL import Image
 from visionlab.config import ConfigError
 from visionlab.data import open_split
 from visionlab.data.crop import RandomCrop
+from visionlab.data.images import Canvas
 from visionlab.data.source import Info
-from visionlab.data.sources.tfds import tfds
+from visionlab.data.sources.tfds import Tfds, tfds
 
 lib = pytest.importorskip('tensorflow_datasets')
 
@@ -201,3 +202,24 @@ assert 'tensorflow' not in sys.modules
 '''
   done = subprocess.run([*run, script], env=environment, capture_output=True, text=True)
   assert done.stdout == '(7, 4, 4, 3)\n', done.stderr
+
+
+class Examples(list):
+  """What a tfds data source is to `Tfds`."""
+
+  def __getitems__(self, indices):
+    return [self[i] for i in indices]
+
+
+def test_sixteen_bits_in_colour():
+  """Values of 257 v are the 8-bit v, whatever the channel."""
+  pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
+  source = Tfds(Examples([{'image': pixels.astype(np.uint16) * 257}]), Info(), 'image', '', '',
+                Canvas(4), 3)
+  np.testing.assert_array_equal(source[np.array([0])]['image'][0], pixels)
+
+
+def test_images_that_cannot_be_decoded_are_named():
+  source = Tfds(Examples([{'image': b''}]), Info(), 'image', '', '', Canvas(4), 3)
+  with pytest.raises(ConfigError, match='image of example 0 cannot be decoded: the file is empty'):
+    source[np.array([0])]

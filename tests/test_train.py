@@ -21,7 +21,7 @@ from visionlab.config import ConfigError, TrainingError
 from visionlab.run import load
 from visionlab.storage import checkpoint
 from visionlab.train import train
-from visionlab.training.log import read_metrics
+from visionlab.training.log import OF_THE_MACHINE, read_metrics
 
 pytestmark = pytest.mark.usefixtures('optimised')
 
@@ -65,7 +65,7 @@ def test_resume_is_bit_exact(tmp_path, monkeypatch, at, resident):
 
 def logged(workdir):
   """Every metric that was logged, but for the speed."""
-  return [{k: v for k, v in line.items() if 'examples_per_second' not in k}
+  return [{k: v for k, v in line.items() if k not in OF_THE_MACHINE}
           for line in read_metrics(workdir)]
 
 
@@ -187,6 +187,21 @@ def test_another_config_is_refused_with_a_diff(tmp_path):
   assert int(state.step) == 10
 
 
+def test_hp_that_is_changed_holds_from_the_step_of_the_checkpoint_on(tmp_path, capsys):
+  train(config(steps=10), tmp_path / 'run')
+  changed = config(steps=20, hp=dict(lr=.001, momentum=.9, weight_decay=1e-3))
+  state = train(changed, tmp_path / 'run', change_config=True)
+  assert 'resumed from step 10; hp.lr: 0.1 -> 0.001 from step 10' in capsys.readouterr().out
+  assert float(state.hp['lr']) == np.float32(.001)
+  other = train(config(steps=20, resume=str(tmp_path / 'run'), hp=dict(lr=.5, momentum=.9)),
+                tmp_path / 'other')
+  assert float(other.hp['lr']) == .5 and float(other.hp['weight_decay']) == 0
+  # The optimiser's state stays: its momentum goes on, with which one step at rate 0 moves nothing.
+  still = train(config(steps=21, hp=dict(lr=0., momentum=.9, weight_decay=1e-3)),
+                tmp_path / 'run', change_config=True)
+  assert equal(still.params, state.params) and not equal(still.opt_state, state.opt_state)
+
+
 def test_resume_and_init_from_another_workdir(tmp_path):
   first = train(config(steps=10), tmp_path / 'a')
   whole = train(config(), tmp_path / 'whole')
@@ -274,6 +289,9 @@ def test_tensorboard_reads_back_every_scalar_and_image(tmp_path):
   assert set(events.Tags()['scalars']) == set(expected)
   for key, points in expected.items():
     assert [(e.step, np.float32(e.value)) for e in events.Scalars(key)] == points
+  metadata = events.SummaryMetadata('_hparams_/session_start_info').plugin_data
+  assert metadata.plugin_name == 'hparams' and b'momentum' in metadata.content
+  assert 'TinyNet' in events.Tensors('config/text_summary')[0].tensor_proto.string_val[0].decode()
   images = events.Tags()['images']
   assert set(images) == {p.stem for p in (tmp_path / 'figures').iterdir()}
   from PIL import Image
@@ -314,6 +332,15 @@ def test_a_network_is_traced_for_training_once_and_for_evaluation_not_by_split(t
   assert noted('a', 'always', ['test'])[0] == 1
   one, two = noted('b', 'never', ['test']), noted('c', 'never', ['test', 'train'])
   assert one[0] == two[0] == 1 and one[1] == two[1]
+
+
+def test_the_untrained_network_is_measured_unless_first_says_no(tmp_path):
+  settings = config(steps=6, evals={name: dict(split='test', every=3, first=name == 'early')
+                                    for name in ('early', 'late')})
+  train(settings, tmp_path)
+  steps = {name: [line['step'] for line in read_metrics(tmp_path) if f'{name}/loss' in line]
+           for name in ('early', 'late')}
+  assert steps == dict(early=[0, 3, 6], late=[3, 6])
 
 
 def test_mixed_precision_keeps_float32_parameters(tmp_path):

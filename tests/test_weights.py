@@ -15,8 +15,6 @@ from tiny import config
 
 import visionlab
 from visionlab.config import ConfigError
-from visionlab.data.imagenet import synsets
-from visionlab.data.source import Arrays, Info, Relabelled
 from visionlab.models.resnet import CifarResNet, ResNet
 from visionlab.models.vgg import VGG
 from visionlab.ops.image import standardise
@@ -313,19 +311,3 @@ def test_an_export_says_what_the_run_says(tmp_path):
     visionlab.export(tmp_path / 'run', tmp_path / 'run')
   with pytest.raises(ConfigError, match='is an export'):
     visionlab.load(folder, step=3)
-
-
-def test_class_names_of_imagenet():
-  names = synsets()
-  assert len(names) == 1000 == len(set(names.values())) and list(names) == sorted(names)
-  assert list(names.values()).index('golden retriever') == 207
-
-
-def test_weights_are_measured_on_some_of_their_classes():
-  """Folders named by WordNet ids, two of a thousand classes, in another order than theirs."""
-  known = tuple(synsets().values())
-  source = Arrays({'label': np.array([1, 0, 0, 1])}, Info(('n02504458', 'palace')))
-  labels = Relabelled(source, known, synsets())[np.array([0, 1, 3])]['label']
-  assert [known[i] for i in labels] == ['palace', 'African elephant', 'palace']
-  with pytest.raises(ConfigError, match=r'knows no class "palce" \(did you mean "palace"\?\)'):
-    Relabelled(Arrays({'label': np.array([0])}, Info(('palce',))), known, {})

@@ -15,6 +15,7 @@ class TinyNet(nn.Module):
   axis_name: str | None = None
   norm: bool = True
   dropout: float = 0.
+  pool: bool = False               # or it takes images of one size
 
   @nn.compact
   def __call__(self, x, *, train=False):
@@ -22,7 +23,7 @@ class TinyNet(nn.Module):
     if self.norm:
       x = nn.BatchNorm(not train, momentum=.9, axis_name=self.axis_name, dtype=self.dtype,
                        name='norm')(x)
-    x = nn.relu(x).reshape(x.shape[0], -1)
+    x = nn.relu(x).mean((1, 2)) if self.pool else nn.relu(x).reshape(x.shape[0], -1)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.classes, name='head')(x)
 

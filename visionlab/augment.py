@@ -5,15 +5,16 @@ and `make_augment` turns that into `augment(key, batch, offset) -> batch`. Whate
 the config, augmentations happen in this one:
 
   geometry  flip, pad_crop, rotate, affine, scale_jitter, resized_crop, elastic (ops/geometry.py)
-  colour    colour, grey
-  noise     noise
-  erasing   cutout
+  policies  rand_augment, trivial_augment (ops/policies.py)
+  colour    colour, grey (ops/photometric.py)
+  noise     blur, noise
+  erasing   cutout, erase
   mixing    mixup, cutmix
 """
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError, bind, check_choice
-from visionlab.ops import colour as hues, warp
+from visionlab.ops import warp
 from visionlab.ops.geometry import (
   affine,
   elastic,
@@ -34,45 +35,16 @@ from visionlab.ops.geometry import (
   sides,
 )
 from visionlab.ops.image import to_float
-
-
-def colour(key, example, brightness: float = .4, contrast: float = .4, saturation: float = .4,
-           hue: float = .1, p: float = 1.):
-  """Jitters by factors in [1 - x, 1 + x] and the hue by [-hue, hue] turns, as torchvision does."""
-  chance, turn, *draws = jax.random.uniform(key, (5,))
-  image = example['image']
-  for change, x, u in zip((hues.brighten, hues.contrast, hues.saturate),
-                          (brightness, contrast, saturation), draws, strict=True):
-    if x:  # a factor of 1 changes nothing; choosing between two images would take as long again
-      low, high = max(0., 1 - x), 1 + x
-      image = change(image, jnp.where(chance < p, low + (high - low) * u, 1.))
-  if hue:
-    image = hues.turn_hue(image, jnp.where(chance < p, hue * (2 * turn - 1), 0.))
-  return {**example, 'image': image}
-
-
-def grey(key, example, p: float = .1):
-  """Takes all colour away with chance p."""
-  plain = hues.saturate(example['image'], 0.)
-  return {**example, 'image': jnp.where(jax.random.uniform(key) < p, plain, example['image'])}
-
-
-def noise(key, example, std: float = .05, p: float = 1.):
-  """Adds Gaussian noise of standard deviation `std` (the image spans [0, 1]) and clips."""
-  image = example['image']
-  chance, draw = jax.random.fold_in(key, 0), jax.random.fold_in(key, 1)
-  noisy = jnp.clip(image + std * jax.random.normal(draw, image.shape), 0, 1)
-  return {**example, 'image': jnp.where(jax.random.uniform(chance) < p, noisy, image)}
-
-
-def cutout(key, example, size: int = 8, p: float = 1.):
-  """Blackens a square of `size` pixels centred anywhere in the image (DeVries and Taylor 2017)."""
-  image = example['image']
-  chance, y, x = jax.random.uniform(key, (3,))
-  near = [abs(jnp.arange(n) + .5 * (1 - size % 2) - jnp.floor(u * n)) <= (size - 1) / 2
-          for n, u in zip(image.shape[:2], (y, x), strict=True)]
-  hole = near[0][:, None] & near[1] & (chance < p)
-  return {**example, 'image': jnp.where(hole[..., None], 0., image)}
+from visionlab.ops.photometric import (
+  blur,
+  colour,
+  cutout,
+  erase,
+  grey,
+  noise,
+  rand_augment,
+  trivial_augment,
+)
 
 
 def mixup(key, image, partner, alpha: float = .2, p: float = 1.):
@@ -108,7 +80,9 @@ def _own_share(key, alpha, p):
 
 
 EXACT, DRAWN = (flip, pad_crop), (rotate, affine, scale_jitter, resized_crop, elastic)
-PIXELS, MIXED = (colour, grey, noise, cutout), (mixup, cutmix)
+PIXELS = (rand_augment, trivial_augment, colour, grey, blur, noise, cutout, erase)
+MIXED = (mixup, cutmix)
+MOVING = (rand_augment, trivial_augment)         # pixels, and nothing that lies on them
 RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
               sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
@@ -116,7 +90,7 @@ TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)
 MOVED = ('label_map', 'pixel_weight', 'extent', 'objects', 'proposals')
 # A function draws by its place here, so that what the others draw stays as it is: new ones go last.
 DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,
-         cutmix, 'mixup or cutmix', scale_jitter)
+         cutmix, 'mixup or cutmix', scale_jitter, rand_augment, trivial_augment, blur, erase)
 
 
 def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
@@ -207,16 +181,47 @@ def _mix(keys, batch, mixes):
   return {**out, 'label_mixed': batch['label'][partner]} if 'label' in batch else out
 
 
+def check_mixing(options: Mapping[str, Any], mixable: Sequence[str],
+                 example: Mapping[str, Any]) -> None:
+  """Raises ConfigError where mixing would blend images, and what is learnt of them would not know.
+
+  Args:
+    options: as for `make_augment`.
+    mixable: the targets whose mixtures (`label_mixed`, `mix_weight`) the task's loss reads.
+    example: the entries of a batch, or of a batch of each source.
+  """
+  mixing = [f.__name__ for f in MIXED if f in _parse(options or {})]
+  for name in mixing:
+    where = f'config.augment.{name}'
+    if not mixable:
+      raise ConfigError(f'{where}: images would be blended, and the targets of this task would not;'
+                        ' mixing is for tasks that learn labels of whole images, such as classify')
+    for entries in [example] if 'image' in example else example.values():
+      if 'labelled' in entries:
+        raise ConfigError(f'{where}: a label that is known would be mixed with one that is hidden; '
+                          'leave mixing out where labels are partly known')
+      _check_whole(entries, where)
+
+
+def _check_whole(entries, where):
+  for name in ('objects', 'label_map', 'proposals'):
+    if name in entries:
+      raise ConfigError(f'{where}: mixes labels of whole images, but this batch has "{name}"')
+
+
 def _check(batch, chosen):
   image = batch['image']
   if image.ndim != 4 or not (image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)):
     raise ConfigError('augment: expected images (b h w c) of uint8, or of float in [0, 1], '
                       f'got {image.dtype} {image.shape}')
   for f in MIXED:
-    for name in ('objects', 'label_map', 'proposals'):
+    if f in chosen:
+      _check_whole(batch, f'config.augment.{f.__name__}')
+  for f in MOVING:
+    for name in MOVED:
       if f in chosen and name in batch:
-        raise ConfigError(f'config.augment.{f.__name__}: mixes labels of whole images, '
-                          f'but this batch has "{name}"')
+        raise ConfigError(f'config.augment.{f.__name__}: moves the pixels and not "{name}"; use '
+                          'affine and colour, which know both')
   if 'frames' in batch.get('objects', {}):
     for f, names in TURNS.items():
       turned = [name for name in names if f in chosen and _option(chosen, f, name)]

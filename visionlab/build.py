@@ -1,6 +1,5 @@
 """From a config to the things it names: the data's facts, the task, the optimiser."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,17 +12,19 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import sharding
-from visionlab.augment import make_augment
+from visionlab.augment import check_mixing, make_augment
 from visionlab.config import (
   ConfigError,
   bind,
   check_choice,
-  check_names,
-  experiment,
+  check_mapping,
   parse_steps,
   resolve,
+  whole,
   with_tuples,
 )
+from visionlab.data.balance import class_counts
+from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
 from visionlab.models import MODELS
@@ -57,11 +58,13 @@ class Facts:
       several.
     examples: in an epoch.
     infos: of every source by name, where there are several.
+    counts: examples of each class, where that is known (see `visionlab.data.balance`).
   """
   info: Info
   example: Any
   examples: int
   infos: Mapping[str, Info] = field(default_factory=dict)
+  counts: tuple[int, ...] = ()
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
@@ -77,13 +80,15 @@ class Facts:
         raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
     first = {name: _first(source) for name, source in named.items()}
     infos = {} if '' in named else {name: source.info for name, source in named.items()}
-    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos)
+    counts = class_counts(named['']) if '' in named else ()
+    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos,
+               counts)
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
     infos = {name: asdict(info) for name, info in self.infos.items()}
-    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos),
-                      indent=2)
+    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos,
+                           counts=self.counts), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -96,7 +101,8 @@ class Facts:
     def info(saved):
       return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
     infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
-    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos)
+    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos,
+               saved.get('counts', ()))
 
 
 def _first(source):
@@ -119,8 +125,7 @@ def _batch_of(example, n: int, mesh=None):
 def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Task:
   """The task with its model. axis: the mapped axis under pmap, for BatchNorm's statistics."""
   check_choice(config['precision'], PRECISIONS, 'config.precision')
-  options = dict(config['task'])
-  where = 'config.task'
+  options, where = dict(config['task']), 'config.task'
   if 'name' not in options:
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(TASKS)}')
   model = options.pop('model', {})
@@ -129,19 +134,24 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
     return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
                        axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
-              make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example)
+              make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
+              counts=facts.counts)
 
 
 def build_model(options: Mapping, where: str, **given):
   """The module that `options` name; `backbone` in them, a dict like it, is built first."""
+  check_mapping(options, where)
   options = dict(options)
   if 'name' not in options:
     raise ConfigError(f'{where}.name: missing; there are: {", ".join(MODELS)}')
-  if hasattr(options.get('backbone'), 'items'):
+  if options.get('backbone') is not None:
+    check_mapping(options['backbone'], f'{where}.backbone')
     shared = {k: v for k, v in given.items() if k in ('dtype', 'axis_name')}
     # Of a backbone only the features are used: its own classifier is never made.
     given['backbone'] = build_model(options.pop('backbone'), f'{where}.backbone', classes=1,
                                     **shared)
+    if not getattr(given['backbone'], 'strides', True):
+      raise ConfigError(f'{where}.backbone: has no layers, and so no features')
   return bind(resolve(options['name'], MODELS, f'{where}.name'), options, where, **given)
 
 
@@ -194,10 +204,8 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
     members: configs that differ from `config` in hp, seed and data_seed alone, to be trained
       together, in one program; `config` is the first of them.
   """
-  check_names(config, inspect.signature(experiment).parameters, 'config')
+  config, members = whole(config), [*map(whole, members)]
   check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
-  if config['accumulate'] < 1:
-    raise ConfigError(f'config.accumulate: must be at least 1, not {config["accumulate"]}')
   mode = 'swept' if members else config['parallel']['mode']
   spread = devices(config['parallel'])[:len(members) or None]
   rules = sharding.rules_of(config['parallel'], len(spread))
@@ -210,12 +218,12 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   total, steps = durations(config, facts.examples)
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)
+  check_mixing(config['augment'], getattr(task, 'mixable', ()), facts.example)
   hps = [complete(c['hp'], optimizer.hyperparameters, task.hyperparameters())
          for c in members or [config]]
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,
                  batch=config['batch'], seed=config['data_seed'], mesh=mesh, mode=mode, total=total,
                  accumulate=config['accumulate'])
-
   axis = AXIS if mode == 'pmap' else None
   make = partial(make_step, optimizer=optimizer, total=total, accumulate=config['accumulate'],
                  skip_nonfinite=config['on_nan'] == 'skip',
@@ -225,6 +233,8 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   plain = jax.jit(make(task))
   step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
   batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
+  init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
+  _check_crop(batches.loader.crop, plain, init, batch)
   # Where members are widened into one operation, one of them cannot stop alone.
   stop = config['on_nan'] == 'stop' and not (members and platform(mesh) != 'cpu')
 
@@ -239,12 +249,30 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
                                        _filled([c['seed'] for c in members], mesh), facts.example,
                                        mesh),
                empty=partial(empty_swept, plain, batch=batch, members=len(members)))
-  init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
   placed = rules.place(init, mesh)
   return job(compile_pmap(make_loop(), mesh, resident=batches.resident) if axis else
              compile_jit(make_loop(), mesh, placed),
              init=partial(init, placed),
              empty=partial(empty_tally, plain, batch=batch))
+
+
+def _check_crop(crop: RandomCrop | None, step: Callable, init: Callable, batch):
+  """Raises `ConfigError` where a network that takes the images of config.data does not take those
+  that config.pipeline.crop makes of them."""
+  wanted = crop and (crop.size if isinstance(crop.size, tuple) else (crop.size, crop.size))
+  images = [x for path, x in jax.tree_util.tree_leaves_with_path(batch) if path[-1].key == 'image']
+  if not crop or all(x.shape[1:3] == wanted for x in images):
+    return
+  cut = jax.tree_util.tree_map_with_path(
+      lambda path, x: x.update(shape=(len(x), *wanted, *x.shape[3:]))
+      if path[-1].key == 'image' else x, batch)
+  try:
+    jax.eval_shape(step, jax.eval_shape(init), cut)
+  except Exception as e:        # of whatever kind a network or a loss raises
+    sizes = '{} x {}, but the images of config.data are {} x {}'.format(
+        *wanted, *images[0].shape[1:3])
+    raise ConfigError(f'config.pipeline.crop.size: {sizes}, and the network does not take both; '
+                      'give them one size') from e
 
 
 def _filled(members: Sequence, mesh) -> list:

@@ -3,25 +3,34 @@
 import contextlib
 import gc
 import logging as python_logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
 
 from visionlab import distributed
-from visionlab.config import ConfigError, TrainingError, nearest
+from visionlab.arguments import ConfigFile, check_words
+from visionlab.config import ConfigError, TrainingError
 from visionlab.paths import cache_folder
+
+UNREAD = 141            # what shells say of a process whose reader has gone: 128 + SIGPIPE
 
 
 def config_flag():
-  """--config=file.py[:argument], and --config.key=value for every key of it."""
-  config_flags.DEFINE_config_file('config', None, 'A config file, e.g. configs/digits_cnn.py or '
-                                  'configs/digits_cnn.py:smoke.', lock_config=True)
+  """--config=file.py[:argument], and --config.key=value for every option there is (see
+  `visionlab.overrides`)."""
+  flags.DEFINE(ConfigFile(), 'config', None, 'A config file, e.g. configs/digits_cnn.py or '
+               'configs/digits_cnn.py:smoke.')
   flags.mark_flag_as_required('config')
+
+
+def typed_config() -> ConfigFile:
+  """The config file and the changes that were typed."""
+  return flags.FLAGS['config'].parser
 
 
 def distributed_flags():
@@ -54,8 +63,12 @@ def chosen_step() -> int | str | None:
   return int(step) if step and step.isdigit() else step
 
 
-def run(main: Callable):
-  """Runs a command; a user's mistake ends it with one clear message and no traceback."""
+def run(main: Callable, *, words: str = ''):
+  """Runs a command; a user's mistake ends it with one clear message and no traceback.
+
+  words: what the words that are no flags are, of which main(argv) is given argv[1:]; '': any word
+  is a mistake.
+  """
   logging.set_verbosity(logging.WARNING)
   # What goes wrong in orbax's threads is raised, and said once, where training waits for them.
   logging.get_absl_handler().addFilter(lambda record: 'orbax' not in record.pathname)
@@ -63,10 +76,28 @@ def run(main: Callable):
   cache_compilations()
   # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.
   gc.set_threshold(100_000)
+  # Names that a terminal or a pipe has no letters for are spelt, and stop nothing.
+  for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, 'reconfigure'):
+      stream.reconfigure(errors='backslashreplace')
   try:
-    app.run(guarded(main), flags_parser=_parse)
+    with unread():
+      app.run(guarded(main), flags_parser=partial(_parse, words=words))
   except KeyboardInterrupt:
     sys.exit(130)
+
+
+@contextlib.contextmanager
+def unread():
+  """Ends the process quietly, as the shell expects, where nobody reads what it prints any more."""
+  try:
+    try:
+      yield
+    finally:
+      sys.stdout.flush()
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())    # else Python flushes again
+    sys.exit(UNREAD)
 
 
 def guarded(main: Callable) -> Callable:
@@ -74,6 +105,8 @@ def guarded(main: Callable) -> Callable:
     try:
       main(argv)
       gc.freeze()          # or Python would go through all of them once more before it exits
+    except BrokenPipeError:
+      code = UNREAD
     except (ConfigError, TrainingError, OSError) as e:
       print(f'error: {e}', file=sys.stderr)
       code = 2 if isinstance(e, ConfigError) else 1
@@ -98,35 +131,18 @@ def cache_compilations():
   jax.config.update('jax_persistent_cache_min_compile_time_secs', .1)
 
 
-def _parse(argv):
-  """Parses flags; what config_flags raises for a wrong file or override becomes a message."""
+def _parse(argv, words: str = ''):
+  """Parses flags, first those of the config; whatever is wrong with them becomes a message."""
+  flags.FLAGS.set_gnu_getopt()            # flags may come after words
   try:
-    for argument in argv[1:]:
-      if argument.startswith('--config='):
-        _check_file(argument.removeprefix('--config=').split(':')[0])
-    return flags.FLAGS(argv)
-  except (KeyError, AttributeError) as e:
-    print(f'error: {_unknown_key(argv, str(e.args[0]))}', file=sys.stderr)
-  except (flags.Error, ConfigError, TypeError, ValueError) as e:
-    # A mistake found by the config file itself comes wrapped in a traceback.
-    print(f'error: {str(e).split("ConfigError: ")[-1].rstrip()}', file=sys.stderr)
+    argv = [argv[0], *flags.FLAGS.read_flags_from_files(argv[1:])]
+    rest = typed_config().split(argv) if 'config' in flags.FLAGS else argv
+    # A flag without its dashes may be one that is required, which absl would miss.
+    flaglike = [w for w in rest[1:] if '=' in w and w.partition('=')[0] in flags.FLAGS]
+    check_words(flaglike, argv, flags.FLAGS, words='flags')
+    left = flags.FLAGS(rest)
+    check_words(left[1:], argv, flags.FLAGS, words)
+    return left
+  except (flags.Error, ConfigError, OSError) as e:
+    print(f'error: {e}', file=sys.stderr)
   sys.exit(2)
-
-
-def _unknown_key(argv, said):
-  """Of what config_flags says, which is a quoted key and perhaps a line with a better one."""
-  key, _, better = said.partition('\n')
-  key = key.strip('\'"')
-  for argument in argv:
-    flag = argument.split('=')[0]
-    if key in flag.split('.')[1:]:
-      return (f'{flag}: no such key of the config. '
-              + (better or f'The config file does not set {key}, and only what it sets can be '
-                           'set here'))
-  return said
-
-
-def _check_file(path: str):
-  if not Path(path).is_file():
-    others = [str(p) for p in Path(path).parent.glob('*.py')]
-    raise ConfigError(f'--config={path}: no such file{nearest(path, others)}')

@@ -7,17 +7,17 @@ at the place of use, so a key that nobody reads cannot exist.
 """
 
 import difflib
+import functools
 import importlib
 import inspect
 import json
-import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-Duration = int | str
+from visionlab.kinds import Amount, Count, Duration, Natural, misfit, plain
 
 
 class ConfigError(ValueError):
@@ -34,17 +34,70 @@ def nearest(word: str, words) -> str:
   >>> nearest('momentun', ['lr', 'momentum'])
   ' (did you mean "momentum"?)'
   """
-  close = difflib.get_close_matches(str(word), [str(w) for w in words], n=1, cutoff=.5)
-  return f' (did you mean "{close[0]}"?)' if close else ''
+  alike = {str(w).lower(): str(w) for w in words}
+  close = difflib.get_close_matches(str(word).lower(), alike, n=1, cutoff=.5)
+  return f' (did you mean "{alike[close[0]]}"?)' if close else ''
 
 
-def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, optim: Mapping,
+class Pipeline(NamedTuple):
+  resident: str = 'auto'
+  workers: Natural = 0
+  prefetch: Natural = 2
+  crop: Mapping = {}
+  balance: bool = False
+
+
+class Parallel(NamedTuple):
+  mode: str = 'jit'
+  devices: Natural = 0
+  model: Count = 1
+  fsdp: bool = False
+  shard: tuple = ()
+
+
+class Log(NamedTuple):
+  every: Duration = '5%'
+  tensorboard: bool = True
+  hooks: tuple[str, ...] = ()
+
+
+class Checkpoint(NamedTuple):
+  every: Duration = '20%'
+  minutes: Amount = 10.
+  keep: Count = 2
+  best: str = ''
+  patience: Duration = '0'
+
+
+class Evaluation(NamedTuple):
+  split: str
+  every: Duration = '100%'
+  first: bool = True
+  batch: Count = 1
+  data: Mapping = {}
+
+
+PARTS = dict(pipeline=Pipeline, parallel=Parallel, log=Log, checkpoint=Checkpoint)
+
+
+def strict(function: Callable) -> Callable:
+  """`function`, called only once its arguments are found to fit its signature, as by `bind`."""
+  @functools.wraps(function)
+  def checked(**options):
+    check_names(options, inspect.signature(function).parameters, 'config')
+    return bind(function, _with_words(options, 'config'), 'config')
+  return checked
+
+
+@strict
+def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, optim: Mapping,
                hp: Mapping, seed: int = 0, data_seed: int = 0, split: str = 'train',
                pipeline: Mapping | None = None, augment: Mapping | None = None,
-               evals: Mapping | None = None, precision: str = 'float32', accumulate: int = 1,
+               evals: Mapping | None = None, precision: str = 'float32', accumulate: Count = 1,
                parallel: Mapping | None = None, log: Mapping | None = None,
-               checkpoint: Mapping | None = None, on_nan: str = 'stop', profile: tuple = (),
-               resume: str = '', init_from: str = '') -> ConfigDict:
+               checkpoint: Mapping | None = None, on_nan: str = 'stop',
+               profile: tuple[Natural, ...] = (), resume: str = '',
+               init_from: str = '') -> ConfigDict:
   """A whole experiment; the keys, what they default to, and so what may be overridden.
 
   Args:
@@ -59,15 +112,17 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     split: what to train on, e.g. 'train', 'train[:90%]'.
     pipeline: `resident` ('auto', 'always', 'never': whether the whole set is kept on the device),
       `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead), `crop`
-      (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`).
+      (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
+      (whether rare classes are repeated until all are as frequent).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, batch=, data=): see
+    evals: name -> dict(split=, every=, first=, batch=, data=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
       a part of the batch, and `fsdp`, `shard`: see `visionlab.sharding.Rules`.
-    log: `every` (a duration), `tensorboard`.
+    log: `every` (a duration), `tensorboard`, `hooks` (who else is told, as
+      ('visionlab.training.hooks:wandb',): see there).
     checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better),
       `patience` (a duration: training ends when the best is that old; 0: never).
     on_nan: 'stop', 'skip' (leave that update out) or 'ignore'.
@@ -76,21 +131,43 @@ def experiment(*, steps: Duration, batch: int, data: Mapping, task: Mapping, opt
     init_from: what gives this run its first weights: a workdir, an export, or another library's
       file (see `visionlab.weights.files.read_weights`).
   """
-  options = locals()
-  defaults = dict(
-      pipeline=dict(resident='auto', workers=0, prefetch=2, crop={}),
-      parallel=dict(mode='jit', devices=0, model=1, fsdp=False, shard=()),
-      log=dict(every='5%', tensorboard=True),
-      checkpoint=dict(every='20%', minutes=10., keep=2, best='', patience='0'))
-  for key, default in defaults.items():
-    given = options[key] or {}
-    if not hasattr(given, 'items'):
-      raise ConfigError(f'config.{key}: expected a dict of options, got {given!r}')
-    check_names(given, default, f'config.{key}')
-    options[key] = {**default, **given}
-  options['steps'] = str(steps)
-  return ConfigDict({k: {} if v is None else v for k, v in options.items()},
-                    convert_dict=True)
+  options = {k: v if v is not None else {} for k, v in locals().items()}
+  for key, kind in PARTS.items():
+    check_mapping(options[key], f'config.{key}')
+    check_names(options[key], kind._fields, f'config.{key}')
+    options[key] = bind(kind, options[key], f'config.{key}')._asdict()
+  for name, value in hp.items():
+    check_kind(value, float, f'config.hp.{name}')
+  for name, evaluation in options['evals'].items():
+    bind(Evaluation, evaluation, f'config.evals.{name}')
+  if len(profile) not in (0, 2) or list(profile) != sorted(set(profile)):
+    raise ConfigError(f'config.profile: expected (first, last) steps, or (), got {profile!r}')
+  return as_config({**options, 'steps': str(steps)})
+
+
+def whole(config: Mapping) -> ConfigDict:
+  """`experiment` of a config that was changed since, or that is a dict made by other means.
+
+  Raises:
+    ConfigError: it is none, or an option is unknown, missing or of the wrong kind.
+  """
+  check_mapping(config, 'config')
+  return experiment(**_with_words(config, 'config'))
+
+
+def as_config(tree: Mapping) -> ConfigDict:
+  """What is set in it later may be of any type: `experiment` says which are wrong, and how."""
+  return ConfigDict(tree, type_safe=False, convert_dict=True)
+
+
+def _with_words(tree: Mapping, where: str) -> dict:
+  """Python's own values; keys that are no words are refused."""
+  for key, value in tree.items():
+    if not isinstance(key, str) or '.' in key:
+      raise ConfigError(f'{where}: expected words without dots for keys, got {key!r}')
+    if isinstance(value, Mapping | ConfigDict):
+      _with_words(value, f'{where}.{key}')
+  return plain(tree)
 
 
 def is_smoke(variant: str, *others: str) -> bool:
@@ -113,13 +190,14 @@ def check_names(given, known, where: str):
 
 def check_choice(value, choices, where: str):
   """Raises `ConfigError` unless `value` is one of `choices`."""
-  if value not in choices:
+  if value not in list(choices):
     raise ConfigError(f'{where}: {value!r} is not one of {", ".join(map(repr, choices))}'
                       f'{nearest(value, choices)}')
 
 
 def resolve(name: str, table: Mapping[str, str], where: str) -> Callable:
   """The callable that `name` stands for: a key of `table`, or any 'package.module:callable'."""
+  check_kind(name, str, where)
   path = table.get(name, name)
   if not all(path.partition(':')):
     raise ConfigError(f'{where}: unknown name {name!r}{nearest(name, table)}; '
@@ -127,7 +205,7 @@ def resolve(name: str, table: Mapping[str, str], where: str) -> Callable:
   module, attribute = path.split(':', 1)
   try:
     return getattr(importlib.import_module(module), attribute)
-  except (ImportError, AttributeError) as e:
+  except (ImportError, AttributeError, ValueError) as e:
     raise ConfigError(f'{where}: cannot load {path!r}: {e}') from e
 
 
@@ -145,46 +223,41 @@ def bind(target: Callable, options: Mapping[str, Any], where: str, **given) -> A
   parameters = {n: p for n, p in inspect.signature(target).parameters.items()
                 if n not in ('parent', 'name')}        # flax's own fields
   given = {k: v for k, v in given.items() if k in parameters}
-  if not hasattr(options, 'items'):
-    raise ConfigError(f'{where}: expected a dict of options, got {options!r}')
-  options = {k: _plain(v) for k, v in options.items() if k != 'name'}
+  check_mapping(options, where)
+  options = {k: plain(v) if isinstance(v, ConfigDict) else v for k, v in options.items()
+             if k != 'name'}
   check_names(options, [n for n in parameters if n not in given], where)
+  hints = hints_of(target)
   for name, parameter in parameters.items():
     if name in options:
-      _check_type(options[name], _hints(target).get(name, Any), f'{where}.{name}')
+      check_kind(options[name], hints.get(name, Any), f'{where}.{name}')
     elif name not in given and parameter.default is inspect.Parameter.empty:
       raise ConfigError(f'{where}.{name}: missing ({target.__name__} needs it)')
   return target(**options, **given)
 
 
-def _hints(target: Callable) -> dict:
+def hints_of(target: Callable) -> dict[str, Any]:
+  """The annotations of what `target` is called with."""
   if inspect.isclass(target):         # a NamedTuple is made by __new__
     target = target.__new__ if target.__init__ is object.__init__ else target.__init__
   try:
-    return typing.get_type_hints(target)
+    return typing.get_type_hints(target, include_extras=True)
   except (NameError, TypeError):
     return {}
 
 
-def _plain(value):
-  return value.to_dict() if isinstance(value, ConfigDict) else value
+def check_mapping(options, where: str):
+  """Raises `ConfigError` unless `options` are a dict, of whatever kind."""
+  if not hasattr(options, 'items'):
+    raise ConfigError(f'{where}: expected a dict of options, got {options!r}')
 
 
-def _check_type(value, hint, where: str):
-  """Checks the simple hints that configs are made of; what is not simple passes."""
-  options = typing.get_args(hint) if typing.get_origin(hint) in (
-      typing.Union, types.UnionType) else (hint,)
-  classes = tuple(typing.get_origin(h) or h for h in options)
-  if not all(isinstance(c, type) and c in (int, float, bool, str, tuple, dict, type(None), Mapping)
-             for c in classes):
-    return
-  if isinstance(value, bool) and bool not in classes:
-    fits = False
-  else:
-    fits = isinstance(value, classes + ((int,) if float in classes else ()))
-  if not fits:
-    expected = ' or '.join(c.__name__ for c in classes)
-    raise ConfigError(f'{where}: expected {expected}, got {value!r} ({type(value).__name__})')
+def check_kind(value, hint, where: str):
+  """Raises `ConfigError` unless `value` is of the kind that an annotation says."""
+  wrong = misfit(value, hint)
+  if wrong:
+    raise ConfigError(f'{where}{wrong.place}: expected {wrong.expected}, got {wrong.value!r} '
+                      f'({type(wrong.value).__name__})')
 
 
 def parse_steps(duration: Duration, where: str, *, batch: int, examples: int,
@@ -223,7 +296,7 @@ def to_json(config: ConfigDict) -> str:
 
 def from_json(text: str) -> ConfigDict:
   """The inverse of `to_json`: lists come back as the tuples they were."""
-  return ConfigDict(with_tuples(json.loads(text)), convert_dict=True)
+  return as_config(with_tuples(json.loads(text)))
 
 
 def with_tuples(x):

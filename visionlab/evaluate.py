@@ -1,14 +1,19 @@
 """Measures finished runs: python -m visionlab.evaluate --workdir=runs/digits --split=test
 
 Several workdirs, separated by commas, are averaged as an ensemble. Weights that another library
-trained may stand for a workdir; --root then names the data to measure on:
+trained may stand for a workdir. --root names other data of the same kind to measure on, and --data
+another source, whose options are --data.KEY=VALUE; weights alone are measured on folders of images:
 
 python -m visionlab.evaluate --workdir=resnet50.pth --root=imagenet --split=val
+python -m visionlab.evaluate --workdir=resnet20.th --data=cifar10 --root=cifar --split=test
 """
 
 import json
-from collections.abc import Sequence
+import math
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +23,13 @@ from flax.errors import ScopeParamShapeError
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
-from visionlab.config import ConfigError, check_choice
-from visionlab.data.imagenet import synsets
-from visionlab.data.pipeline import eval_batches, open_sources
-from visionlab.data.source import Relabelled
+from visionlab.build import Facts
+from visionlab.config import ConfigError
+from visionlab.data.pipeline import eval_batches
+from visionlab.data.source import Source
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
+from visionlab.other_data import data_flags, given_data, open_data
 from visionlab.run import Run, load
 from visionlab.sharding import data_mesh
 from visionlab.storage.workdir import check_words, save_figures
@@ -31,22 +37,29 @@ from visionlab.task import Results
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars
 
+ROWS = 40                   # of the table of classes, before it is shortened
+ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target')      # what examples may lack
 
-def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '',
-             views: Sequence[View] = (WHOLE,), batch: int = 0,
+def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: str = '',
+             data: Mapping | None = None, views: Sequence[View] = (WHOLE,), batch: int = 0,
              figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
-  """(results, pictures) of the runs' average on a split of the first one's data.
+  """(results, pictures) of the runs' average on a split of the first one's data, or of other data.
 
   Args:
-    split: as in a config, e.g. 'test' or 'train[90%:]'.
-    domain: which of the data's sources, where there are several.
-    root: instead of the data's own root; its classes may be some of those the network knows, by
-      their names or, for ImageNet's, their WordNet ids.
+    split, domain, root, data: see `visionlab.other_data.open_data`.
     views: pictures of each image to average over, from `visionlab.ops.views`.
 
   Raises:
-    ConfigError: runs that do not fit together, or a task whose predictions have no average.
+    ConfigError: runs that do not fit together or to the data, or a task whose predictions have no
+      average.
   """
+  source, _ = open_data(runs[0], split, domain=domain, root=root, data=data)
+  return measure(runs, source, views=views, batch=batch, figures=figures)
+
+
+def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
+            batch: int = 0, figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
+  """`evaluate` on a source whose classes are the runs'."""
   task, variables = runs[0].task, runs[0].variables
   if list(views) != [WHOLE] or len(runs) > 1:
     if not hasattr(task, 'averaged'):
@@ -58,15 +71,8 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
     variables = {'params': [r.variables for r in runs]}
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
-  data = runs[0].config.data.to_dict()
-  if 'name' not in data:
-    check_choice(domain, tuple(data), '--domain')
-    data = data[domain]
-  source = open_sources({**data, 'root': root} if root else data, split)
-  if words := runs[0].facts.info.words:
+  if runs[0].facts.info.words:
     check_words(source.info.words, *(r.workdir for r in runs))
-  if root and not words and getattr(source, 'info', runs[0].facts.info) != runs[0].facts.info:
-    source = Relabelled(source, runs[0].classes, synsets())
 
   def batches():
     return eval_batches(source, batch, runs[0].config.pipeline.workers)
@@ -77,11 +83,33 @@ def evaluate(runs: Sequence[Run], split: str, *, domain: str = '', root: str = '
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
                       f'nor other data can change that ({e})') from e
+  except KeyError as e:
+    there = names_of(Facts.of(source).example)
+    if e.args[0] in there or e.args[0] not in {*ENTRIES, *names_of(runs[0].facts.example)}:
+      raise
+    raise ConfigError(f'these data have no "{e.args[0]}", by which {type(task).__name__} is '
+                      f'measured; they have {", ".join(sorted(there - {"valid"}))}') from e
   pictures = {}
   if figures:
     seen = predictions(jax.jit(task.predict), variables, batches(), 2000)
     pictures = task.figures(*seen, results)
   return results, pictures
+
+
+def names_of(example: Mapping) -> set[str]:
+  """Of the entries of an example, and of theirs."""
+  inner = (names_of(value) for value in example.values() if isinstance(value, Mapping))
+  return set(example).union(*inner)
+
+
+def chosen_runs() -> list[Run]:
+  """Those that --workdir names; a comma may also be in the name of one that is there."""
+  names = flags.FLAGS.workdir
+  if not names:
+    raise ConfigError('--workdir: is empty; name a run')
+  whole = ','.join(names)
+  together = len(names) > 1 and Path(whole).expanduser().exists()
+  return [load(name, step=commandline.chosen_step()) for name in ([whole] if together else names)]
 
 
 def chosen_views():
@@ -102,15 +130,33 @@ def chosen_views():
   return rescaled(scales, options.mirror)
 
 
+def for_json(value: Any) -> Any:
+  """Results as JSON has them: arrays are lists, and what is no finite number is null.
+
+  >>> for_json({'ap': np.array([.5, np.nan]), 'objects': np.int64(3), 'loss': float('inf')})
+  {'ap': [0.5, None], 'objects': 3, 'loss': None}
+  """
+  if isinstance(value, Mapping):
+    return {name: for_json(one) for name, one in value.items()}
+  if isinstance(value, np.ndarray | np.generic | jax.Array):
+    value = np.asarray(value).tolist()
+  if isinstance(value, list | tuple):
+    return [for_json(one) for one in value]
+  return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main(_):
   options = flags.FLAGS
-  step, views = commandline.chosen_step(), chosen_views()
-  runs = [load(w, step=step) for w in options.workdir]
-  results, pictures = evaluate(runs, options.split, domain=options.domain, root=options.root,
-                               views=views, figures=options.figures is not None)
+  views = chosen_views()
+  if options.json and not Path(options.json).expanduser().parent.is_dir():
+    raise ConfigError(f'--json={options.json}: there is no folder {Path(options.json).parent}')
+  runs = chosen_runs()
+  source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
+                                data=given_data())
+  results, pictures = measure(runs, source, views=views, figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
-  print(f'{", ".join(options.workdir)} on {options.split}, step '
+  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}, step '
         f'{", ".join(str(r.step) for r in runs)}'
         f'{", ten crops" if options.ten_crop else ""}'
         f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
@@ -118,19 +164,21 @@ def main(_):
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
-    print(f'\n{class_table(results, runs[0].task.classes)}')
+    print(f'\n{class_table(results, runs[0].task.classes, most=ROWS)}')
   if options.json:
-    Path(options.json).write_text(json.dumps(
-        {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in results.items()}, indent=2))
+    text = json.dumps(for_json(results), indent=2, allow_nan=False)
+    Path(options.json).expanduser().write_text(text)
   if options.figures:
-    save_figures(Path(options.figures), pictures)
+    save_figures(Path(options.figures).expanduser(), pictures)
 
 
 if __name__ == '__main__':
   flags.DEFINE_list('workdir', None, 'A run, or several to average: a,b,c.', required=True)
-  flags.DEFINE_string('split', 'test', 'What to measure on, e.g. test or train[90%:].')
+  flags.DEFINE_string('split', '', 'What to measure on, e.g. test or train[90%:]; by default test, '
+                      'or what there is instead.')
   flags.DEFINE_string('domain', '', 'Which source, where a run has several, e.g. target.')
   flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
+  data_flags(sys.argv)
   commandline.step_flag()
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
   flags.DEFINE_list('scales', None, 'Average over the image at these scales: .75,1,1.25.')

@@ -7,6 +7,7 @@ included, which needs jax but neither this library nor the network's code:
     jax.export.deserialize(bytearray(Path('model.stablehlo').read_bytes())).call(images)
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,13 +49,14 @@ def save(run: Run, folder: str | Path) -> Path:
   Raises:
     ConfigError: `folder` is a run's workdir.
   """
-  folder = Path(folder)
+  folder = Path(folder).expanduser()
   if (folder / 'checkpoints').exists():
     raise ConfigError(f'{folder} is the workdir of a run; export to another folder')
   folder.mkdir(parents=True, exist_ok=True)
   # What lies in memory in another order safetensors would write in that order.
   weights = {name: np.ascontiguousarray(array) for name, array in flat(run.variables).items()}
-  save_file(weights, folder / EXPORT, metadata={'step': str(run.step)})
+  hp = {name: float(value) for name, value in run.hp.items()}
+  save_file(weights, folder / EXPORT, metadata={'step': str(run.step), 'hp': json.dumps(hp)})
   (folder / 'config.json').write_text(configs.to_json(run.config))
   (folder / 'data.json').write_text(run.facts.to_json())
   return folder

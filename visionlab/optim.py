@@ -4,8 +4,9 @@ An `Optimizer` is a pair of pure functions like optax's, but its update is given
 transformation is built inside the trace, so a learning rate or momentum is data, not code.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
@@ -27,13 +28,18 @@ SCALARS = {
     'lamb': dict(b1=.9, b2=.999, eps=1e-6),
 }
 
+# The names of weights that multiply: layers' kernels and, of attention, its three. Biases, norms'
+# scales and tables of embeddings are none.
+WEIGHTS = r'(^|[/_])kernel$|(^|/)(query|score|gate)$'
+
 
 class Optimizer(NamedTuple):
   """init(params) -> opt_state; update(grads, opt_state, params, hp, step) -> params, opt_state.
 
   `schedule(step)` multiplies hp['lr']. `freeze(params, phase)` stops the gradient of parameters
   that are frozen, or not yet trained in that phase, so that none is computed; `starts` are the
-  steps at which the phases after the first begin.
+  steps at which the phases after the first begin. `setting(path)` is the `Group` that holds for a
+  parameter, its decay a number.
   """
   hyperparameters: Mapping[str, float]
   init: Callable[[Any], Any]
@@ -42,12 +48,13 @@ class Optimizer(NamedTuple):
   freeze: Callable[[Any, int], Any]
   starts: tuple[int, ...]
   ema: bool
+  setting: Callable[[str], 'Group']
 
 
 class Group(NamedTuple):
   """What holds for the parameters whose path matches (a regex, searched). lr and decay multiply
-  hp's; without a decay of its own the optimiser's regex decides (1 or 0). They are trained from
-  `start`, a duration, on; before that they cost no backward pass."""
+  hp's; neither is negative. Without a decay of its own the optimiser's regex decides (1 or 0). They
+  are trained from `start`, a duration, on; before that they cost no backward pass."""
   match: str
   lr: float = 1.
   decay: float | None = None
@@ -56,7 +63,7 @@ class Group(NamedTuple):
 
 
 def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], int],
-                   schedule: Mapping | None = None, decay: str = r'(^|/)kernel$',
+                   schedule: Mapping | None = None, decay: str | None = None,
                    groups: tuple = (), nesterov: bool = False, clip: bool = False,
                    ema: bool = False) -> Optimizer:
   """An optimiser by name.
@@ -71,35 +78,39 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
     total: steps of the whole training.
     steps: turns a duration into steps.
     schedule: `name` of one of `visionlab.schedule.make_schedule`'s, and its options.
-    decay: regex (searched in 'stage1/conv/kernel'): which parameters are decayed. By default only
-      kernels, so that biases, norms' scales and tables are left alone.
+    decay: regex (searched in 'stage1/conv/kernel'): which parameters are decayed. By default
+      `WEIGHTS`, so that biases, norms' scales and tables are left alone.
     groups: dicts of `Group`'s fields; the first whose `match` is found in a parameter's path
-      holds. Where there are any they must cover every parameter.
+      holds. Where there are any they must cover every parameter, and each hold for one.
     nesterov: for sgd.
     clip: clips the gradient to a global norm of `hp.clip_norm`.
-    ema: keeps an exponential moving average of the weights, which evaluation then uses.
+    ema: keeps an exponential moving average of the weights and of BatchNorm's statistics, which
+      evaluation then uses.
 
   Raises:
-    ConfigError: unknown name; at `init`, parameters that no group covers or a group that matches
-      none.
+    ConfigError: unknown name, or a wrong value; at `init`, parameters that no group covers, a
+      group that holds for none, or a decay that decides for none.
   """
   check_choice(rule, SCALARS, 'config.optim.name')
   if nesterov and rule != 'sgd':
     raise ConfigError(f'config.optim.nesterov: for sgd, not {rule}')
-  _check_regex(decay, 'config.optim.decay')
-  groups = tuple(_group(g, f'config.optim.groups[{i}]', steps) for i, g in enumerate(groups))
+  if decay is not None:
+    _check_regex(decay, 'config.optim.decay')
+  groups = tuple(_group(g, f'config.optim.groups[{i}]', total, steps)
+                 for i, g in enumerate(groups))
   starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
   recipe = Recipe(rule, groups, decay, nesterov, clip, starts,
                   make_schedule(schedule or {}, total, steps))
   return Optimizer(_hyperparameters(rule, clip, ema), partial(_init, recipe),
-                   partial(_update, recipe), recipe.schedule, partial(_freeze, recipe), starts, ema)
+                   partial(_update, recipe), recipe.schedule, partial(_freeze, recipe), starts, ema,
+                   recipe.setting)
 
 
 class Recipe(NamedTuple):
   """What `make_optimizer` was asked for, once it is known to make sense."""
   rule: str
   groups: tuple[Group, ...]
-  decay: str
+  decay: str | None
   nesterov: bool
   clip: bool
   starts: tuple[int, ...]
@@ -107,9 +118,9 @@ class Recipe(NamedTuple):
 
   def setting(self, path: str) -> Group:
     """The group that holds for a parameter, with its decay made definite."""
-    group = next((g for g in self.groups if re.search(g.match, path)), Group('.*'))
+    group = next((g for g in self.groups if re.search(g.match, path)), Group(''))
     if group.decay is None:
-      return group._replace(decay=float(bool(re.search(self.decay, path))))
+      return group._replace(decay=float(bool(re.search(self.decay or WEIGHTS, path))))
     return group
 
 
@@ -121,7 +132,7 @@ def _hyperparameters(rule, clip, ema) -> dict:
 
 def _init(recipe, params):
   """start -> the state of the parameters that are trained from then on."""
-  _check_groups(params, recipe.groups)
+  _check_groups(paths(params), recipe)
   # The state's form hangs on no value.
   hp = dict.fromkeys(_hyperparameters(recipe.rule, recipe.clip, False), jnp.float32(0))
   return {start: _transformation(recipe, hp).init(part)
@@ -208,14 +219,27 @@ def _decayed(recipe, hp) -> optax.GradientTransformation:
   return optax.stateless(add)
 
 
-def _group(options, where, steps) -> Group:
+def _group(options, where, total, steps) -> Group:
   """A group from a config; its start in steps."""
   group = bind(Group, options, where)
   _check_regex(group.match, f'{where}.match')
-  return group._replace(start=steps(group.start, f'{where}.start'))
+  for key in ('lr', 'decay'):
+    value = getattr(group, key)
+    if value is not None and not 0 <= value < math.inf:
+      raise ConfigError(f'{where}.{key}: must be finite and not negative, not {value}')
+  start = steps(group.start, f'{where}.start')
+  if start and group.frozen:
+    raise ConfigError(f'{where}: a frozen group is never trained; leave out start, or frozen')
+  if start >= total > 0:
+    raise ConfigError(f'{where}.start: step {start} is not before the end of training, {total}; '
+                      'what is never trained is frozen=True')
+  return group._replace(start=start)
 
 
 def _check_regex(regex, where):
+  if not regex:
+    raise ConfigError(f'{where}: an empty regular expression matches everything; write "." for '
+                      'all')
   try:
     re.compile(regex)
   except re.error as e:
@@ -234,7 +258,7 @@ def complete(hp: Mapping, *defaults: Mapping[str, float]) -> dict[str, float]:
   for key, value in hp.items():
     if value is None:
       raise ConfigError(f'config.hp.{key}: missing')
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real) or math.isnan(value):
       raise ConfigError(f'config.hp.{key}: expected a number, got {value!r}')
   return {k: float(v) for k, v in hp.items()}
 
@@ -245,14 +269,41 @@ def paths(params) -> list[str]:
           for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
-def _check_groups(params, groups):
-  names = paths(params)
+def check_matches(regexes: Mapping[str, str], names: Sequence[str]) -> None:
+  """Checks a table of regexes, where -> regex, of which the first that is found in a name holds.
+
+  Raises:
+    ConfigError: one is found in no name, or only in such as an earlier one holds for.
+  """
+  holds = {}
+  for where, regex in regexes.items():
+    found = [n for n in names if re.search(regex, n)]
+    if not found:
+      raise ConfigError(f'{where}: {regex!r} matches no parameter{nearest(regex, names)}; '
+                        f'there are: {", ".join(names)}')
+    if all(n in holds for n in found):
+      first = holds[found[0]]
+      raise ConfigError(f'{where}: {regex!r} never holds: {first}, {regexes[first]!r}, comes first '
+                        f'for {found[0]}; put the narrower one before it')
+    holds = {**dict.fromkeys(found, where), **holds}
+
+
+def _check_groups(names, recipe):
+  groups = recipe.groups
   left = [n for n in names if not any(re.search(g.match, n) for g in groups)]
   if groups and left:
     raise ConfigError(f'config.optim.groups: no group covers {", ".join(left)}; '
                       'add a last group dict(match=".*")')
-  for i, g in enumerate(groups):
-    if not any(re.search(g.match, n) for n in names):
-      raise ConfigError(f'config.optim.groups[{i}].match: {g.match!r} matches no parameter'
-                        f'{nearest(g.match, names)}; there are: {", ".join(names)}')
+  check_matches({f'config.optim.groups[{i}].match': g.match for i, g in enumerate(groups)}, names)
+  if recipe.decay is None:
+    return
+  check_matches({'config.optim.decay': recipe.decay}, names)
+  if not any(_decay_is_open(recipe, n) for n in names if re.search(recipe.decay, n)):
+    raise ConfigError(f'config.optim.decay: {recipe.decay!r} matches only parameters that are '
+                      'frozen or whose group has a decay of its own')
 
+
+def _decay_is_open(recipe, path):
+  """Whether the optimiser's regex has a say in a parameter's decay."""
+  group = next((g for g in recipe.groups if re.search(g.match, path)), Group(''))
+  return group.decay is None and not group.frozen

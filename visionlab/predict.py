@@ -1,36 +1,89 @@
 """Names what is in image files: python -m visionlab.predict --workdir=runs/digits a.png b.jpg
 
-Prints a table and writes a picture of the images with what was said of them.
+A folder stands for the images in it and in its folders. Prints a table and writes a picture of the
+first images with what was said of them.
 """
 
+import io
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 from absl import flags
+from PIL import Image
 
 from visionlab import commandline
-from visionlab.config import ConfigError
-from visionlab.data.images import open_image
+from visionlab.config import ConfigError, nearest
+from visionlab.data.images import SUFFIXES
 from visionlab.figures import charts
 from visionlab.run import Run, load
 
+SHOWN = 24                  # images in the picture
+AT_ONCE = 1024              # images in memory, of the run's size
+WHOLE_AT_ONCE = 16          # or of their own
 
-def read(run: Run, paths: list[str]) -> tuple[list[np.ndarray], list[str], list[str]]:
-  """(images, the files they are from, a line for each file that is no readable image)."""
+
+def find(names: Sequence[str], output: str = '') -> list[str]:
+  """The files that are named: by themselves, by a folder they are in, or by a pattern (*.png).
+
+  output: a file that is no input, though it may lie beside them from the time before.
+
+  Raises:
+    ConfigError: a folder without images, or a pattern that no file matches.
+  """
+  found = []
+  for name in names:
+    path = Path(name).expanduser()
+    if not path.is_dir() and (path.exists() or not any(c in name for c in '*?[')):
+      found.append(name)
+      continue
+    files = [file for file in (_images(path) if path.is_dir() else path.parent.glob(path.name))
+             if not output or file.resolve() != Path(output).resolve()]
+    if not files:
+      raise ConfigError(f'{name} holds no images ({", ".join(SUFFIXES)})' if path.is_dir() else
+                        f'{name}: no file matches')
+    found.extend(map(str, sorted(files)))
+  return found
+
+
+def _images(folder: Path) -> list[Path]:
+  """The images in a folder and in its folders, hidden ones left out."""
+  return [file for file in folder.rglob('*')
+          if file.suffix.lower() in SUFFIXES and file.is_file()
+          and not any(part[0] == '.' for part in file.relative_to(folder).parts)]
+
+
+def read(run: Run, paths: Sequence[str]) -> tuple[list[np.ndarray], list[str], list[str]]:
+  """(images, the files they are from, a line for each file that cannot be read as one)."""
   images, good, bad = [], [], []
   for path in paths:
     try:
-      with open_image(Path(path)) as image:
-        images.append(run.pixels([image])[0] if run.dense else run.canvas(image))
+      images.append((run.pixels if run.dense else run.fit)(path)[0])
       good.append(path)
-    except Exception as e:              # noqa: BLE001 - decoders raise almost anything
-      bad.append(f'{path}: not a readable image ({e})')
+    except ConfigError as e:
+      bad.append(str(e).removeprefix('image 0, '))
   return images, good, bad
 
 
-def table(run: Run, paths: list[str], said: dict[str, np.ndarray], top: int) -> list[str]:
-  """A line for each image: its file, and the likeliest classes or the numbers predicted."""
-  wide = max(map(len, paths))
+def answers(run: Run, paths: Sequence[str]) -> Iterator[tuple]:
+  """(images, their files, what `predict` says of them, lines of what cannot be read), some of the
+  files at a time: there may be more than the memory holds."""
+  n = WHOLE_AT_ONCE if run.dense else AT_ONCE
+  for start in range(0, len(paths), n):
+    images, good, bad = read(run, paths[start:start + n])
+    said = run.predict(images if run.dense else np.stack(images)) if images else None
+    yield images, good, said, bad
+
+
+def table(run: Run, paths: Sequence[str], said: dict[str, np.ndarray], top: int,
+          wide: int = 0) -> list[str]:
+  """A line for each image: its file, and the likeliest classes or the numbers predicted.
+
+  wide: letters that names of files are given, if not those of the longest.
+  """
+  wide = wide or max(map(len, paths))
   if hasattr(run.task, 'describe'):
     return [f'{p:<{wide}}  {line}'
             for p, line in zip(paths, run.task.describe(said, top), strict=True)]
@@ -46,30 +99,72 @@ def table(run: Run, paths: list[str], said: dict[str, np.ndarray], top: int) -> 
   return lines
 
 
+def picture_of(run: Run, images: Sequence[np.ndarray], captions: Sequence[str], said, title: str):
+  """The images with what was said of them."""
+  if hasattr(run.task, 'picture'):
+    return run.task.picture(images, said, captions, title)
+  return charts.image_grid(np.stack(images), captions, None, title)
+
+
+def check_output(path: str):
+  """Raises ConfigError unless a picture can be written there: before anything is computed."""
+  suffix, folder = Path(path).suffix.lower(), Path(path).parent
+  try:
+    form = Image.registered_extensions()[suffix]
+    Image.new('RGB', (8, 8)).save(io.BytesIO(), form)
+  except (KeyError, OSError, ValueError) as e:
+    raise ConfigError(f'--output={path}: {suffix or "a name without an ending"} is no format of '
+                      f'pictures{nearest(suffix, SUFFIXES)}; write e.g. predictions.png') from e
+  if not folder.is_dir():
+    raise ConfigError(f'--output={path}: there is no folder {folder}')
+  if Path(path).is_dir() or not os.access(folder, os.W_OK):
+    raise ConfigError(f'--output={path}: cannot be written')
+
+
 def main(argv):
   options = flags.FLAGS
   if len(argv) < 2:
-    raise ConfigError('name at least one image file')
+    raise ConfigError('name at least one image file, or a folder of them')
+  output = str(Path(options.output).expanduser())
+  check_output(output)
+  files = find(argv[1:], output)
   run = load(options.workdir)
-  images, paths, bad = read(run, argv[1:])
-  for line in bad:
-    print(f'skipped {line}')
-  if not paths:
+  wide, count, shown, captions, said = max(map(len, files)), 0, [], [], []
+  for images, paths, answer, bad in answers(run, files):
+    for line in bad:
+      print(f'skipped {line}')
+    if not paths:
+      continue
+    lines = table(run, paths, answer, options.top, wide)
+    print('\n'.join(lines))
+    count += len(paths)
+    few = min(len(paths), SHOWN - len(shown))
+    shown += images[:few]
+    captions += [f'{Path(p).name}\n{line[wide:].strip().split("  ")[0]}'
+                 for p, line in zip(paths[:few], lines[:few], strict=True)]
+    said.append(first(answer, few))
+  if not count:
     raise ConfigError('none of the files is a readable image')
-  said = run.predict(images if run.dense else np.stack(images))
-  lines = table(run, paths, said, options.top)
-  print('\n'.join(lines))
-  captions = [f'{Path(p).name}\n{line[max(map(len, paths)):].strip().split("  ")[0]}'
-              for p, line in zip(paths, lines, strict=True)]
-  title = str(run.workdir)
-  picture = (run.task.picture(images, said, captions, title) if hasattr(run.task, 'picture')
-             else charts.image_grid(np.stack(images), captions, None, title))
-  charts.save(picture, options.output)
-  print(f'picture: {options.output}')
+  some = f', the first {len(shown)} of {count:,} images' if count > len(shown) else ''
+  charts.save(picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'),
+              output)
+  print(f'picture: {output}{some}')
+
+
+def first(said, n: int):
+  """What is said of the first n images: a tree of arrays, or of lists."""
+  return jax.tree.map(lambda x: x[:n], said, is_leaf=lambda x: isinstance(x, list))
+
+
+def joined(parts: Sequence):
+  """What is said of some images after others."""
+  def join(*x):
+    return sum(x, []) if isinstance(x[0], list) else np.concatenate(x)
+  return jax.tree.map(join, *parts, is_leaf=lambda x: isinstance(x, list))
 
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
   flags.DEFINE_string('output', 'predictions.png', 'Where the picture goes.')
   flags.DEFINE_integer('top', 3, 'How many classes to name for each image.', lower_bound=1)
-  commandline.run(main)
+  commandline.run(main, words='images')

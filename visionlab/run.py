@@ -1,38 +1,39 @@
 """A finished, or unfinished, run: reloaded from its workdir in one line."""
 
 import dataclasses
+import inspect
+import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from absl import logging
+from ml_collections import ConfigDict
 from PIL import Image, ImageOps
+from safetensors import safe_open
 
 from visionlab import config as configs
 from visionlab.build import Facts, build_task
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, resolve
+from visionlab.data import SOURCES
+from visionlab.data.any_image import as_array, one_by_one, read
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
-from visionlab.data.source import Arrays, Info
+from visionlab.data.source import Arrays
+from visionlab.data.text import read_json
 from visionlab.paths import local
+from visionlab.published import complete, published
 from visionlab.storage import checkpoint
 from visionlab.storage.workdir import member_folder, outcome
 from visionlab.task import Task, Variables
 from visionlab.training import log
-from visionlab.weights.files import (
-  EXPORT,
-  HUB,
-  HUB_FILES,
-  Weights,
-  download,
-  read_weights,
-)
-from visionlab.weights.fit import fit
+from visionlab.weights.files import EXPORT, HUB, HUB_FILES, download, read_weights
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Run:
   """What `load` gives.
 
@@ -40,6 +41,7 @@ class Run:
     config: as it was trained.
     task: with its model; `task.predict(variables, batch)` may be traced, differentiated, exported.
     variables: the weights (averaged, where an average was kept) and other collections.
+    hp: the scalars that the loss and the optimiser read.
     step: updates made.
     facts: of the data: `facts.info.classes`, `facts.example`.
   """
@@ -61,11 +63,25 @@ class Run:
     """The lines of metrics.jsonl: `step`, and values such as `train/loss` or `test/accuracy`."""
     return log.read_metrics(self.workdir)
 
+  def __repr__(self) -> str:
+    model = self.config.task.get('model', {}).get('name', 'its own model')
+    size = 'x'.join(map(str, self.facts.image.shape[1:]))
+    return (f'Run({self.workdir}: {self.config.task.name} by {model}, step {self.step}, '
+            f'{len(self.classes)} classes, images of {size})')
+
+  @cached_property
+  def placing(self) -> dict[str, Any]:
+    """Of the options of the data, those by which an image is put on a canvas."""
+    data = self.config.data.to_dict()
+    if 'name' not in data:                # several sources; the facts are the first one's
+      data = data[next(iter(self.facts.example))]
+    return _placing(data)
+
   @cached_property
   def canvas(self) -> Canvas:
     """How an image of any size is made one of the size and channels this run was trained on."""
     height, width, channels = self.facts.image.shape[1:]
-    options = {k: v for k, v in self.config.data.items() if k in ('resize', 'crop_fraction')}
+    options = {k: v for k, v in self.placing.items() if k in ('resize', 'crop_fraction')}
     return Canvas((height, width), channels=channels, **options)
 
   @cached_property
@@ -79,25 +95,30 @@ class Run:
     return max(self.config.batch, *(options.get('batch', 1) for options in evals), 1)
 
   def predict(self, images, *, batch: int = 0) -> dict[str, np.ndarray]:
-    """What the network says of images, as arrays with one row each.
+    """What the network says of images, as arrays with one row each; one image gives one row.
 
     Args:
-      images: uint8 (n h w c), (n h w) or one (h w c); or a list of uint8 arrays and PIL images of
-        any size and mode, which are brought to the run's own size. Preprocessing is the run's.
+      images: one image or several in a list, of any size: arrays (h w) or (h w c), PIL images, and
+        names or bytes of files; or an array (n h w c) or (n h w). Arrays may be uint8, floats in
+        0..1, uint16 in 0..65535 and booleans (see `visionlab.data.any_image.eight_bits`). All are
+        brought to the run's own size and channels; preprocessing is the run's.
       batch: images at a time, by default the run's; the last batch is filled up, so that one
         program serves all.
 
     A task that answers for every pixel does so at each image's own size, and gives lists, unless
     the images are an array of the run's size.
 
+    Raises:
+      ConfigError: no images, or one that is none; the text says which.
+
     >>> run = visionlab.load('runs/digits')                                   # doctest: +SKIP
     >>> run.predict(images)['prediction']                                     # doctest: +SKIP
     """
-    whole = isinstance(images, np.ndarray) and images.shape[1:] == self.canvas.shape
+    whole = np.shape(images)[1:] == self.canvas.shape if hasattr(images, '__array__') else False
     # Proposals are made of one image at a time, on the host.
     if self.dense and not (whole and getattr(self.task, 'propose', None) is None):
       # Where training shrank whole images to one size, so must this; else pixels are as they are.
-      scale = 'fit' if 'size' in self.config.data and 'resize' in self.config.data else 1.
+      scale = 'fit' if self.placing.get('size') and 'resize' in self.placing else 1.
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
                                       scale=scale)
     pixels = self.fit(images)
@@ -115,19 +136,52 @@ class Run:
     return hasattr(self.task, 'predict_images')
 
   def fit(self, images) -> np.ndarray:
-    """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels."""
-    images = _one_or_many(images)
-    if isinstance(images, np.ndarray) and images.shape[1:] == self.canvas.shape:
+    """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels.
+
+    Of a run that was trained on floats, arrays of floats of that size stay what they are.
+    """
+    shape = self.canvas.shape
+    if np.issubdtype(self.facts.image.dtype, np.floating):
+      own = as_array(images) if hasattr(images, '__array__') else _stacked(images, shape)
+      if own.shape[1:] == shape and len(own) and np.issubdtype(own.dtype, np.floating):
+        return own.astype(np.float32)
+    images = one_by_one(images, shape)
+    if isinstance(images, np.ndarray) and images.shape[1:] == shape:
       return images
-    return np.stack([self.canvas(_pil(image)) for image in images])
+    return np.stack([read(image, self.canvas, f'image {i}') for i, image in enumerate(images)])
 
   def pixels(self, images) -> list[np.ndarray]:
     """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
-    c = self.canvas.shape[-1]
-    modes = {1: 'L', 3: 'RGB'}
-    upright = [to_mode(ImageOps.exif_transpose(_pil(image)), modes[c])
-               for image in _one_or_many(images)]
-    return [np.asarray(image).reshape(image.height, image.width, c) for image in upright]
+    channels = self.canvas.shape[-1]
+
+    def upright(image: Image.Image) -> np.ndarray:
+      image = to_mode(ImageOps.exif_transpose(image), {1: 'L', 3: 'RGB'}[channels])
+      return np.asarray(image).reshape(image.height, image.width, channels)
+    return [read(image, upright, f'image {i}')
+            for i, image in enumerate(one_by_one(images, self.canvas.shape))]
+
+
+def _stacked(images, shape: tuple[int, ...]) -> np.ndarray:
+  """A list of arrays of that shape as one array; of anything else an array of none."""
+  arrays = images if isinstance(images, list | tuple) else ()
+  if not arrays or not all(isinstance(x, np.ndarray) and x.shape == shape for x in arrays):
+    return np.zeros((0, *shape))
+  return np.stack(arrays)
+
+
+def _placing(data: Mapping) -> dict[str, Any]:
+  """`size`, `resize` and `crop_fraction` of the source that `data` names, as far as it has them; of
+  one that is made of another, that other's."""
+  for key, value in data.items():
+    if isinstance(value, Mapping) and 'name' in value and key != 'proposals':
+      return _placing(value)
+  try:
+    signature = inspect.signature(resolve(data['name'], SOURCES, 'config.data.name'))
+  except ConfigError:               # a source that is not here, which a run needs no more
+    defaults = {}
+  else:
+    defaults = {k: p.default for k, p in signature.parameters.items()}
+  return {k: v for k, v in {**defaults, **data}.items() if k in ('size', 'resize', 'crop_fraction')}
 
 
 def load(workdir: str | Path, *, step: int | str | None = None,
@@ -146,6 +200,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   >>> run = visionlab.load('runs/digits')                                     # doctest: +SKIP
   """
   text = str(workdir)
+  if not text:
+    raise ConfigError('load: the name of the workdir is empty')
   if text.startswith(HUB):
     workdir = download(text.removeprefix(HUB))
   workdir = local(workdir, 'load').expanduser()
@@ -154,19 +210,47 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       raise ConfigError(f'{workdir}: no run here (there is no config.json)')
-    return _pretrained(workdir)
-  config = configs.from_json((workdir / 'config.json').read_text())
-  facts = Facts.from_json((workdir / 'data.json').read_text())
+    config, facts, task, variables = published(workdir)
+    return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
+  config, facts = _saved(workdir)
   if outcome(workdir).get('status') == 'diverged' and (workdir / checkpoint.MEMBER).exists():
     raise ConfigError(f'{workdir}: diverged at step {outcome(workdir)["step"]}; it has no weights')
   task = build_task(config, facts)
   if (workdir / EXPORT).exists():
     if step is not None:
       raise ConfigError(f'{workdir} is an export: it holds one checkpoint, and no {step}')
-    return Run(workdir, config, task, _variables(task, facts.example, read_weights(workdir)), {}, 0,
-               facts)
+    variables = jax.device_put(complete(task, facts.example, read_weights(workdir)))
+    hp, at = _about(workdir / EXPORT)
+    return Run(workdir, config, task, variables, _scalars(task, {**config.hp, **hp}), at, facts)
   at, fields = _checkpoint(workdir, step)
   return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
+
+
+def _saved(workdir: Path) -> tuple[ConfigDict, Facts]:
+  """What config.json and data.json say."""
+  config, data = (read_json(workdir / name) for name in ('config.json', 'data.json'))
+  for key in ('task', 'data', 'batch'):
+    if not isinstance(config, dict) or key not in config:
+      raise ConfigError(f'{workdir / "config.json"} is no config of a run: it has no "{key}"')
+  try:
+    facts = Facts.from_json(json.dumps(data))
+  except (KeyError, TypeError, ValueError, AttributeError) as e:
+    raise ConfigError(f'{workdir / "data.json"} does not hold the facts of a run\'s data: '
+                      f'{type(e).__name__} {e}') from e
+  return ConfigDict(configs.with_tuples(config), convert_dict=True), facts
+
+
+def _about(path: Path) -> tuple[dict[str, float], int]:
+  """The hyperparameters and the step that an export notes beside its weights."""
+  with safe_open(path, 'np') as file:
+    noted = file.metadata() or {}
+  return json.loads(noted.get('hp', '{}')), int(noted.get('step', 0))
+
+
+def _scalars(task: Task, hp: Mapping[str, float]) -> dict[str, jax.Array]:
+  """The hyperparameters, those of the task that are not among them as it has them."""
+  hp = {**task.hyperparameters(), **hp}
+  return {k: jnp.float32(v) for k, v in hp.items() if v is not None}
 
 
 def _checkpoint(workdir: Path, step: int | str | None):
@@ -186,52 +270,3 @@ def _checkpoint(workdir: Path, step: int | str | None):
   if step == 'best' and not fields['step']:
     raise ConfigError(f'{workdir}: no best checkpoint yet')
   return int(fields['step']), fields
-
-
-def _pretrained(place: Path) -> Run:
-  """A run that was never one of ours: its config says what the weights need to be used."""
-  weights = read_weights(place)
-  for remark in weights.remarks:
-    logging.warning('%s: %s', place, remark)
-  size, channels = weights.data['size'], weights.data.get('channels', 3)
-  example = dict(image=jax.ShapeDtypeStruct((1, size, size, channels), np.uint8))
-  if weights.kind == 'classify':
-    example['label'] = jax.ShapeDtypeStruct((1,), np.int32)
-  config = configs.experiment(
-      steps=0, batch=64 if weights.kind == 'classify' else 4,
-      data=dict(name='folder', **weights.data), optim=dict(name='sgd'), hp={},
-      task=dict(name=weights.kind, model=weights.model, **weights.task))
-  facts = Facts(Info(weights.classes), example, 0)
-  task = build_task(config, facts)
-  return Run(place, config, task, _variables(task, example, weights), {}, 0, facts)
-
-
-def _variables(task: Task, example, weights: Weights) -> Variables:
-  """Those of a task, all of them from the weights."""
-  shapes = jax.eval_shape(task.init, jax.random.key(0), example)
-  variables, report = fit(weights, shapes)
-  if report.missing or report.fresh:
-    raise ConfigError(f'{weights.where}: these weights are not complete\n{report}')
-  return variables
-
-
-def _one_or_many(images):
-  """(n h w c) uint8, or a list of images that are not alike."""
-  if isinstance(images, np.ndarray | jax.Array):
-    images = np.asarray(images)
-    if images.ndim == 3:           # one (h w c) image, or (n h w) grey ones
-      images = images[None] if images.shape[-1] in (1, 3, 4) else images[..., None]
-    if images.dtype != np.uint8:
-      raise ConfigError(f'predict: expected uint8 images in 0..255, got {images.dtype}')
-    return images
-  images = list(images)
-  if not images:
-    raise ConfigError('predict: no images')
-  return images
-
-
-def _pil(image) -> Image.Image:
-  if isinstance(image, Image.Image):
-    return image
-  array = np.asarray(image)
-  return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, check_names, nearest
-from visionlab.optim import paths
+from visionlab.optim import check_matches, paths
 
 DATA, MODEL = 'data', 'model'
 
@@ -52,14 +52,13 @@ class Rules:
     """path -> how that parameter is cut. params: arrays, or their shapes.
 
     Raises:
-      ConfigError: a row is none, names an axis there is not, matches nothing, or does not divide.
+      ConfigError: a row is none, names an axis there is not, matches nothing that no
+        earlier one does, or does not divide.
     """
     shapes = {path: p.shape for path, p in _named(params).items()}
     rows = [_row(row, f'config.parallel.shard[{i}]', mesh) for i, row in enumerate(self.table)]
-    for i, (regex, _) in enumerate(rows):
-      if not any(regex.search(path) for path in shapes):
-        raise ConfigError(f'config.parallel.shard[{i}]: {regex.pattern!r} matches no parameter'
-                          f'{nearest(regex.pattern, shapes)}; there are: {", ".join(shapes)}')
+    check_matches({f'config.parallel.shard[{i}]': regex.pattern
+                   for i, (regex, _) in enumerate(rows)}, tuple(shapes))
 
     def spec(path, shape):
       for i, (regex, axes) in enumerate(rows):
@@ -87,8 +86,9 @@ class Rules:
       named = [NamedSharding(mesh, specs[path]) for path in _named(tree)]
       return jax.tree.unflatten(jax.tree.structure(tree), named)
     placed = jax.tree.map(lambda _: everywhere, state)
+    averaged = placed.ema and {**placed.ema, 'params': like_params(state.ema['params'])}
     return dataclasses.replace(
-        placed, params=like_params(state.params), ema=like_params(state.ema),
+        placed, params=like_params(state.params), ema=averaged,
         opt_state=jax.tree_util.tree_map_with_path(of_param, state.opt_state))
 
 

@@ -24,6 +24,7 @@ from visionlab.sharding import DATA, platform
 from visionlab.task import Task, Variables
 
 AXIS = DATA                # the mapped axis under pmap
+AVERAGED = 'batch_stats'   # the collection that belongs to weights, and is averaged with them
 
 
 @jax.tree_util.register_dataclass
@@ -34,14 +35,14 @@ class State:
   params: Any
   collections: Variables             # the other variables, e.g. batch_stats
   opt_state: Any
-  ema: Any                           # averaged params, or None
+  ema: Any                           # {'params': averaged, 'batch_stats': too}, or None
   hp: Mapping[str, jax.Array]        # () float32 each
   key: jax.Array                     # typed; folded with the step, never split and stored
 
   @property
   def variables(self) -> Variables:
     """For evaluation: the averaged weights where there are any."""
-    return {'params': self.params if self.ema is None else self.ema, **self.collections}
+    return {'params': self.params, **self.collections, **(self.ema or {})}
 
 
 @jax.tree_util.register_dataclass
@@ -63,6 +64,12 @@ class Tally:
   def cleared(self, empty: 'Tally') -> 'Tally':
     """`empty`, with the step gone wrong, if there was one: who has diverged stays so."""
     return dataclasses.replace(empty, bad_step=self.bad_step, bad_values=self.bad_values)
+
+
+def averageable(params: Any, collections: Variables) -> Variables:
+  """The variables that `State.ema` averages: params and BatchNorm's statistics, which are those of
+  the weights beside them and would not fit averaged ones."""
+  return {'params': params, **{k: v for k, v in collections.items() if k == AVERAGED}}
 
 
 def init_state(task: Task, optimizer: Optimizer, hp: Mapping[str, float], seed: int,
@@ -89,7 +96,7 @@ def _fresh(task, optimizer, batch, key, hp) -> State:
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch)
   collections = dict(task.init(jax.random.fold_in(key, 0), zeros))
   params = collections.pop('params')
-  ema = jax.tree.map(jnp.copy, params) if optimizer.ema else None
+  ema = jax.tree.map(jnp.copy, averageable(params, collections)) if optimizer.ema else None
   return State(jnp.int32(0), params, collections, optimizer.init(params), ema, hp,
                jax.random.fold_in(key, 1))
 
@@ -121,8 +128,9 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
       batch = augment(jax.random.fold_in(key, 0), batch, device * examples)
     key = jax.random.fold_in(jax.random.fold_in(key, 1), device)     # dropout differs by device
 
-    def terms_of(params, collections, batch, key):
-      return task.loss({'params': params, **collections}, batch, key, hp, train=True)
+    def terms_of(params, collections, batch, key, ends=True):
+      return task.loss({'params': params, **collections}, batch, key, {**hp, 'update_ends': ends},
+                       train=True)
 
     def objective(params, phase):
       params = optimizer.freeze(params, phase)
@@ -149,7 +157,8 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     ema = state.ema
     if optimizer.ema:    # shorter at the start, or it would remember the initialisation
       decay = jnp.minimum(hp['ema_decay'], (1 + state.step) / (10 + state.step))
-      ema = jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, params)
+      newest = averageable(params, collections)
+      ema = jax.tree.map(lambda e, x: e + (1 - decay) * (x - e), ema, newest)
     new = dataclasses.replace(state, params=params, collections=collections, opt_state=opt_state,
                               ema=ema)
     if skip_nonfinite:
@@ -176,7 +185,8 @@ def _accumulated(terms_of, params, collections, batch, key, n):
 
   def body(collections, xs):
     i, batch = xs
-    terms, aux = jax.checkpoint(terms_of)(params, collections, batch, jax.random.fold_in(key, i))
+    terms, aux = jax.checkpoint(terms_of)(params, collections, batch, jax.random.fold_in(key, i),
+                                          i == n - 1)
     return aux.collections, (terms, aux.metrics)
   collections, stacked = lax.scan(body, collections, (jnp.arange(n), micro))
   terms, watched = jax.tree.map(lambda x: x.sum(0), stacked)

@@ -15,7 +15,9 @@ paper against what it must carry:
   schedules and weighs its terms by hp.
 
 `valid` at a level of the batch says which entries of that level are real: padding and unusable
-examples are False, and count nowhere.
+examples are False, and count nowhere; in training BatchNorm alone sees their pixels, as it does not
+know. What is drawn of an example in an evaluation hangs on the example alone
+(`visionlab.tasks.draws`), so that results are the same whatever the batch.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +55,9 @@ class Evaluator(NamedTuple):
 
 class Task(Protocol):
 
+  # A task whose loss reads `label_mixed` and `mix_weight`, which mixup and cutmix make, says so:
+  # mixable: tuple[str, ...] = ('label',). To any other these augmentations are refused.
+
   def hyperparameters(self) -> Mapping[str, float]:
     """The scalars of config.hp that the loss reads, with their defaults.
 
@@ -64,7 +69,8 @@ class Task(Protocol):
 
   def loss(self, variables: Variables, batch: Batch, key: jax.Array,
            hp: Mapping[str, jax.Array], *, train: bool) -> tuple[dict[str, Ratio], Aux]:
-    """The named loss terms. `hp` holds config.hp and `progress`, the part of training done (0..1).
+    """The named loss terms. `hp` holds config.hp and `progress`, the part of training done (0..1);
+    in training also `update_ends`, False where more microbatches of the same update follow.
 
     The same function gives the validation loss (train=False).
     """

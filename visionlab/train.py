@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from visionlab import build, commandline
+from visionlab.config import whole
 from visionlab.distributed import slowest
 from visionlab.figures import charts
 from visionlab.paths import local
@@ -23,8 +24,10 @@ from visionlab.step import State, Tally
 from visionlab.storage import checkpoint, workdir as workdirs
 from visionlab.training.divergence import stop_if_bad, unless_ignored
 from visionlab.training.evaluation import Evaluations
+from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
-from visionlab.training.log import Log, parameter_table, read_metrics
+from visionlab.training.log import Log, read_metrics
+from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume
 from visionlab.weights.fit import adopt_options
@@ -47,7 +50,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     OSError: the workdir cannot be written.
   """
   workdir = local(workdir, '--workdir')
-  config = adopt_options(config, workdir)
+  config = adopt_options(whole(config), workdir)
   job = build.assemble(config)
   evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
   schedule = Schedule.of(config, job, evaluations)
@@ -58,8 +61,11 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
   state, origin = resume(workdir, config, job.init())
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   log = Log(workdir, step=int(state.step), total=job.total, examples=config.batch,
-            tensorboard=config.log.tensorboard)
-  log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example)))
+            epoch=job.facts.examples, tensorboard=config.log.tensorboard,
+            hooks=open_hooks(workdir, config))
+  log.settings(config)
+  log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example),
+                          settings_of(job.optimizer, state.params, state.hp)))
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
@@ -94,6 +100,7 @@ class Schedule(NamedTuple):
 
   @classmethod
   def of(cls, config, job: build.Job, evaluations: Evaluations) -> 'Schedule':
+    config = whole(config)
     log = max(1, job.steps(config.log.every, 'config.log.every'))
     save, patience = checkpoint.saving_intervals(config.checkpoint, job.steps)
     return cls(job.total, log, save, patience, (log, save, *evaluations.every.values()),

@@ -53,14 +53,14 @@ if not folder:
 # ## The table, best first
 
 # %%
-from launch import results  # noqa: E402
+from launch import results, tables  # noqa: E402
 from launch.trials import Sweep, grouped, read_trials  # noqa: E402
 
 sweep = Sweep.read(Path(folder))
 metric = 'test/accuracy'
 trials = read_trials(Path(folder), sweep)
 groups = grouped(trials, metric)
-print(results.table(groups, metric))
+print(tables.aligned(tables.rows_of(groups, metric)))
 
 # %% [markdown]
 # ## What it depends on
@@ -71,7 +71,7 @@ Image.open(Path(folder) / 'figures' / 'hyperparameters.png')
 
 # %% [markdown]
 # ## Curves
-# The mean of each setting over its seeds, in a band of one standard error.
+# The mean of each setting over its seeds, in a band of one standard deviation.
 
 # %%
 Image.open(Path(folder) / 'figures' / 'curves.png')

@@ -1,13 +1,15 @@
 """Random crops cut out by the loader, while it decodes."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.images import Canvas, Cut
+from visionlab.data.images import Canvas, Cut, two_sides
 
 TRIES = 10
 
@@ -34,13 +36,11 @@ class RandomCrop:
 
   def __post_init__(self):
     where = 'config.pipeline.crop'
-    pair = (self.size, self.size) if isinstance(self.size, int) else self.size
-    if len(pair) != 2 or not all(isinstance(s, int) and s > 0 for s in pair):
-      raise ConfigError(f'{where}.size: expected a positive integer or two (height, width), '
-                        f'not {self.size!r}')
+    two_sides(self.size, f'{where}.size')
     for name, most in (('scale', 1.), ('ratio', math.inf)):
       bounds = getattr(self, name)
-      if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
+      numbers = isinstance(bounds, Sequence) and all(isinstance(v, Real) for v in bounds)
+      if not numbers or len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] <= most:
         raise ConfigError(f'{where}.{name}: expected two rising numbers '
                           f'{"in (0, 1]" if most == 1 else "above 0"}, not {bounds!r}')
 

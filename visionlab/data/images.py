@@ -1,22 +1,32 @@
 """Image files to arrays of one size: any mode, any orientation."""
 
+import importlib
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data import jpeg
 from visionlab.data.resize import Box, resize
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
-            '.pbm', '.jp2')
+SUFFIXES = (
+    '.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
+    '.jp2', '.jpe', '.jfif', '.jif', '.mpo', '.apng', '.avif', '.avifs', '.heic', '.heif', '.hif',
+    '.dib', '.pnm', '.pfm', '.j2k', '.j2c', '.jpc', '.jpf', '.jpx', '.tga', '.icb', '.vda', '.vst',
+    '.pcx', '.dcx', '.pcd', '.sgi', '.rgb', '.rgba', '.bw', '.ras', '.msp', '.pxr', '.qoi',
+    '.psd', '.dds', '.ftc', '.ftu', '.blp', '.xbm', '.xpm', '.ico', '.icns', '.cur', '.fit',
+    '.fits', '.fli', '.flc')
+"""Of files that Pillow reads as images, in lower case; HEIC only with pillow-heif."""
 Cut = Callable[[int, int], Box]
 RESIZES = ('crop', 'stretch', 'pad')
+DIM = 4095                # of 65535: below that, a 16-bit image shows nearly nothing
 _ORIENTATION = 0x0112
+_HEIC = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
 
 
 class Canvas:
@@ -36,9 +46,7 @@ class Canvas:
 
   def __init__(self, size: int | tuple[int, int], resize: str = 'crop',
                crop_fraction: float = 1., channels: int = 3):
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(s, int) and s > 0 for s in pair):
-      raise ConfigError(f'size must be a positive integer or two (height, width), not {size!r}')
+    self.height, self.width = two_sides(size, 'size')
     if resize not in RESIZES:
       raise ConfigError(f'resize must be one of {", ".join(RESIZES)}, not {resize!r}'
                         f'{nearest(resize, RESIZES)}')
@@ -46,7 +54,6 @@ class Canvas:
       raise ConfigError(f'crop_fraction must lie in (0, 1], not {crop_fraction}')
     if channels not in (1, 3):
       raise ConfigError(f'channels must be 1 or 3, not {channels}')
-    self.height, self.width = pair
     self.resize, self.crop_fraction, self.channels = resize, crop_fraction, channels
 
   @property
@@ -70,16 +77,16 @@ class Canvas:
   def _fit(self, image: Image.Image, file: bytes, cut: Cut | None) -> np.ndarray:
     if image.format == 'TIFF':
       image.load()  # Pillow turns these by itself, and drops the tag
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     # The small result is turned, not the large image: until then height and width are swapped.
-    turned = orientation >= 5
-    canvas = (self.height, self.width) if turned else (self.width, self.height)
+    swapped = orientation >= 5
+    canvas = (self.height, self.width) if swapped else (self.width, self.height)
     if cut:
-      size, box = canvas, _stored(cut(*image.size[::1 if turned else -1]), image.size, orientation)
+      size, box = canvas, _stored(cut(*image.size[::1 if swapped else -1]), image.size, orientation)
     else:
       size, box = self.plan(image.size, canvas)
     part, box = _region(image, box, size, 'RGB' if self.channels == 3 else 'L', file)
-    pixels = _upright(resize(part, box, size), orientation)
+    pixels = turned(resize(part, box, size), orientation)
     if pixels.shape == self.shape:
       return pixels
     height, width = pixels.shape[:2]
@@ -102,37 +109,101 @@ class Canvas:
     return canvas, (left, top, left + seen[0], top + seen[1])
 
 
+def two_sides(size: int | Sequence[int], where: str) -> tuple[int, int]:
+  """Height and width, of two numbers or of one for both; a ConfigError unless they are positive."""
+  pair = (size, size) if isinstance(size, Integral) else size
+  if not (isinstance(pair, Sequence) and len(pair) == 2
+          and all(isinstance(s, Integral) and not isinstance(s, bool) and s > 0 for s in pair)):
+    raise ConfigError(f'{where}: expected a positive integer or two (height, width), '
+                      f'not {size!r}')
+  return int(pair[0]), int(pair[1])
+
+
 def open_image(file: Path | bytes) -> Image.Image:
   """Opens an image file, or the bytes of one, without decoding its pixels.
 
   Raises:
-    ValueError: it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb).
+    ValueError: it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (a decompression bomb), holds
+      floating point numbers, whose range is not known, or is HEIC and pillow-heif not installed.
     OSError and others, from Pillow: it is no image, or a damaged one.
   """
-  image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file)
+  try:
+    image = _opened(file)
+  except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    raise ValueError(f'{error} Scale it down') from error
   if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
     image.close()
-    raise ValueError(f'{image.width}x{image.height} pixels exceed PIL.Image.MAX_IMAGE_PIXELS')
+    raise ValueError(f'{image.width}x{image.height} pixels exceed PIL.Image.MAX_IMAGE_PIXELS, '
+                     f'{Image.MAX_IMAGE_PIXELS}; scale it down')
+  if image.mode == 'F':
+    image.close()
+    raise ValueError('floating point images have no known range; save it with 8 or 16 bits')
   return image
+
+
+def _opened(file: Path | bytes) -> Image.Image:
+  source = io.BytesIO(file) if isinstance(file, bytes) else file
+  try:
+    return Image.open(source)
+  except UnidentifiedImageError:
+    head = file[:16] if isinstance(file, bytes) else _head(file)
+    if head[4:8] != b'ftyp' or head[8:12] not in _HEIC:
+      raise UnidentifiedImageError(_what_else(head)) from None
+  try:
+    importlib.import_module('pillow_heif').register_heif_opener()
+  except ImportError:
+    raise ValueError('it is HEIC; pip install pillow-heif to read such files, or convert them to '
+                     'JPEG') from None
+  return Image.open(source)
+
+
+def _head(path: Path) -> bytes:
+  with open(path, 'rb') as file:
+    return file.read(16)
+
+
+def _what_else(head: bytes) -> str:
+  """What a file that is no image is, by its first bytes."""
+  if not head:
+    return 'the file is empty'
+  if head.startswith(b'version https://'):
+    return 'it is a pointer of Git LFS; "git lfs pull" fetches the image'
+  if head.lower().startswith((b'<!doctype html', b'<html')):
+    return 'it is a web page; download the image again'
+  return 'cannot identify the image: it is damaged, or of a kind that Pillow does not read'
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
   """`image` in mode 'RGB' or 'L': transparency on white, 16 bits scaled to 8 rather than clipped.
 
   Raises:
-    ValueError: floating point images, whose range is not known.
+    ValueError: floating point images, whose range is not known, or values beyond 16 bits.
   """
   if image.mode == mode and 'transparency' not in image.info:
     return image
   if image.mode == 'F':
     raise ValueError('floating point images have no known range')
   if image.mode.startswith('I'):
-    deep = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    deep = np.asarray(image).astype(np.int64)
+    if deep.min() < 0 or deep.max() > 65535:
+      raise ValueError(f'its values lie in {deep.min()} to {deep.max()}; expected 0 to 65535, or 8 '
+                       'bits')
     return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert(mode)
+  if image.mode == 'LAB':
+    image = image.convert('RGB')                     # Pillow knows no other way from there
   if image.has_transparency_data:
     image = image.convert('RGBA')
     image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
   return image.convert(mode)
+
+
+def brightest_of_dim(image: Image.Image) -> int:
+  """The largest value of a 16-bit image that uses little of its range, as cameras with 12 bits and
+  label images do; 0 of others. It is nearly black once scaled to 8 bits."""
+  if not image.mode.startswith('I'):
+    return 0
+  brightest = int(np.asarray(image).max())
+  return brightest if brightest <= DIM else 0
 
 
 def _region(image: Image.Image, box: Box, size: tuple[int, int], mode: str, file: bytes):
@@ -166,7 +237,7 @@ def _stored(box: Box, size: tuple[int, int], orientation: int) -> Box:
   return x1, y1, x2, y2
 
 
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
   """Pixels (h w c) as stored -> upright ones."""
   if orientation >= 5:
     pixels = pixels.transpose(1, 0, 2)
@@ -175,7 +246,7 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
   return pixels[::-1] if orientation in (3, 4, 7, 8) else pixels
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
   """The EXIF orientation, 1 to 8: 1 is upright, from 5 on height and width are swapped."""
   try:
     tag = image.getexif().get(_ORIENTATION)
@@ -186,4 +257,4 @@ def _orientation(image: Image.Image) -> int:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
   """Width and height once the EXIF orientation is applied."""
-  return image.size[::-1] if _orientation(image) >= 5 else image.size
+  return image.size[::-1] if orientation_of(image) >= 5 else image.size

@@ -7,9 +7,11 @@ import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError, nearest
+from visionlab.data.classes import check_classes
 from visionlab.data.images import Canvas, Cut
 from visionlab.ops.geometry import IGNORE
 
+MOST_OFFSET = 65535           # masks have 16 bits at most
 _NUMBERS = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
 
@@ -40,7 +42,11 @@ class Labels:
 
   def pixels(self, mask: Image.Image) -> np.ndarray:
     """A mask's numbers (h w), or its colours (h w 3) if those are what counts."""
-    return np.asarray(mask.convert('RGB') if self.colours else mask)
+    if not self.colours:
+      return np.asarray(mask)
+    if mask.mode == 'P' and 'transparency' in mask.info:
+      mask = mask.convert('RGBA')              # or Pillow warns; what counts are the colours
+    return np.asarray(mask.convert('RGB'))
 
   def numbers(self, pixels: np.ndarray, where: str) -> np.ndarray:
     """Classes (h w) int32 of `pixels`; 255 is ignored.
@@ -95,13 +101,18 @@ def read_labels(where: str, classes: tuple[str, ...] = (), palette: Mapping | No
   (((7, 7, 7), 0), ((0, 0, 0), 255), ((128, 64, 128), 1))
   """
   palette = dict(palette or {})
+  if isinstance(classes, str):
+    check_classes(classes, where)
   # A config keeps no order of the keys of a dict.
   classes = tuple(classes) or tuple(sorted(name for name in palette if name != 'ignore'))
   if not classes:
     raise ConfigError(f'{where}: classes must name what the values 0, 1, ... of a mask stand for, '
                       "e.g. classes=('background', 'cat')")
+  check_classes(classes, where)
   if len(classes) > IGNORE:
     raise ConfigError(f'{where}: {len(classes)} classes; expected at most {IGNORE}')
+  if abs(offset) > MOST_OFFSET:
+    raise ConfigError(f'{where}: offset must lie in -{MOST_OFFSET} to {MOST_OFFSET}, not {offset}')
   if not palette:
     return Labels(classes, ignore, offset)
   for name in palette:
@@ -125,7 +136,7 @@ def _colours(value, where: str) -> list[tuple[int, int, int]]:
   several = isinstance(value, (tuple, list)) and all(isinstance(v, (tuple, list)) for v in value)
   colours = [(c,) * 3 if isinstance(c, int) else tuple(c) if isinstance(c, (tuple, list)) else c
              for c in (value if several else [value])]
-  for colour in colours:
+  for colour in colours or [None]:
     if not (isinstance(colour, tuple) and len(colour) == 3
             and all(isinstance(v, int) and 0 <= v <= 255 for v in colour)):
       raise ConfigError(f'{where}: expected (r, g, b), several such, or a grey, each 0 to 255; '

@@ -15,10 +15,12 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.config import ConfigError, bind, check_choice, resolve
+from visionlab.config import ConfigError, bind, check_choice, check_mapping, resolve
 from visionlab.data import SOURCES, open_split
+from visionlab.data.balance import balanced
 from visionlab.data.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
+from visionlab.data.own import adapted, check_split_taken
 from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
 from visionlab.paths import local
@@ -32,15 +34,23 @@ def open_sources(options: Mapping, split: str, where: str = 'config.data') -> So
   """The source that config.data names; or, where it has no `name`, a dict of sources, one for each
   of its entries (two-domain tasks), which share each batch equally. `proposals` among the options
   are those of `visionlab.data.proposals.with_proposals`."""
+  check_mapping(options, where)
   if 'name' in options:
     named = resolve(options['name'], SOURCES, f'{where}.name')
     for key, value in options.items():
       if isinstance(value, str):
         local(value, f'{where}.{key}')
     own = {k: v for k, v in options.items() if k != 'proposals'}
-    source = open_split(lambda plain: bind(named, own, where, split=plain), split)
-    if not options.get('proposals'):
+
+    def open_plain(plain):
+      if options['name'] in SOURCES:
+        return bind(named, own, where, split=plain)
+      check_split_taken(named, plain, f'{where}.name')
+      return adapted(bind(named, own, where, split=plain), where)
+    source = open_split(open_plain, split)
+    if options.get('proposals') is None:
       return source
+    check_mapping(options['proposals'], f'{where}.proposals')
     return with_proposals(source, dict(options['proposals']), f'{where}.proposals')
   if not options or not all(isinstance(v, Mapping) or hasattr(v, 'keys')
                             for v in options.values()):
@@ -101,6 +111,8 @@ class Batches:
     workers: processes that load batches; 0: threads of this one.
     prefetch: batches loaded, and moved to the devices, ahead of their use.
     crop: options of `visionlab.data.crop.RandomCrop`: of each image a random part is loaded.
+    balance: repeats the examples of rare classes until all are as frequent, see
+      `visionlab.data.balance.balanced`.
 
   Raises:
     ConfigError: a batch that does not divide over devices, processes, sources and microbatches;
@@ -109,7 +121,9 @@ class Batches:
 
   def __init__(self, sources: Sources, *, batch: int, seed: int, mesh: Mesh, mode: str, total: int,
                accumulate: int = 1, resident: str = 'auto', workers: int = 0,
-               prefetch: int = 2, crop: Mapping | None = None):
+               prefetch: int = 2, crop: Mapping | None = None, balance: bool = False):
+    if balance:
+      sources = _balanced(sources)
     self.sources, self.mesh, self.mode = sources, mesh, mode
     self.workers, self.prefetch = workers, prefetch
     named = parts(sources, seed)
@@ -219,6 +233,13 @@ def _on_device(iterator: Iterator, to_device, ahead: int) -> Iterator:
     if len(queue) > ahead:
       yield queue.popleft()
   yield from queue
+
+
+def _balanced(sources: Sources) -> Sources:
+  where = 'config.pipeline.balance'
+  if isinstance(sources, Mapping):
+    return {name: balanced(source, where) for name, source in sources.items()}
+  return balanced(sources, where)
 
 
 def _make_crop(named, options: Mapping | None) -> RandomCrop | None:

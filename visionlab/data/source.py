@@ -1,7 +1,7 @@
 """What a data source is, and the two that others are made of: whole arrays and subsets."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -192,34 +192,6 @@ def _interleaved(parts: Mapping[int, Mapping], owner: np.ndarray) -> dict:
   return result
 
 
-class Relabelled:
-  """`source` with its labels numbered as in `classes`, to measure a network that knows more.
-
-  Args:
-    classes: names; those of the source must be among them.
-    aliases: other names of classes, such as WordNet's ids.
-
-  Raises:
-    ConfigError: a class of the source is not among `classes`.
-  """
-
-  def __init__(self, source: Source, classes: Sequence[str], aliases: Mapping[str, str]):
-    self.source, self.info = source, replace(source.info, classes=tuple(classes))
-    number = {name: i for i, name in enumerate(classes)}
-    named = [aliases.get(name, name) for name in source.info.classes]
-    unknown = [name for name in named if name not in number]
-    if unknown:
-      raise ConfigError(f'this network knows no class "{unknown[0]}"{nearest(unknown[0], classes)}')
-    self.numbers = np.array([number[name] for name in named], np.int32)
-
-  def __len__(self) -> int:
-    return len(self.source)
-
-  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-    examples = self.source[indices]
-    return {**examples, 'label': self.numbers[examples['label']]}
-
-
 def subset(source: Source, indices: np.ndarray) -> Source:
   """`Subset`, except that a subset of `Arrays` is gathered once and is `Arrays` again."""
   if isinstance(source, Arrays):
@@ -239,11 +211,40 @@ def concat(sources: Sequence[Source]) -> Source:
                              *(source.arrays for source in sources)), whole.info)
 
 
+class UnknownSplit(ConfigError):
+  """There is no such split; `splits` are those that there are."""
+
+  def __init__(self, text: str, splits: Sequence[str] = ()):
+    super().__init__(text)
+    self.splits = tuple(splits)
+
+
 def check_split(split: str, splits: Sequence[str], where: str) -> None:
-  """Raises a ConfigError that lists `splits` unless `split` is one of them."""
+  """Raises an UnknownSplit that lists `splits` unless `split` is one of them."""
   if split not in splits:
-    raise ConfigError(f'{where} has no split "{split}"; there are {", ".join(splits)}'
-                      f'{nearest(split, splits)}')
+    raise UnknownSplit(f'{where} has no split "{split}"; there are {", ".join(splits)}'
+                       f'{nearest(split, splits)}', splits)
+
+
+def check_split_folders(top: Path, patterns: Sequence[str], split: str, where: str) -> None:
+  """As `check_split`, of splits that have folders in `top` by all of the patterns, such as
+  'images/{split}' and 'labels/{split}'; where there are no such folders at all, nothing is said."""
+  found = [_splits_by(top, pattern) for pattern in patterns if '{split}' in pattern]
+  if found and (splits := set.intersection(*found)):
+    check_split(split, sorted(splits), f'{where} {top}')
+
+
+def _splits_by(top: Path, pattern: str) -> set[str]:
+  before, _, after = pattern.partition('{split}')
+  names = (path.relative_to(top).as_posix() for path in top.glob(f'{before}*{after}')
+           if path.is_dir())
+  return {name[len(before):len(name) - len(after)] for name in names}
+
+
+def check_seed(seed: int, where: str) -> None:
+  """Raises a ConfigError unless a generator takes the seed."""
+  if seed < 0:
+    raise ConfigError(f'{where}: seed must be 0 or more, not {seed}')
 
 
 def check_root(root: str, where: str, holds: str) -> Path:

@@ -51,8 +51,15 @@ def read_json(path: str | Path) -> Any:
   Raises:
     ConfigError: as `read_text`, or it is no JSON; the line is named.
   """
+  return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, path: str | Path) -> Any:
+  """As `read_json`, of a file's text; `path` is what an error names."""
   try:
-    return json.loads(read_text(path))
+    return json.loads(text)
   except json.JSONDecodeError as error:
     raise ConfigError(f'{path} is no JSON: {error.msg} in line {error.lineno}, column '
                       f'{error.colno}') from error
+  except (ValueError, RecursionError) as error:      # thousands of digits, or of brackets
+    raise ConfigError(f'{path} is no JSON that can be read: {error}') from error

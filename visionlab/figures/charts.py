@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from visionlab.figures import fonts
+
 CRIMSON = (220, 20, 60)
 
 
@@ -80,7 +82,7 @@ def overlays(images: Sequence[np.ndarray], predicted: Sequence[np.ndarray], clas
 def _sheet(rows, headings, captions, legend, title, wide: float = 2.2) -> np.ndarray:
   """Rows of pictures (h w 3), those of a row of one size, at most `wide` inches wide and high; a
   legend {name: rgb} below."""
-  gap, head, top = .04, .24, .6
+  gap, head, top = .04, .1 + .14 * max((c.count('\n') + 1 for c in captions), default=1), .6
   across = max(1, int(len(headings) * wide / (.45 + .075 * max(map(len, legend), default=0))))
   sizes = [wide / max(row[0].shape[:2]) * np.array(row[0].shape[:2]) for row in rows]
   foot = .22 * -(-len(legend) // across) + .1
@@ -123,7 +125,7 @@ def bars(values: np.ndarray, classes: Sequence[str], title: str) -> np.ndarray:
   colours = palette(classes)[order] / 255
   axis.barh(range(len(order)), np.nan_to_num(values[order]), color=colours, edgecolor='grey',
             linewidth=.5)
-  axis.set_yticks(range(len(order)), [classes[i] for i in order], fontsize=8)
+  axis.set_yticks(range(len(order)), fonts.readable([classes[i] for i in order]), fontsize=8)
   for place, value in enumerate(values[order]):
     axis.text(np.nan_to_num(value) + .01, place, 'absent' if np.isnan(value) else f'{value:.1%}',
               va='center', fontsize=8)
@@ -144,8 +146,9 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
   axis.imshow(share, cmap='Blues', vmin=0, vmax=1)
   axis.set(xlabel='predicted', ylabel='true', title='Confusion, %' if shares else 'Confusion')
   if k <= 40:
-    axis.set_xticks(range(k), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-    axis.set_yticks(range(k), classes)
+    names = fonts.readable(classes)
+    axis.set_xticks(range(k), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axis.set_yticks(range(k), names)
   if k <= 20:
     for i, j in zip(*np.nonzero(share >= .005 if shares else counts), strict=True):
       cell = f'{100 * share[i, j]:.0f}' if shares else int(counts[i, j])
@@ -162,7 +165,7 @@ def curves(lines: Sequence[Mapping]) -> np.ndarray:
       if '/' in key:
         split, metric = key.split('/', 1)
         series.setdefault(metric, {}).setdefault(split, []).append((line['step'], float(value)))
-  hidden = ('examples_per_second', 'top1_error', 'top5_error')
+  hidden = ('examples_per_second', 'memory_bytes', 'top1_error', 'top5_error')
   panels = [m for m in series if m not in hidden]
   # One loss term is the loss itself: drawing it twice says nothing.
   panels = [m for m in panels if m == 'loss' or series[m] != series.get('loss')]
@@ -238,6 +241,7 @@ def new_axes(rows: int, columns: int, size, layout: str | None = 'constrained'):
 
 def rendered(figure) -> np.ndarray:
   """The picture of a figure, (h w 3) uint8."""
+  fonts.dress(figure)
   buffer = io.BytesIO()
   figure.savefig(buffer, format='rgba')
   width, height = figure.canvas.get_width_height()

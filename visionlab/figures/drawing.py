@@ -5,13 +5,12 @@ lines and names stay sharp where the image is small.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from visionlab.figures.charts import palette
+from visionlab.figures.fonts import pil_font
 from visionlab.ops.host_masks import paste_bitmaps
 
 OPACITY = .55      # of a mask's veil
@@ -75,13 +74,13 @@ def draw_boxes(picture: np.ndarray, boxes: np.ndarray, colours: np.ndarray, name
   width = width or (2 if zoom > 1 or max(picture.shape) > 200 else 1)
   canvas = Image.fromarray(picture)
   draw = ImageDraw.Draw(canvas)
-  font = _font(11)
   for box, colour, name in zip(np.asarray(boxes) * zoom, colours, names, strict=True):
     x1, y1, x2, y2 = np.round(box).astype(int).tolist()
     colour = tuple(colour.tolist())
     # The outline lies inside: a box that ends at the image's edge is seen all round.
     draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour, width=width)
     if name:
+      font, name = pil_font(name, 11)
       wide, high = int(font.getlength(name)) + 4, 13
       left = min(max(x1, 0), max(canvas.width - wide, 0))
       top = y1 - high if y1 >= high else max(y1, 0)
@@ -138,9 +137,10 @@ def draw_label_map(label_map: np.ndarray, classes: Sequence[str], *, zoom: int =
 
 def legend(classes: Sequence[str], width: int) -> np.ndarray:
   """The classes' names beside their colours, in as many rows as a picture of that width takes."""
-  font, swatch, row = _font(12), 14, 20
+  swatch, row = 14, 20
   places, x, y = [], 4, 3
-  for name in classes:
+  fonts, names = zip(*(pil_font(name, 12) for name in classes), strict=True)
+  for font, name in zip(fonts, names, strict=True):
     needed = swatch + 5 + int(font.getlength(name)) + 12
     if x + needed > width and x > 4:
       x, y = 4, y + row
@@ -148,7 +148,7 @@ def legend(classes: Sequence[str], width: int) -> np.ndarray:
     x += needed
   canvas = Image.new('RGB', (width, y + row), 'white')
   draw = ImageDraw.Draw(canvas)
-  for name, colour, (x, y) in zip(classes, palette(classes), places, strict=True):
+  for font, name, colour, (x, y) in zip(fonts, names, palette(classes), places, strict=True):
     draw.rectangle((x, y, x + swatch, y + swatch), fill=tuple(colour.tolist()), outline='grey')
     draw.text((x + swatch + 5, y), name, font=font, fill='black')
   return np.asarray(canvas)
@@ -157,9 +157,9 @@ def legend(classes: Sequence[str], width: int) -> np.ndarray:
 def captioned(picture: np.ndarray, text: str, *, lines: int = 1, above: bool = False,
               colour: str = 'black') -> np.ndarray:
   """The picture above (or below) a text, broken to its width and at least `lines` high."""
-  font, row = _font(12), 16
+  (font, text), row = pil_font(text, 12), 16
   broken = ['']
-  for word in text.split():
+  for word in _short(text.split(), font, picture.shape[1] - 4):
     longer = f'{broken[-1]} {word}'.strip()
     if font.getlength(longer) <= picture.shape[1] - 4:
       broken[-1] = longer
@@ -189,10 +189,17 @@ def below(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
   return beside([picture.swapaxes(0, 1) for picture in pictures], gap).swapaxes(0, 1)
 
 
-@lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-  from matplotlib import get_data_path  # noqa: PLC0415 - it ships a font, which is always there
-  return ImageFont.truetype(str(Path(get_data_path()) / 'fonts/ttf/DejaVuSans.ttf'), size)
+def _short(words: Sequence[str], font, width: int) -> list[str]:
+  """The words, those wider than `width` in pieces: scripts without spaces have long ones."""
+  pieces = []
+  for word in words:
+    while len(word) > 1 and font.getlength(word) > width:
+      n = next(n for n in range(len(word) - 1, 0, -1)
+               if n == 1 or font.getlength(word[:n]) <= width)
+      pieces.append(word[:n])
+      word = word[n:]
+    pieces.append(word)
+  return pieces
 
 
 def _readable(colour) -> str:

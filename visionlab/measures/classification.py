@@ -49,6 +49,22 @@ def _scattered(index, size):
   return jnp.zeros(size + 1, jnp.int32).at[index.ravel()].add(1, mode='promise_in_bounds')[:size]
 
 
+def shares(part, whole) -> np.ndarray:
+  """part / whole (k,), nan for classes of which there is nothing: an absent class has no score."""
+  part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+  return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def mean_there(values: np.ndarray) -> float:
+  """The mean of those that are not nan; 0 where all are.
+
+  >>> mean_there(shares([1, 0, 0], [2, 4, 0]))
+  0.25
+  """
+  there = values[~np.isnan(values)]
+  return float(there.mean()) if len(there) else 0.
+
+
 def topk_correct(logits: jax.Array, label: jax.Array, k: int) -> jax.Array:
   """Whether fewer than `k` classes score above the true one (... bool); a tie counts as wrong.
 

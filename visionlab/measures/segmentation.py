@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.measures.classification import class_counts
+from visionlab.measures.classification import class_counts, mean_there, shares
 
 
 def region_scores(counts) -> dict[str, float | np.ndarray]:
@@ -30,14 +30,10 @@ def region_scores(counts) -> dict[str, float | np.ndarray]:
   counts = np.asarray(counts, np.float64)
   right, true, said = np.diag(counts), counts.sum(1), counts.sum(0)
   union = true + said - right
-  accuracy = np.where(true > 0, right / np.maximum(true, 1), np.nan)
-  iou = np.where(union > 0, right / np.maximum(union, 1), np.nan)
+  accuracy, iou = shares(right, true), shares(right, union)
   total = max(true.sum(), 1)
-
-  def mean(values, counted):
-    return float(values[counted].mean()) if counted.any() else 0.
-  return dict(pixel_accuracy=float(right.sum() / total), mean_accuracy=mean(accuracy, true > 0),
-              mean_iou=mean(iou, union > 0),
+  return dict(pixel_accuracy=float(right.sum() / total), mean_accuracy=mean_there(accuracy),
+              mean_iou=mean_there(iou),
               frequency_weighted_iou=float((true * np.nan_to_num(iou)).sum() / total),
               class_iou=iou, class_accuracy=accuracy)
 

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import check_choice
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import (
   Conv,
   check_size,
@@ -43,9 +44,9 @@ class AlexNet(Network):
   """
 
   classes: int
-  towers: int = 1
-  hidden: int = 4096
-  dropout: float = .5
+  towers: Count = 1
+  hidden: Count = 4096
+  dropout: Share = .5
 
   strides = dict(conv1=4, pool1=8, conv2=8, pool2=16, conv3=16, conv4=16, conv5=16, pool5=32)
 

@@ -10,6 +10,7 @@ from jax import lax
 
 from visionlab.config import ConfigError, check_choice, nearest
 from visionlab.data.vocabulary import SPECIAL, START
+from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import BatchNorm, Dense, Head, map_axes, noise, pooled
 from visionlab.ops import recurrent
 from visionlab.ops.attention import attend, init_attention
@@ -77,14 +78,14 @@ class Captioner(nn.Module):
   backbone: Any = None
   level: str = ''
   pool: str = 'mean'
-  attention: int = 0
+  attention: Natural = 0
   position: bool = False
-  detected: int = 0
+  detected: Natural = 0
   cell: str = 'lstm'
-  width: int = 512
-  embedding: int = 512
-  layers: int = 1
-  dropout: float = 0.
+  width: Count = 512
+  embedding: Count = 512
+  layers: Count = 1
+  dropout: Share = 0.
   dtype: Any = jnp.float32
   axis_name: str | None = None
 

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Dense, Head, check_size
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
@@ -26,9 +27,9 @@ class CNN(Network):
   """
 
   classes: int
-  widths: tuple[int, ...] = (32, 64)
-  hidden: int = 1024
-  dropout: float = 0.
+  widths: tuple[Count, ...] = (32, 64)
+  hidden: Count = 1024
+  dropout: Share = 0.
 
   @property
   def strides(self) -> dict[str, int]:

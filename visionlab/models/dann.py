@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Conv, Dense, Head, he_fan_in, pooled
 from visionlab.models.network import Network, Style, check_backbone
 from visionlab.ops.pool import max_pool
@@ -48,10 +49,10 @@ class DANN(Network):
   classes: int
   backbone: Any
   pool: str = 'mean'
-  bottleneck: int = 0
-  label_hidden: tuple[int, ...] = ()
-  domain_hidden: tuple[int, ...] = (1024, 1024)
-  dropout: float = 0.
+  bottleneck: Natural = 0
+  label_hidden: tuple[Count, ...] = ()
+  domain_hidden: tuple[Count, ...] = (1024, 1024)
+  dropout: Share = 0.
   axis_name: str | None = None
 
   def __post_init__(self):
@@ -157,7 +158,7 @@ class Convolutions(nn.Module):
     return maps
 
 
-def dann_cnn(classes: int, network: str = 'mnist', dropout: float = 0., dtype: Any = jnp.float32,
+def dann_cnn(classes: int, network: str = 'mnist', dropout: Share = 0., dtype: Any = jnp.float32,
              axis_name: str | None = None) -> DANN:
   """The networks of the paper's figure 4, with their numbers of parameters, domain classifier
   included:

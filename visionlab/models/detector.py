@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.kinds import Amount, Count, Natural, Share
 from visionlab.models.fpn import FPN
 from visionlab.models.network import NormNetwork, check_backbone
 from visionlab.models.rcnn import BoxHead, KeypointHead, MaskHead, RPNHead
@@ -87,29 +88,29 @@ class Detector(NormNetwork):
   classes: int
   backbone: Any
   levels: tuple[str, ...] = ('stage1', 'stage2', 'stage3', 'stage4')
-  pyramid: int = 256
-  extra: int = 1
+  pyramid: Natural = 256
+  extra: Natural = 1
   proposals: bool = True
   anchor_sizes: tuple = ((32,), (64,), (128,), (256,), (512,))
   anchor_ratios: tuple = (.5, 1., 2.)
-  rpn_width: int = 0
+  rpn_width: Natural = 0
   pooling: str = 'align'
   aligned: bool = False
-  pool_size: int = 7
-  grids: tuple[int, ...] = (3, 2, 1)
-  samples: int = 2
-  canonical_side: float = 224.
-  hidden: tuple[int, ...] = (1024, 1024)
-  box_convs: tuple[int, ...] = ()
-  ranks: tuple[int, ...] = ()
-  dropout: float = 0.
+  pool_size: Count = 7
+  grids: tuple[Count, ...] = (3, 2, 1)
+  samples: Count = 2
+  canonical_side: Amount = 224.
+  hidden: tuple[Count, ...] = (1024, 1024)
+  box_convs: tuple[Count, ...] = ()
+  ranks: tuple[Count, ...] = ()
+  dropout: Share = 0.
   masks: bool = False
-  mask_size: int = 14
-  mask_convs: tuple[int, ...] = (256,) * 4
-  mask_hidden: int = 256
-  keypoints: int = 0
-  keypoint_size: int = 14
-  keypoint_convs: tuple[int, ...] = (512,) * 8
+  mask_size: Count = 14
+  mask_convs: tuple[Count, ...] = (256,) * 4
+  mask_hidden: Count = 256
+  keypoints: Natural = 0
+  keypoint_size: Count = 14
+  keypoint_convs: tuple[Count, ...] = (512,) * 8
   norm: bool = False
 
   def __post_init__(self):

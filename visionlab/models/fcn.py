@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
+from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Conv
 from visionlab.models.network import Network, check_backbone
 from visionlab.models.upsample import ConvTranspose
@@ -57,10 +58,10 @@ class FCN(Network):
 
   classes: int
   backbone: Any
-  stride: int = 8
-  hidden: int = 4096
-  window: int = 7
-  dropout: float = .5
+  stride: Count = 8
+  hidden: Natural = 4096
+  window: Count = 7
+  dropout: Share = .5
 
   def __post_init__(self):
     check_backbone(self.backbone, 'fcn', 'dict(name="vgg", depth=16)')

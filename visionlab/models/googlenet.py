@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
+from visionlab.kinds import Amount, Share
 from visionlab.models.layers import Dense, Head, check_size, global_mean, he_fan_in
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.normalise import local_response
@@ -118,9 +119,9 @@ class GoogLeNet(NormNetwork):
   classes: int
   norm: str = 'batch'
   aux: bool = True
-  dropout: float = .2
-  aux_dropout: float = .7
-  epsilon: float = dataclasses.field(default=1e-3, kw_only=True)    # torchvision's
+  dropout: Share = .2
+  aux_dropout: Share = .7
+  epsilon: Amount = dataclasses.field(default=1e-3, kw_only=True)    # torchvision's
 
   strides = {'conv1': 2, 'pool1': 4, 'conv3': 4, 'pool2': 8, 'inception3a': 8, 'inception3b': 8,
              'pool3': 16, **{f'inception4{i}': 16 for i in 'abcde'}, 'pool4': 32,

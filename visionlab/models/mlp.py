@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from visionlab.kinds import Count
 from visionlab.models.layers import Dense, Head
 from visionlab.models.network import Network
 
@@ -21,7 +22,7 @@ class MLP(Network):
   """
 
   classes: int
-  hidden: tuple[int, ...] = (512,)
+  hidden: tuple[Count, ...] = (512,)
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

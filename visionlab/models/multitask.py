@@ -6,6 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import Dense, he_fan_in, pooled
 from visionlab.models.network import Network
@@ -31,9 +32,9 @@ class MultiHead(Network):
   outputs: Mapping[str, int]
   backbone: Any
   pool: str = 'flatten'
-  shared: tuple[int, ...] = (128,)
-  hidden: tuple[int, ...] = ()
-  dropout: float = 0.
+  shared: tuple[Count, ...] = (128,)
+  hidden: tuple[Count, ...] = ()
+  dropout: Share = 0.
   axis_name: str | None = None
 
   def __post_init__(self):

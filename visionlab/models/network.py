@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
+from visionlab.kinds import Amount
 from visionlab.models.layers import BatchNorm, Conv, activation
 
 
@@ -89,7 +90,7 @@ class NormNetwork(nn.Module, kw_only=True):
 
   act: Callable | str = 'relu'
   dtype: Any = jnp.float32
-  epsilon: float = 1e-5
+  epsilon: Amount = 1e-5
   frozen_norm: bool = False
   axis_name: str | None = None
 

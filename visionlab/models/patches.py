@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from visionlab.config import ConfigError
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Head
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
@@ -41,10 +42,10 @@ class PatchClassifier(Network):
   """
 
   classes: int
-  patch: int = 33
-  widths: tuple[int, ...] = (16, 32, 64)
-  hidden: int = 128
-  dropout: float = 0.
+  patch: Count = 33
+  widths: tuple[Count, ...] = (16, 32, 64)
+  hidden: Count = 128
+  dropout: Share = 0.
 
   def __post_init__(self):
     check_patch(self.patch, len(self.widths))

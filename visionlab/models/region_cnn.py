@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
+from visionlab.kinds import Count, Natural, Share
 from visionlab.models.network import Network, check_backbone
 from visionlab.models.rcnn import BoxHead, per_box
 from visionlab.ops.crop import crop_and_resize
@@ -42,10 +43,10 @@ class RegionCNN(Network):
   classes: int
   backbone: Any
   level: str = ''
-  side: int = 227
-  context: int = 16
-  hidden: tuple[int, ...] = (4096, 4096)
-  dropout: float = .5
+  side: Count = 227
+  context: Natural = 16
+  hidden: tuple[Count, ...] = (4096, 4096)
+  dropout: Share = .5
 
   masks, keypoints = False, 0
 

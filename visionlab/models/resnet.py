@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.kinds import Count
 from visionlab.models.layers import Head, global_mean
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.pool import max_pool
@@ -62,8 +63,8 @@ class Block(nn.Module):
   stride: int
   style: Style
   bottleneck: bool = False
-  groups: int = 1
-  base_width: int = 64
+  groups: Count = 1
+  base_width: Count = 64
   shortcut: str = 'B'
   stride_in: str = '3x3'
 
@@ -109,7 +110,7 @@ class CifarResNet(NormNetwork):
   """
 
   classes: int
-  depth: int = 20
+  depth: Count = 20
   shortcut: str = 'A'
 
   strides = dict(stem=1, stage1=1, stage2=2, stage3=4)
@@ -157,10 +158,10 @@ class ResNet(NormNetwork):
   """
 
   classes: int
-  depth: int = 50
+  depth: Count = 50
   stride_in: str = '3x3'
-  groups: int = 1
-  base_width: int = 64
+  groups: Count = 1
+  base_width: Count = 64
 
   strides = dict(stem=2, stage1=4, stage2=8, stage3=16, stage4=32)
 

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.kinds import Count
 from visionlab.models.layers import Head, he_fan_in
 from visionlab.models.network import NormNetwork
 from visionlab.models.upsample import ConvTranspose
@@ -32,9 +33,9 @@ class Encoder(NormNetwork):
     ConfigError: unequal numbers of widths and convs, or an unknown activation.
   """
 
-  widths: tuple[int, ...] = (64, 128, 256, 512, 512)
-  convs: tuple[int, ...] = (2, 2, 3, 3, 3)
-  kernel: int = 3
+  widths: tuple[Count, ...] = (64, 128, 256, 512, 512)
+  convs: tuple[Count, ...] = (2, 2, 3, 3, 3)
+  kernel: Count = 3
   norm: bool = True
 
   def __post_init__(self):
@@ -92,10 +93,10 @@ class SegNet(NormNetwork):
   """
 
   classes: int
-  widths: tuple[int, ...] = (64, 128, 256, 512, 512)
-  convs: tuple[int, ...] = (2, 2, 3, 3, 3)
+  widths: tuple[Count, ...] = (64, 128, 256, 512, 512)
+  convs: tuple[Count, ...] = (2, 2, 3, 3, 3)
   unpool: str = 'switches'
-  kernel: int = 3
+  kernel: Count = 3
   norm: bool = True
 
   def __post_init__(self):

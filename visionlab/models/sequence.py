@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
+from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Head
 from visionlab.ops import recurrent
 
@@ -41,14 +42,14 @@ class Recurrent(nn.Module):
 
   classes: int
   cell: str = 'lstm'
-  width: int = 128
-  layers: int = 1
+  width: Count = 128
+  layers: Count = 1
   read: str = 'rows'
   each: bool = False
   both_ways: bool = False
-  dropout: float = 0.
+  dropout: Share = 0.
   forget_bias: float = 1.
-  memory: int = 0
+  memory: Natural = 0
   backbone: Any = None
   dtype: Any = jnp.float32
 

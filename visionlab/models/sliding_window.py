@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.kinds import Count, Share
 from visionlab.models.network import Network
 from visionlab.models.patches import PatchClassifier, check_patch, cut
 
@@ -39,11 +40,11 @@ class SlidingWindow(Network):
 
   classes: int
   shapes: tuple = ((64, 64),)
-  patch: int = 32
+  patch: Count = 32
   shared: bool = True
-  widths: tuple[int, ...] = (16, 32, 64)
-  hidden: int = 128
-  dropout: float = 0.
+  widths: tuple[Count, ...] = (16, 32, 64)
+  hidden: Count = 128
+  dropout: Share = 0.
 
   masks, keypoints = False, 0
 

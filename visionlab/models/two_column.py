@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 
+from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import pooled
 from visionlab.models.network import Network
@@ -29,8 +30,8 @@ class TwoColumn(Network):
   classes: int
   backbone: Any
   pool: str = 'flatten'
-  hidden: tuple[int, ...] = (100,)
-  dropout: float = 0.
+  hidden: tuple[Count, ...] = (100,)
+  dropout: Share = 0.
   axis_name: str | None = None
 
   def __post_init__(self):

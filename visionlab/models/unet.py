@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Head, he_fan_in
 from visionlab.models.network import NormNetwork, Style
 from visionlab.models.upsample import ConvTranspose, he_transposed
@@ -39,12 +40,12 @@ class UNet(NormNetwork):
   """
 
   classes: int
-  width: int = 64
-  depth: int = 4
+  width: Count = 64
+  depth: Count = 4
   padding: str = 'same'
   up: str = 'transposed'
   norm: bool = False
-  dropout: float = 0.
+  dropout: Share = 0.
 
   def __post_init__(self):
     check_choice(self.padding, ('same', 'valid'), 'model.padding')

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import check_choice
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import check_size, fully_connected, fully_connected_layers, he_fan_in
 from visionlab.models.network import NormNetwork
 from visionlab.ops.pool import max_pool
@@ -38,10 +39,10 @@ class VGG(NormNetwork):
   """
 
   classes: int
-  depth: int = 16
+  depth: Count = 16
   norm: bool = False
-  hidden: int = 4096
-  dropout: float = .5
+  hidden: Count = 4096
+  dropout: Share = .5
 
   strides = {f'{kind}{i}': 2 ** (i - (kind == 'conv'))
              for i in range(1, 6) for kind in ('conv', 'pool')}

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 
+from visionlab.kinds import Count, Share
 from visionlab.models.layers import (
   Conv,
   check_size,
@@ -33,8 +34,8 @@ class ZFNet(Network):
   """
 
   classes: int
-  hidden: int = 4096
-  dropout: float = .5
+  hidden: Count = 4096
+  dropout: Share = .5
 
   strides = dict(conv1=2, pool1=4, conv2=8, pool2=16, conv3=16, conv4=16, conv5=16, pool5=32)
 

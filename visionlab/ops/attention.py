@@ -1,5 +1,7 @@
 """Soft attention: a mean of places, weighed by what a state asks for."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -30,14 +32,16 @@ def attend(params: Params, keys: jax.Array, places: jax.Array,
     state: (b h).
 
   Returns:
-    context (b c), and the weights alpha (b l), which add up to 1.
+    context (b c), and the weights alpha (b l), which add up to 1: float32, as are the scores.
 
   >>> params = init_attention(jax.random.key(0), features=3, hidden=4)
   >>> context, alpha = attend(params, jnp.ones((1, 2, 4)), jnp.ones((1, 2, 5)), jnp.ones((1, 3)))
   >>> alpha.tolist(), context.shape
   ([[0.5, 0.5]], (1, 5))
   """
-  hidden = jnp.tanh(keys + (state @ params['query'])[:, None])
-  alpha = jax.nn.softmax((hidden @ params['score'])[..., 0])
-  gate = jax.nn.sigmoid(state @ params['gate'] + params['gate_bias'])
-  return gate * jnp.einsum('bl,blc->bc', alpha, places), alpha
+  product = partial(jnp.matmul, precision='highest')    # softmax takes what is added to a score
+  keys, state = (x.astype(jnp.float32) for x in (keys, state))      # as a factor of the weight
+  hidden = jnp.tanh(keys + product(state, params['query'])[:, None])
+  alpha = jax.nn.softmax(product(hidden, params['score'])[..., 0])
+  gate = jax.nn.sigmoid(product(state, params['gate']) + params['gate_bias'])
+  return gate * jnp.einsum('bl,blc->bc', alpha, places, precision='highest'), alpha

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError, check_choice
+from visionlab.config import ConfigError, check_choice, check_kind
 
 
 def to_float(image: jax.Array) -> jax.Array:
@@ -45,8 +45,15 @@ class Standardise:
 
   def __post_init__(self):
     check_choice(self.channel_order, ('RGB', 'BGR'), 'config.task.channel_order')
+    for name in ('mean', 'std'):
+      check_kind(getattr(self, name), tuple[float, ...], f'config.task.{name}')
     if min(self.std, default=1) <= 0:
       raise ConfigError(f'config.task.std: must be above 0, not {self.std}')
 
   def __call__(self, image: jax.Array) -> jax.Array:
+    for name in ('mean', 'std'):
+      n = len(getattr(self, name))
+      if n not in (0, 1, image.shape[-1]):
+        raise ConfigError(f'config.task.{name}: {n} numbers, but the images have '
+                          f'{image.shape[-1]} channels')
     return standardise(image, self.mean, self.std, self.channel_order)

@@ -1,7 +1,7 @@
 """Checkpoints: written by orbax in the background, verified when read.
 
 <workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
-(params, other collections, averaged params, hp), `optimizer` (its state) and `loop` (step, key).
+(params, other collections, averages of both, hp), `optimizer` (its state) and `loop` (step, key).
 <workdir>/best/<step>/ is the same for the best step so far.
 
 Runs that were trained in one program (visionlab.sweeps.together) share one checkpoint, in which
@@ -25,7 +25,7 @@ from absl import logging
 
 from visionlab.config import ConfigError, check_names
 from visionlab.distributed import agreed
-from visionlab.step import State
+from visionlab.step import State, averageable
 from visionlab.storage.fingerprint import fingerprint
 
 MEMBER = 'member.json'
@@ -189,12 +189,14 @@ def read(folder: Path, step: int, items: Sequence[str], like: State | None = Non
     ValueError: it does not hold what its fingerprint says.
     Exception: whatever orbax raises when it cannot be read.
   """
-  if like is not None:
-    specs = {item: {f: jax.tree.map(_spec, getattr(like, f)) for f in ITEMS[item]}
-             for item in items}
-    here = like.step.sharding
   with contextlib.closing(manager(folder, None)) as files:
-    if like is None:
+    if like is not None:
+      if like.ema and 'model' in items and _of_params_alone(files.item_metadata(step)['model']):
+        like = dataclasses.replace(like, ema=like.ema['params'])
+      specs = {item: {f: jax.tree.map(_spec, getattr(like, f)) for f in ITEMS[item]}
+               for item in items}
+      here = like.step.sharding
+    else:
       here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
       saved = files.item_metadata(step)
       specs = {item: {f: jax.tree.map(lambda x: _spec(x, here), saved[item][f])
@@ -208,7 +210,21 @@ def read(folder: Path, step: int, items: Sequence[str], like: State | None = Non
     if int(fields.pop('fingerprint')) != int(fingerprint(fields)):
       raise ValueError(f'{item}: the data differ from what was written')
     found |= fields
-  return found
+  return _with_averaged_statistics(found)
+
+
+def _of_params_alone(model: Mapping) -> bool:
+  """Whether averages are an older run's, which had none of BatchNorm's statistics."""
+  return bool(model.get('ema')) and 'params' not in model['ema']
+
+
+def _with_averaged_statistics(fields: dict) -> dict:
+  """The fields as they are saved today: an older run was measured with the newest statistics."""
+  if not _of_params_alone(fields):
+    return fields
+  # A copy: the loop donates all of a state.
+  statistics = jax.tree.map(jnp.copy, averageable({}, fields['collections']))
+  return {**fields, 'ema': {**statistics, 'params': fields['ema']}}
 
 
 def _spec(x, sharding=None):
@@ -217,8 +233,7 @@ def _spec(x, sharding=None):
 
 def weights_of(fields: Mapping[str, Any]) -> dict[str, Any]:
   """The variables to use, of an item `model` that was read: averaged where there is an average."""
-  params = fields['params'] if fields['ema'] is None else fields['ema']
-  return {'params': params, **fields['collections']}
+  return {'params': fields['params'], **fields['collections'], **(fields['ema'] or {})}
 
 
 def steps_of(folder: Path) -> list[int]:

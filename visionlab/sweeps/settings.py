@@ -9,7 +9,6 @@ Each setting is a dict of keys of the config and their values. A function may in
 dict of `Choice`s and tuples, a space to draw from or to search.
 """
 
-import ast
 import itertools
 import math
 import re
@@ -19,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from visionlab.config import ConfigError, nearest, to_json
+from visionlab.config import ConfigError, as_config, nearest, to_json
+from visionlab.kinds import literal, plain
 
 SEEDS = ('seed', 'data_seed')
 Setting = Mapping[str, Any]
@@ -83,7 +83,7 @@ def random(axes: Mapping[str, Choice | Sequence], n: int, seed: int = 0) -> Iter
   """
   rng = np.random.default_rng(seed)
   for _ in range(n):
-    yield {k: v.draw(rng) if isinstance(v, Choice) else _plain(v[rng.integers(len(v))])
+    yield {k: v.draw(rng) if isinstance(v, Choice) else plain(v[rng.integers(len(v))])
            for k, v in axes.items()}
 
 
@@ -97,7 +97,8 @@ def parse_axis(text: str) -> tuple[str, Choice | tuple]:
   >>> parse_axis('optim.name=sgd,adamw')
   ('optim.name', ('sgd', 'adamw'))
   """
-  key, equals, values = text.partition('=')
+  key, equals, values = (part.strip() for part in text.partition('='))
+  key = key.removeprefix('--').removeprefix('config.')
   if not (key and equals and values):
     raise ConfigError(f'--set {text}: expected key=value,value,...')
   drawn = re.fullmatch(r'(\w+)\((.*)\)', values)
@@ -107,33 +108,13 @@ def parse_axis(text: str) -> tuple[str, Choice | tuple]:
       raise ConfigError(f'--set {text}: no such range{nearest(drawn[1], kinds)}; '
                         f'there are: {", ".join(kinds)}')
     try:
-      return key, kinds[drawn[1]](*map(_literal, drawn[2].split(',')))
+      return key, kinds[drawn[1]](*map(literal, _split(drawn[2])))
     except TypeError:
       raise ConfigError(f'--set {text}: expected {drawn[1]}(low,high)') from None
   whole = re.fullmatch(r'(-?\d+)\.\.(-?\d+)', values)
   if whole:
     return key, tuple(range(int(whole[1]), int(whole[2]) + 1))
-  return key, tuple(_literal(v) for v in _split(values))
-
-
-def override(config: ConfigDict, setting: Setting) -> ConfigDict:
-  """A copy of `config` with a setting's values.
-
-  Raises:
-    ConfigError: a key that the config does not have, or a value of another kind.
-  """
-  config = ConfigDict(config.to_dict(), convert_dict=True)
-  for key, value in setting.items():
-    *path, last = key.split('.')
-    place = config
-    for i, part in enumerate(path):
-      place = _entry(place, part, '.'.join(path[:i]), key)
-    was = _entry(place, last, '.'.join(path), key)
-    try:                             # a duration that is a number is text all the same
-      place[last] = str(value) if isinstance(was, str) else _plain(value)
-    except (TypeError, ValueError) as e:
-      raise ConfigError(f'{key}: {value!r} does not fit: {e}') from e
-  return config
+  return key, tuple(map(literal, _split(values)))
 
 
 def name_of(setting: Setting) -> str:
@@ -175,7 +156,7 @@ def named(settings: Iterable[Setting]) -> dict[str, Setting]:
 def kind_of(config: ConfigDict) -> str:
   """What two configs must have in common to be trained in one program, as text: all but hp, seed
   and data_seed."""
-  left = ConfigDict(config.to_dict(), convert_dict=True)
+  left = as_config(plain(config))
   for key in ('hp', 'seed', 'data_seed'):
     del left[key]
   return to_json(left)
@@ -188,15 +169,6 @@ def arguments(setting: Setting) -> list[str]:
   ['--config.hp.lr=0.001', '--config.task.model.widths=(16, 32)']
   """
   return [f'--config.{k}={v}' for k, v in setting.items()]
-
-
-def _entry(place, part, path, key):
-  if not hasattr(place, 'keys') or part not in place:
-    where = f'config{"." + path if path else ""}'
-    there = list(place.keys()) if hasattr(place, 'keys') else []
-    raise ConfigError(f'{key}: {where} has no {part!r}{nearest(part, there)}; '
-                      f'there are: {", ".join(sorted(there)) or "none"}')
-  return place[part]
 
 
 def _checked(choice: Choice) -> Choice:
@@ -215,15 +187,4 @@ def _split(text: str) -> list[str]:
       parts.append('')
     else:
       parts[-1] += c
-  return parts
-
-
-def _literal(text: str):
-  try:
-    return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    return text
-
-
-def _plain(value):
-  return value.item() if isinstance(value, np.generic) else value
+  return [part.strip() for part in parts]

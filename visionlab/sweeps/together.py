@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from visionlab import build
-from visionlab.config import ConfigError, Duration, TrainingError
+from visionlab.config import ConfigError, Duration, TrainingError, whole
 from visionlab.step import Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.sweeps.checkpoints import SharedCheckpoints, resume_together
@@ -23,8 +23,10 @@ from visionlab.sweeps.stacked import row
 from visionlab.train import Records, Schedule, loop
 from visionlab.training.divergence import unless_ignored
 from visionlab.training.evaluation import Evaluations
+from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
-from visionlab.training.log import Log, parameter_table, scalars
+from visionlab.training.log import Log, scalars
+from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.profiler import profiler
 from visionlab.weights.fit import adopt_options
 
@@ -54,7 +56,7 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   if jax.process_count() > 1:
     raise ConfigError('several settings in one program: for one process')
   paths = [folder / name for name in configs]
-  configs = [adopt_options(config, path)
+  configs = [adopt_options(whole(config), path)
              for config, path in zip(configs.values(), paths, strict=True)]
   config = configs[0]
   job = build.assemble(config, configs)
@@ -72,8 +74,9 @@ def train_together(configs: Mapping[str, Mapping], folder: str | Path, *,
   program.mkdir(parents=True, exist_ok=True)
   workdirs.write_members(program, paths)
   members = Members(paths)
-  log = MembersLog(members, program, step, job.total, config)
-  log.say(parameter_table(jax.eval_shape(lambda: row(state, 0)).params))
+  log = MembersLog(members, program, step, job.total, job.facts.examples, configs)
+  params = jax.eval_shape(lambda: row(state, 0)).params
+  log.say(parameter_table(params, settings=settings_of(job.optimizer, params, state.hp)))
   log.say(f'{len(paths)} settings in one program: {origin}; {job.mesh.size} x '
           f'{jax.devices()[0].device_kind}; {job.facts.examples:,} examples, '
           f'{"resident" if job.batches.resident else "streamed"}')
@@ -123,14 +126,19 @@ class Members:
 class MembersLog:
   """A `Log` for each member, and one of the program that says how their median fares."""
 
-  def __init__(self, members: Members, program: Path, step: int, total: int, config: Mapping):
+  def __init__(self, members: Members, program: Path, step: int, total: int, epoch: int,
+               configs: Sequence[Mapping]):
     self.members = members
-    options = dict(step=step, total=total)
+    config = configs[0]
+    options = dict(step=step, total=total, epoch=epoch)
     self.program = Log(program, examples=config['batch'] * len(members.paths), tensorboard=False,
                        **options)
     self.logs = [Log(path, examples=config['batch'], quiet=True,
-                     tensorboard=config['log']['tensorboard'], **options)
-                 for path in members.paths]
+                     tensorboard=config['log']['tensorboard'], hooks=open_hooks(path, own),
+                     **options)
+                 for path, own in zip(members.paths, configs, strict=True)]
+    for log, own in zip(self.logs, configs, strict=True):
+      log.settings(own)
     self.say, self.tick = self.program.say, self.program.tick
 
   @property

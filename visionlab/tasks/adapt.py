@@ -16,7 +16,7 @@ from visionlab.ops.gradient_reversal import gradient_reversal, reversal_schedule
 from visionlab.ops.image import Standardise
 from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_table
 from visionlab.task import Aux
-from visionlab.tasks.classify import Classify
+from visionlab.tasks.classify import Classify, known
 from visionlab.tasks.forward import forward
 
 DOMAINS = ('source', 'target')
@@ -63,7 +63,7 @@ class Adapt(Classify):
     if 'image' in batch:                   # an evaluation, of whichever domain
       return super().loss(variables, batch, key, hp, train=train)
     if self.method in DOMAINS:
-      return super().loss(variables, known(batch[self.method]), key, hp, train=train)
+      return super().loss(variables, batch[self.method], key, hp, train=train)
 
     def head(method, features, variables=variables):
       return self.model.apply(variables, features, train=train, method=method,
@@ -76,7 +76,7 @@ class Adapt(Classify):
     watched = {'accuracy': self.accuracy(logits, source)}
     if self.few:
       predicted = head('label_logits', others).astype(jnp.float32)
-      terms |= self._target_terms(predicted, known(target), variables, smoothing, hp)
+      terms |= self._target_terms(predicted, target, variables, smoothing, hp)
     if self.soft_labels and train:
       table = self._table(variables, lax.stop_gradient(logits), source, hp)
       collections = {**collections, 'soft_labels': {'table': table}}
@@ -107,18 +107,18 @@ class Adapt(Classify):
     of_model = {k: v for k, v in variables.items() if k != 'soft_labels'}
     return forward(self.model, of_model, halves, key, train=train, method=features)
 
-  def _target_terms(self, logits, labelled, variables, smoothing, hp):
-    """Of the labelled examples of the target, the only ones that are valid in `labelled`."""
-    terms = {'target_cross_entropy': self.cross_entropy(logits, labelled, smoothing)}
+  def _target_terms(self, logits, target, variables, smoothing, hp):
+    """Of the labelled examples of the target."""
+    terms = {'target_cross_entropy': self.cross_entropy(logits, target, smoothing)}
     if self.soft_labels:
-      soft = soft_cross_entropy(logits, labelled['label'], variables['soft_labels']['table'],
+      soft = soft_cross_entropy(logits, target['label'], variables['soft_labels']['table'],
                                 hp['temperature'])
-      terms['soft'] = Ratio.of(soft, labelled['valid'])
+      terms['soft'] = Ratio.of(soft, known(target))
     return terms
 
   def _table(self, variables, logits, source, hp):
     """Soft labels after a batch of the source."""
-    sums = class_sums(logits, source['label'], source['valid'], hp['temperature'])
+    sums = class_sums(logits, source['label'], known(source), hp['temperature'])
     axis = getattr(self.model, 'axis_name', None)
     return updated_table(variables['soft_labels']['table'],
                          *(lax.psum(sums, axis) if axis else sums), hp['soft_momentum'])
@@ -160,12 +160,6 @@ def _domain_terms(method: str, head: Callable, features: jax.Array, valid: jax.A
 def _all_heads(model, x, *, train):
   features = model.features(x, train=train)
   return model.label_logits(features, train=train), model.domain_logits(features, train=train)
-
-
-def known(domain: Mapping[str, Any]) -> Mapping[str, Any]:
-  """A batch of which only what is labelled is valid."""
-  labelled = domain.get('labelled', True)
-  return {**domain, 'valid': domain['valid'] & labelled}
 
 
 def one_domain(batch: Mapping[str, Any]) -> Mapping[str, Any]:

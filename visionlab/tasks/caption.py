@@ -42,7 +42,7 @@ class Caption:
   decoder: Decoder
   drawn: int
   scheduled_sampling: bool
-  retrieval: bool
+  retrieval: int | bool
   scenes: tuple[tuple[str, ...], tuple[float, float]] | None
   preprocess: Standardise
 
@@ -196,27 +196,36 @@ class Caption:
     return results
 
   def _compare(self, variables, batch, hp):
-    """Log-likelihoods of all captions of the batch given each of its images."""
+    """Log-likelihoods of all captions of a group of n images given each of these."""
     memory, _ = self.encode(variables, batch)
     tokens, valid = (batch['caption'][k] for k in ('tokens', 'valid'))
     b, r, t = tokens.shape
-    counted = (valid & batch['valid'][:, None, None]).reshape(b * r, t)
+    n = b if self.retrieval is True else self.retrieval
+    if b % n:
+      raise ConfigError(f'config.task.retrieval: {n} images are compared with one another, and the '
+                        f'batch of an evaluation, {b}, is not a multiple of that')
 
-    def given(one):
-      logits = self.teach(variables, jax.tree.map(lambda x: x[None], one),
-                          tokens.reshape(b * r, t)[:, :-1]).logits
-      log_p = jnp.where(counted[:, 1:], log_likelihoods(logits, tokens.reshape(b * r, t)[:, 1:]), 0)
-      return jnp.where(counted[:, 0], log_p.sum(-1), -jnp.inf)
-    scores = jax.lax.map(given, memory)                       # (images, captions)
-    images = jnp.where(batch['valid'][:, None], scores, -jnp.inf)
-    return dict(captions=scores, images=images.T.reshape(b, r, b), valid=valid[..., 0],
-                index=jnp.arange(b))
+    def within(group):
+      memory, tokens, counted = group
+      tokens, counted = tokens.reshape(n * r, t), counted.reshape(n * r, t)
+
+      def given(one):
+        logits = self.teach(variables, jax.tree.map(lambda x: x[None], one), tokens[:, :-1]).logits
+        log_p = jnp.where(counted[:, 1:], log_likelihoods(logits, tokens[:, 1:]), 0)
+        return jnp.where(counted[:, 0], log_p.sum(-1), -jnp.inf)
+      return jax.lax.map(given, memory)
+    counted = valid & batch['valid'][:, None, None]
+    groups = jax.tree.map(lambda x: x.reshape(b // n, n, *x.shape[1:]), (memory, tokens, counted))
+    scores = jax.lax.map(within, groups)                      # (groups, images, captions)
+    images = jnp.where(batch['valid'].reshape(-1, n, 1), scores, -jnp.inf)
+    return dict(captions=scores.reshape(b, n * r), images=images.swapaxes(1, 2).reshape(b, r, n),
+                valid=valid[..., 0], index=jnp.arange(b) % n)
 
   def _finish_retrieval(self, stats):
-    index, valid, b = stats['index'], stats['valid'], stats['images'].shape[-1]
+    index, valid, n = stats['index'], stats['valid'], stats['images'].shape[-1]
     r = valid.shape[1]
-    by_image = np.repeat(np.arange(b), r) == index[:, None]
-    by_caption = (np.arange(b) == index[:, None])[:, None].repeat(r, 1)
+    by_image = np.repeat(np.arange(n), r) == index[:, None]
+    by_caption = (np.arange(n) == index[:, None])[:, None].repeat(r, 1)
     scores = dict(caption=recall(stats['captions'], by_image),
                   image=recall(stats['images'][valid], by_caption[valid]))
     return {f'{kind}_{name}': v for kind, values in scores.items() for name, v in values.items()}
@@ -270,7 +279,7 @@ def _joined(text: str) -> str:
 def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
             beams: int = 1, length_penalty: float = 0., penalty: str = 'wu',
             temperature: float = 1., top_k: int = 0, top_p: float = 1., seed: int = 0,
-            captions: int = 0, scheduled_sampling: bool = False, retrieval: bool = False,
+            captions: int = 0, scheduled_sampling: bool = False, retrieval: int | bool = 0,
             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Caption:
   """The captioning task of a config.
 
@@ -280,17 +289,19 @@ def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
     captions: of each image, drawn anew at each step of training; 0: all.
     scheduled_sampling: whether the model is also given its own words in training, each with
       probability hp.sampling_rate times the part of training done.
-    retrieval: whether to measure how well captions find their images by likelihood, and images
-      their captions, among those of one batch of the evaluation. Costs batch ** 2 times as many
-      captions.
+    retrieval: how many images, one after another in the split, are to be compared: how well their
+      captions find them by likelihood, and they their captions. Each image costs so many times its
+      captions. The evaluation's batch must be a multiple of it, and changes nothing. True: all of a
+      batch, whatever that is; 0: none.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
   """
   if not info.words or 'caption' not in example:
     raise ConfigError('config.task: caption needs a source with captions, but this one gives '
                       f'{", ".join(sorted(example))}')
-  if captions < 0:
-    raise ConfigError(f'config.task.captions: must be at least 0, not {captions}')
+  for name, value in dict(captions=captions, retrieval=retrieval).items():
+    if value < 0:
+      raise ConfigError(f'config.task.{name}: must be at least 0, not {value}')
   decoder = Decoder(decode, beams, length_penalty, penalty, temperature, top_k, top_p, seed)
   vocabulary = Vocabulary(info.words, info.punctuation)
   length = example['caption']['tokens'].shape[-1] - 1

@@ -1,7 +1,9 @@
 """Image classification: one label an image (softmax) or any number of them (sigmoid)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,18 +17,26 @@ from visionlab.measures.classification import (
   calibration_bins,
   calibration_error,
   confusion,
+  mean_there,
+  shares,
   topk_correct,
 )
+from visionlab.measures.per_class import auroc, average_precision, mean, precision_recall_f1
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward, mean_over
+from visionlab.tasks.label_losses import label_losses, weights_of_classes
+
+RANKED = 100
+"""Classes for which all scores of a split are kept, to rank its examples by: AUROC and AP."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Classify:
   """batch: `image` (b h w c), `label` (b,) int, or (b k) soft or multi-hot, `valid` (b,);
-  `label_mixed` and `mix_weight` where mixup or cutmix made them.
+  `label_mixed` and `mix_weight` where mixup or cutmix made them; `labelled` (b,) bool where some
+  labels are not known, which then count nowhere.
 
   predict: `logits`, `probabilities` (b k), `prediction` (b,).
   """
@@ -34,10 +44,15 @@ class Classify:
   classes: tuple[str, ...]
   head: str
   preprocess: Standardise
+  class_weights: tuple[float, ...] = field(default=(), kw_only=True)
+  focal: bool = field(default=False, kw_only=True)
+
+  mixable = ('label',)
 
   def hyperparameters(self):
     auxiliary = getattr(self.model, 'auxiliary', {})
-    return dict(label_smoothing=0., **{f'{k}_weight': w for k, w in auxiliary.items()})
+    return dict(label_smoothing=0., **(dict(focal_gamma=2.) if self.focal else {}),
+                **{f'{k}_weight': w for k, w in auxiliary.items()})
 
   def init(self, key, batch):
     return self.model.init(key, self.preprocess(batch['image']), train=False)
@@ -52,22 +67,28 @@ class Classify:
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
-    smoothing = hp['label_smoothing'] if train else 0.
-
-    terms = {'cross_entropy' if k == 'logits' else k: self.cross_entropy(v, batch, smoothing)
-             for k, v in outputs.items()}
+    if train:
+      costs = partial(self.cross_entropy, smoothing=hp['label_smoothing'],
+                      weights=self.class_weights, gamma=hp['focal_gamma'] if self.focal else None)
+    else:                       # what is measured is the plain loss, to be compared between runs
+      costs = partial(self.cross_entropy, smoothing=0.)
+    terms = {'cross_entropy' if k == 'logits' else k: costs(v, batch) for k, v in outputs.items()}
     return terms, Aux(collections, {'accuracy': self.accuracy(outputs['logits'], batch)})
 
-  def cross_entropy(self, logits, batch, smoothing) -> Ratio:
-    """Of logits (b k), with the labels of a batch, which may be mixed."""
-    losses = self._losses(logits, batch['label'], smoothing)
+  def cross_entropy(self, logits, batch, smoothing, weights: tuple = (), gamma=None) -> Ratio:
+    """Of logits (b k), with the labels of a batch, which may be mixed; see
+    `visionlab.tasks.label_losses` for the other arguments."""
+    def cost(label):
+      return label_losses(logits, label, self.head, smoothing, weights, gamma)
+    losses, counts = cost(batch['label'])
     if 'label_mixed' in batch:
-      weight, other = batch['mix_weight'], batch['label_mixed']
-      losses = weight * losses + (1 - weight) * self._losses(logits, other, smoothing)
-    return Ratio.of(losses, batch['valid'])
+      share, other = batch['mix_weight'], cost(batch['label_mixed'])
+      losses, counts = (share * a + (1 - share) * b
+                        for a, b in zip((losses, counts), other, strict=True))
+    return Ratio(Ratio.of(losses, known(batch)).sum, Ratio.of(counts, known(batch)).sum)
 
   def accuracy(self, logits, batch) -> Ratio:
-    return Ratio.of(self._correct(logits, batch['label']), batch['valid'])
+    return Ratio.of(self._correct(logits, batch['label']), known(batch))
 
   def predict(self, variables, batch):
     logits = self.outputs(variables, batch)[0]['logits']
@@ -77,8 +98,12 @@ class Classify:
 
   def evaluators(self):
     if self.head == 'sigmoid':
-      return {'labels': Evaluator(self._label_counts, self._finish_labels)}
-    return {'classes': Evaluator(self._class_counts, self._finish_classes)}
+      counts = {'labels': Evaluator(self._label_counts, self._finish_labels)}
+    else:
+      counts = {'classes': Evaluator(self._class_counts, self._finish_classes)}
+    if len(self.classes) > RANKED:
+      return counts
+    return counts | {'ranking': Evaluator(self._scores, self._finish_scores, kind='collect')}
 
   def figures(self, batch, predictions, results):
     if self.head == 'sigmoid':
@@ -111,20 +136,6 @@ class Classify:
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
     return Averaged(None, self.classes, self.head, Standardise(), log_mean)
 
-  def _losses(self, logits, label, smoothing):
-    """Cross-entropy (b,) against targets smoothed towards uniform (Szegedy et al. 2016, sec. 7),
-    or for sigmoid the sum over classes, smoothed towards one half."""
-    if self.head == 'sigmoid':
-      target = _one_hot(label, len(self.classes)) * (1 - smoothing) + .5 * smoothing
-      return -(target * jax.nn.log_sigmoid(logits)
-               + (1 - target) * jax.nn.log_sigmoid(-logits)).sum(-1)
-    log_p = jax.nn.log_softmax(logits)
-    if label.ndim == 1:
-      of_label = jnp.take_along_axis(log_p, label[:, None], -1)[:, 0]
-    else:
-      of_label = (label * log_p).sum(-1)
-    return -(1 - smoothing) * of_label - smoothing * log_p.mean(-1)
-
   def _correct(self, logits, label):
     if self.head == 'sigmoid':
       return ((logits > 0) == (_one_hot(label, len(self.classes)) > .5)).mean(-1)
@@ -132,7 +143,7 @@ class Classify:
 
   def _class_counts(self, variables, batch, hp):
     logits = self.outputs(variables, batch)[0]['logits']
-    label, valid = _hard(batch['label']), batch['valid']
+    label, valid = _hard(batch['label']), known(batch)
     probabilities = jax.nn.softmax(logits)
     correct = topk_correct(logits, label, 1)
     return dict(
@@ -142,13 +153,15 @@ class Classify:
 
   def _finish_classes(self, stats):
     counts = np.asarray(stats['confusion'], np.float64)
-    seen = counts.sum(1)
-    per_class = np.diag(counts) / np.maximum(seen, 1)
+    per_class = shares(np.diag(counts), counts.sum(1))
     results = dict(accuracy=float(stats['top1'].value),
                    top1_error=1 - float(stats['top1'].value),
-                   mean_class_accuracy=float(per_class[seen > 0].mean()) if seen.any() else 0.,
+                   mean_class_accuracy=mean_there(per_class),
                    calibration_error=calibration_error(stats['bins']),
                    confusion=counts.astype(int), class_accuracy=per_class)
+    named = precision_recall_f1(np.diag(counts), counts.sum(1), counts.sum(0))
+    results |= {'macro_f1': mean(named['f1']), 'class_precision': named['precision'],
+                'class_f1': named['f1']}
     if len(self.classes) > 5:
       results['top5_error'] = 1 - float(stats['top5'].value)
     return results
@@ -156,18 +169,29 @@ class Classify:
   def _label_counts(self, variables, batch, hp):
     logits = self.outputs(variables, batch)[0]['logits']
     true = _one_hot(batch['label'], len(self.classes)) > .5
-    predicted, valid = logits > 0, batch['valid'][:, None]
-    return dict(both=(valid & true & predicted).sum(0), true=(valid & true).sum(0),
-                predicted=(valid & predicted).sum(0),
-                right=Ratio.of(true == predicted, batch['valid']),
-                exact=Ratio.of((true == predicted).all(-1), batch['valid']))
+    predicted, valid = logits > 0, known(batch)
+    counted = valid[:, None]
+    return dict(both=(counted & true & predicted).sum(0), true=(counted & true).sum(0),
+                predicted=(counted & predicted).sum(0),
+                right=Ratio.of(true == predicted, valid),
+                exact=Ratio.of((true == predicted).all(-1), valid))
 
   def _finish_labels(self, stats):
-    both, true, predicted = (np.asarray(stats[k], np.float64)
-                             for k in ('both', 'true', 'predicted'))
+    named = precision_recall_f1(*(stats[k] for k in ('both', 'true', 'predicted')))
     return dict(accuracy=float(stats['right'].value), exact_match=float(stats['exact'].value),
-                mean_f1=float((2 * both / np.maximum(true + predicted, 1)).mean()),
-                recall=both / np.maximum(true, 1), precision=both / np.maximum(predicted, 1))
+                macro_f1=mean(named['f1']), **{f'class_{k}': v for k, v in named.items()})
+
+  def _scores(self, variables, batch, hp):
+    logits = self.outputs(variables, batch)[0]['logits']
+    scores = jax.nn.sigmoid(logits) if self.head == 'sigmoid' else jax.nn.softmax(logits)
+    return dict(scores=scores, positive=_one_hot(batch['label'], len(self.classes)) > .5,
+                known=known(batch))
+
+  def _finish_scores(self, rows):
+    scores, positive = (np.asarray(rows[k])[rows['known']] for k in ('scores', 'positive'))
+    area, precision = auroc(scores, positive), average_precision(scores, positive)
+    return dict(macro_auroc=mean(area), macro_ap=mean(precision), class_auroc=area,
+                class_ap=precision)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,12 +203,17 @@ class Averaged(Classify):
     return {'logits': self.log_mean(variables['params'], batch)}, {}
 
 
-def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
-             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Classify:
+def classify(*, make_model: Callable, info: Info, counts: tuple = (), head: str = 'softmax',
+             class_weights: tuple | str = (), focal: bool = False, mean: tuple = (),
+             std: tuple = (), channel_order: str = 'RGB') -> Classify:
   """The classification task of a config.
 
   Args:
+    counts: training examples of each class, where they are known.
     head: 'softmax', or 'sigmoid' where an image may have any number of labels.
+    class_weights: what an example of each class counts in training; 'balanced': n / (k n_c) for the
+      n_c of n examples in each of k classes, as scikit-learn has it.
+    focal: what is already right counts less, by (1 - p)^hp.focal_gamma (Lin et al. 2017, eq. 4).
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
   """
@@ -192,8 +221,14 @@ def classify(*, make_model: Callable, info: Info, head: str = 'softmax',
   if not info.classes:
     raise ConfigError('config.task: classify needs classes, but this source has continuous targets;'
                       ' use name="regress"')
+  weights = weights_of_classes(class_weights, counts, info.classes)
   return Classify(make_model(classes=len(info.classes)), info.classes, head,
-                  Standardise(mean, std, channel_order))
+                  Standardise(mean, std, channel_order), class_weights=weights, focal=focal)
+
+
+def known(batch: Mapping[str, Any]) -> jax.Array:
+  """Which examples (b,) of a batch are valid and have their labels."""
+  return batch['valid'] & batch.get('labelled', True)
 
 
 def _hard(label):

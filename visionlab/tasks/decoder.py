@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.vocabulary import END, PAD, START
 from visionlab.ops import decoding
+from visionlab.tasks.draws import keys_of
 
 WAYS = ('greedy', 'sample', 'beam')
 DRAWING = dict(temperature=1., top_k=0, top_p=1., seed=0)         # what is for 'sample' alone
@@ -75,8 +76,8 @@ class Decoder:
     return jax.tree.map(lambda x: x[:, None], found)
 
   def _drawn(self, step, state, images, length):
-    keys = jax.vmap(lambda image: jax.random.split(
-        jax.random.fold_in(jax.random.key(self.seed), checksum(image)), self.beams))(images)
+    keys = keys_of(jax.random.key(self.seed), images)
+    keys = jax.vmap(lambda key: jax.random.split(key, self.beams))(keys)
     state = jax.tree.map(lambda x: jnp.repeat(x, self.beams, axis=0), state)
     drawn = decoding.sample(keys.reshape(-1), step, state, jnp.full(keys.size, START), END, length,
                             temperature=self.temperature, top_k=self.top_k,
@@ -84,16 +85,3 @@ class Decoder:
     drawn = jax.tree.map(lambda x: x.reshape(len(images), self.beams, *x.shape[1:]), drawn)
     order = jnp.argsort(-drawn.log_probabilities, axis=1)
     return jax.tree.map(lambda x: jax.vmap(lambda row, place: row[place])(x, order), drawn)
-
-
-def checksum(image: jax.Array) -> jax.Array:
-  """A number, uint32, that tells images (h w c) apart, uint8 or float: pixels in their places.
-
-  >>> int(checksum(jnp.array([[[1], [2]]], jnp.uint8))), int(checksum(jnp.zeros((2, 2, 3))))
-  (1013904243, 0)
-  """
-  pixels = image.ravel()
-  if not jnp.issubdtype(pixels.dtype, jnp.integer):
-    pixels = jax.lax.bitcast_convert_type(pixels.astype(jnp.float32), jnp.uint32)
-  weights = jnp.arange(pixels.size, dtype=jnp.uint32) * jnp.uint32(2654435769) | 1   # odd: no pixel
-  return (pixels.astype(jnp.uint32) * weights).sum(dtype=jnp.uint32)                # is lost

@@ -29,6 +29,7 @@ from visionlab.ops.host_masks import paste_bitmaps
 from visionlab.ops.image import Standardise
 from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.draws import keys_of
 from visionlab.tasks.forward import forward
 from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
 from visionlab.tasks.windows import window_detections, window_losses
@@ -79,11 +80,12 @@ class Detect:
 
   def loss(self, variables, batch, key, hp, *, train):
     dropout, sampling = jax.random.split(key)
+    keys, valid = keys_of(sampling, batch['image']), batch['valid']
 
     def ask(model, x, train):
       if self.proposals == 'windows':
-        return window_losses(model, x, learnt(batch), sampling, self.box, train=train)
-      return all_losses(model, x, learnt(batch), extents(batch), sampling, self.rpn, self.box,
+        return window_losses(model, x, learnt(batch), valid, keys, self.box, train=train)
+      return all_losses(model, x, learnt(batch), extents(batch), valid, keys, self.rpn, self.box,
                         self.regions(batch), train=train)
     terms, collections = forward(self.model, variables, self.pixels(batch), dropout, train=train,
                                  method=ask)

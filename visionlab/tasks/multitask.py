@@ -13,6 +13,7 @@ from visionlab.config import ConfigError, bind, check_choice
 from visionlab.data.source import Info
 from visionlab.figures import charts
 from visionlab.measures.classification import topk_correct
+from visionlab.measures.regression import regression_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
@@ -43,7 +44,10 @@ class Target:
     return ((output - self.standardised(truth)) ** 2).mean(-1)
 
   def standardised(self, truth: jax.Array) -> jax.Array:
-    return (truth.reshape(len(truth), -1) - self.mean) / self.std
+    return (_columns(truth) - self.mean) / self.std
+
+  def in_own_units(self, output: jax.Array) -> jax.Array:
+    return output * self.std + self.mean
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Stopping:
 
   Attributes:
     main: the task that never stops.
-    every: updates in a strip of training, over which errors are averaged.
+    every: updates in a strip of training, over which errors are averaged; one is one however
+      many microbatches it is computed in.
     strips: k of the criterion, which is looked at from the k-th strip on.
   """
   main: str
@@ -121,15 +126,16 @@ class MultiTask:
     return alive, Aux({**collections, 'tasks': state}, metrics)
 
   def _after(self, state, terms, held_out, hp):
-    """The collection `tasks` after a batch."""
+    """The collection `tasks` after a batch, or after a part of one: nothing stops within."""
     axis = getattr(self.model, 'axis_name', None)
+    ends = jnp.asarray(hp.get('update_ends', True))
     train, watched = (jnp.stack([jnp.stack([r.sum, r.count]) for r in ratios.values()])
                       for ratios in lax.stop_gradient((terms, held_out)))
     train, watched = lax.psum((train, watched), axis) if axis else (train, watched)
     state = {**state, 'train': state['train'] + train, 'held_out': state['held_out'] + watched,
-             'updates': state['updates'] + 1}
+             'updates': state['updates'] + ends}
     weights = jnp.stack([hp[f'{t.entry}_weight'] for t in self.targets])
-    return lax.cond(state['updates'] % self.stopping.every == 0,
+    return lax.cond(ends & (state['updates'] % self.stopping.every == 0),
                     lambda: self._judged(state, weights, hp['stop_above']), lambda: state)
 
   def _judged(self, state, weights, threshold):
@@ -149,12 +155,12 @@ class MultiTask:
   def predict(self, variables, batch):
     outputs, _ = self.outputs(variables, batch)
     predictions = {t.entry: jax.nn.softmax(outputs[t.entry]) if t.kind == 'softmax' else
-            outputs[t.entry] * t.std + t.mean for t in self.targets}
+            t.in_own_units(outputs[t.entry]) for t in self.targets}
     label = self._label()
     return predictions | ({'prediction': outputs[label].argmax(-1)} if label else {})
 
   def evaluators(self):
-    return {'targets': Evaluator(self._counts, self._finish)}
+    return {'targets': Evaluator(self._rows, self._finish, kind='collect')}
 
   def describe(self, predictions, top):
     """A line for each image, of what is predicted: for the command line."""
@@ -187,32 +193,21 @@ class MultiTask:
                        ' '.join(f'{v:.2f}' for v in row))
     return words
 
-  def _counts(self, variables, batch, hp):
+  def _rows(self, variables, batch, hp):
     outputs, _ = self.outputs(variables, batch)
-    valid, counts = batch['valid'], {}
-    for t in self.targets:
-      output = outputs[t.entry]
-      if t.kind == 'softmax':
-        counts[t.entry] = dict(right=Ratio.of(topk_correct(output, batch[t.entry], 1), valid))
-        continue
-      truth = t.standardised(batch[t.entry])
-      counts[t.entry] = dict(error=Ratio.of(((output - truth) ** 2).sum(-1), valid),
-                           sum=jnp.where(valid[:, None], truth, 0).sum(0),
-                           square=Ratio.of((truth ** 2).sum(-1), valid))
-    return counts
+    return {t.entry: topk_correct(outputs[t.entry], batch[t.entry], 1) if t.kind == 'softmax' else
+            dict(prediction=t.in_own_units(outputs[t.entry]), target=_columns(batch[t.entry]))
+            for t in self.targets}
 
-  def _finish(self, stats):
+  def _finish(self, rows):
     results = {}
     for t in self.targets:
-      counts = stats[t.entry]
+      own = rows[t.entry]
       if t.kind == 'softmax':
-        results[f'{t.entry}_accuracy'] = float(counts['right'].value)
+        results[f'{t.entry}_accuracy'] = float(own.mean()) if len(own) else np.nan
         continue
-      n, total = max(float(counts['error'].count), 1), np.asarray(counts['sum'], np.float64)
-      variance = float(counts['square'].sum) - (total ** 2).sum() / n
-      error = float(counts['error'].sum)
-      results[f'{t.entry}_rmse'] = t.std * float(np.sqrt(error / n / len(total)))
-      results[f'{t.entry}_r2'] = 1 - error / variance if variance > 0 else 0.
+      scores = regression_scores(own['prediction'], own['target'])
+      results |= {f'{t.entry}_{name}': scores[name] for name in ('rmse', 'r2')}
     return results
 
 
@@ -267,6 +262,10 @@ def _width(target: Target, spec: jax.ShapeDtypeStruct, info: Info, where: str) -
   if not (info.classes and spec.ndim == 1 and np.issubdtype(spec.dtype, np.integer)):
     raise ConfigError(f'{where}.kind: softmax is for a label, one class of each image')
   return len(info.classes)
+
+
+def _columns(truth):
+  return truth.reshape(len(truth), -1)
 
 
 def _tasks(variables):

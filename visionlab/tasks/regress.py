@@ -9,6 +9,7 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.figures import charts
+from visionlab.measures.regression import regression_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
@@ -105,6 +106,9 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
   """
   check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
   check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')
+  if target == 'label' and 'labelled' in example:
+    raise ConfigError('config.task.target: "label" is hidden in part by this source, and regress '
+                      'would learn 0 in its place; name the source itself in config.data')
   if target_std <= 0:
     raise ConfigError(f'config.task.target_std: must be above 0, not {target_std}')
   outputs = int(np.prod(example[target].shape[1:]))
@@ -117,9 +121,4 @@ def _columns(target):
 
 
 def _finish(stats):
-  """r2 of several outputs is that of their joint variance (scikit-learn's 'variance_weighted')."""
-  prediction, target = (np.asarray(stats[k], np.float64) for k in ('prediction', 'target'))
-  error = prediction - target
-  total = ((target - target.mean(0)) ** 2).sum()
-  return dict(rmse=float(np.sqrt((error ** 2).mean())), mae=float(np.abs(error).mean()),
-              r2=float(1 - (error ** 2).sum() / total) if total > 0 else 0.)
+  return regression_scores(stats['prediction'], stats['target'])

@@ -12,7 +12,7 @@ from visionlab.metrics import Ratio
 from visionlab.ops.gradient_reversal import reversal_schedule
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux
-from visionlab.tasks.adapt import DISTANCES, check_domains, distance_of, known, one_domain
+from visionlab.tasks.adapt import DISTANCES, check_domains, distance_of, one_domain
 from visionlab.tasks.classify import Classify
 from visionlab.tasks.forward import forward
 
@@ -53,7 +53,7 @@ class TwoColumn(Classify):
     smoothing = hp['label_smoothing'] if train else 0.
     terms = {'cross_entropy': self.cross_entropy(logits[0], source, smoothing)}
     if self.few:
-      terms['target_cross_entropy'] = self.cross_entropy(logits[1], known(target), smoothing)
+      terms['target_cross_entropy'] = self.cross_entropy(logits[1], target, smoothing)
     strength = hp['lambda_max'] * reversal_schedule(hp['progress'], hp['gamma'])
     distances = {layer: self._distance(maps, layer, source['valid'], target['valid'])
                  for layer in self.layers}

@@ -103,28 +103,31 @@ def proposed(model: Any, maps: list[jax.Array], extent: jax.Array, rules: Propos
           (jnp.concatenate(objectness, 1), jnp.concatenate(deltas, 1), jnp.concatenate(anchors)))
 
 
-def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, key: jax.Array,
-               rpn: Proposing, box: Detecting, regions: Regions | None = None, *,
+def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, valid: jax.Array,
+               keys: jax.Array, rpn: Proposing, box: Detecting, regions: Regions | None = None, *,
                train: bool) -> dict[str, Ratio]:
   """`objectness`, `rpn_box`, `class`, `box`, and `mask` and `keypoint` where the model has them.
 
   Args:
     x: (b h w c), normalised.
     objects: padded to n, see `visionlab.tasks.detect.Detect`; only those `valid` are to be found.
+    extent: (b 2), height and width of each picture.
+    valid: (b,) bool; of other images nothing is drawn, so that they count nowhere.
+    keys: (b,) typed PRNG keys, of what is drawn of each image.
     regions: proposals that come from elsewhere, `boxes` (b p 4) and `valid` (b p); without them the
       model makes its own, and `objectness` and `rpn_box` are the losses of that.
   """
-  anchor_keys, box_keys = jax.random.split(key, (2, len(x)))
+  anchor_keys, box_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   maps, terms = model.maps(x, train=train), {}
   if regions is None:
     regions, outputs = proposed(model, maps, extent, rpn, train=train)
-    terms = _rpn_losses(*outputs, objects, anchor_keys, rpn)
-  boxes, valid = regions['boxes'], regions['valid']
+    terms = _rpn_losses(*outputs, objects, valid, anchor_keys, rpn)
+  boxes, there = regions['boxes'], regions['valid']
   if box.add_objects:
-    boxes, valid = jax.vmap(with_objects)(boxes, valid, objects['boxes'], objects['valid'])
+    boxes, there = jax.vmap(with_objects)(boxes, there, objects['boxes'], objects['valid'])
   draw = partial(losses.draw, low=box.low, high=box.high, size=box.sample,
                  positive_share=box.positive_share)
-  some = jax.vmap(draw)(box_keys, boxes, valid, objects)
+  some = jax.vmap(draw)(box_keys, boxes, there & valid[:, None], objects)
   boxes = take(boxes, some.index)
   terms |= _box_losses(model, maps, boxes, objects, some, box, train)
   # Masks and joints are those of the positive boxes alone, which come first.
@@ -134,15 +137,15 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, ke
   return jax.tree.map(lambda term: term.sum(0), terms)
 
 
-def _rpn_losses(objectness, deltas, anchors, objects, keys, rules):
-  def one(objectness, deltas, objects, key):
-    some = losses.draw(key, anchors, jnp.ones(len(anchors), bool), objects, low=rules.low,
-                       high=rules.high, size=rules.sample, positive_share=rules.positive_share,
-                       low_quality=True)
+def _rpn_losses(objectness, deltas, anchors, objects, valid, keys, rules):
+  def one(objectness, deltas, objects, valid, key):
+    some = losses.draw(key, anchors, jnp.broadcast_to(valid, len(anchors)), objects,
+                       low=rules.low, high=rules.high, size=rules.sample,
+                       positive_share=rules.positive_share, low_quality=True)
     targets = objects['boxes'][some.object]
     return dict(objectness=losses.objectness_loss(objectness, some),
                 rpn_box=losses.box_loss(deltas[some.index], anchors[some.index], targets, some))
-  return jax.vmap(one)(objectness, deltas, objects, keys)
+  return jax.vmap(one)(objectness, deltas, objects, valid, keys)
 
 
 def _box_losses(model, maps, boxes, objects, some, rules, train):

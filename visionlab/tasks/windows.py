@@ -14,20 +14,19 @@ from visionlab.tasks import detection_losses as losses
 from visionlab.tasks.two_stage import Detecting, Objects, chosen, take
 
 
-def window_losses(model: Any, x: jax.Array, objects: Objects, key: jax.Array, rules: Detecting, *,
-                  train: bool) -> dict[str, Ratio]:
+def window_losses(model: Any, x: jax.Array, objects: Objects, valid: jax.Array, keys: jax.Array,
+                  rules: Detecting, *, train: bool) -> dict[str, Ratio]:
   """`class`, over a sample of each image's windows, of which most are background.
 
   Args:
     x: (b h w c), normalised.
-    objects: as in `visionlab.tasks.two_stage.all_losses`.
+    objects, valid, keys: as in `visionlab.tasks.two_stage.all_losses`.
   """
   logits, windows = model(x, train=train), jnp.asarray(model.windows(x.shape[1:3]))
   draw = partial(losses.draw, low=rules.low, high=rules.high, size=rules.sample,
                  positive_share=rules.positive_share, low_quality=True)
-  everywhere = jnp.ones(len(windows), bool)
-  some = jax.vmap(lambda key, objects: draw(key, windows, everywhere, objects))(
-      jax.random.split(key, len(x)), objects)
+  everywhere = jnp.broadcast_to(valid[:, None], (len(x), len(windows)))
+  some = jax.vmap(draw, (0, None, 0, 0))(keys, windows, everywhere, objects)
   classes = take(objects['classes'], some.object)
   term = jax.vmap(losses.class_loss)(take(logits, some.index), classes, some)
   return {'class': Ratio(term.sum.sum(), term.count.sum())}

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.config import ConfigError, check_names
+from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
 from visionlab.metrics import Ratio
 from visionlab.sharding import DATA, local_rows
@@ -95,26 +95,26 @@ def _kept(rows, valid, swept: bool):
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, batch=, data=), each with a schedule of its own.
+  """config.evals: name -> dict(split=, every=, first=, batch=, data=), each with its own schedule.
 
   `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
+  `first=False` leaves out the start: a detector that has learnt nothing may take longer to measure
+  than to train for its first hundred steps.
   `batch` is by default the training batch, rounded up to divide over the devices.
   """
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
                swept: bool = False):
+    config = whole(config)
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
     self.run = compile_evaluation(task, mesh, swept=swept)
     self.predict = jax.jit(task.predict)
-    self.sources, self.every, self.batch, self.results = {}, {}, {}, {}
+    self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
     cut = 1 if swept else mesh.shape[DATA]
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
-      check_names(options, ('split', 'every', 'batch', 'data'), where)
-      if 'split' not in options:
-        raise ConfigError(f'{where}.split: missing, e.g. "test"')
       if 'data' not in options and 'name' not in config['data']:
         raise ConfigError(f'{where}.data: missing; there are several sources, and one is measured '
                           'at a time')
@@ -122,10 +122,12 @@ class Evaluations:
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
       self.every[name] = max(1, steps(options.get('every', '100%'), f'{where}.every'))
+      self.first[name] = options.get('first', True)
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
 
   def due(self, step: int, last: int) -> list[str]:
-    return [k for k, n in self.every.items() if step % n == 0 or step == last]
+    return [k for k, n in self.every.items()
+            if step == last or step % n == 0 and (step > 0 or self.first[k])]
 
   def batches(self, name: str):
     rows = None if self.swept else local_rows(self.mesh, self.batch[name])

@@ -1,7 +1,8 @@
-"""What a run says: metrics.jsonl, TensorBoard events, a progress line, the table of parameters."""
+"""What a run says: metrics.jsonl, TensorBoard events, a progress line."""
 
 import json
 import math
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -13,11 +14,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from visionlab.optim import paths
-from visionlab.sharding import bytes_per_device, is_cut
+from visionlab.config import to_json
 from visionlab.task import Results
+from visionlab.training.console import Console
+from visionlab.training.hooks import Hooks
 
-ROWS = 40                        # of the table of parameters, before it is shortened
+OF_THE_MACHINE = ('time', 'train/examples_per_second', 'train/memory_bytes')
+"""What lines of metrics.jsonl hold that another run of the same config does not repeat."""
 
 
 class Log:
@@ -29,17 +32,22 @@ class Log:
   Args:
     step: the step training starts from.
     total: steps of the whole training; examples: in a step.
+    epoch: examples in an epoch, or 0 where nobody is told of epochs.
+    hooks: called with each line of metrics.jsonl, a dict, and closed at the end; see
+      `visionlab.training.hooks`.
     quiet: writes files, and prints nothing.
     terminal: whether the progress line may be rewritten in place; default: if stdout is one.
   """
 
-  def __init__(self, workdir: Path, *, step: int, total: int, examples: int,
-               tensorboard: bool = True, quiet: bool = False, terminal: bool | None = None):
-    self.writes, self.quiet = jax.process_index() == 0, quiet
-    self.total, self.examples = total, examples
-    self.terminal = sys.stdout.isatty() if terminal is None else terminal
+  def __init__(self, workdir: Path, *, step: int, total: int, examples: int, epoch: int = 0,
+               tensorboard: bool = True, hooks: Hooks | None = None,
+               quiet: bool = False, terminal: bool | None = None):
+    self.writes = jax.process_index() == 0
+    self.total, self.examples, self.epoch, self.hooks = total, examples, epoch, hooks
     self.landed = self.rate = self.pace = self.last = None
     self.busy, self.did = 0., 0
+    self.console = Console(terminal=terminal, quiet=quiet or not self.writes,
+                           copy=workdir / 'log.txt' if self.writes and not quiet else None)
     if not self.writes:
       return
     path, kept = workdir / 'metrics.jsonl', workdir / 'metrics.jsonl.tmp'
@@ -61,22 +69,23 @@ class Log:
       self.rate = (stop - first) / max(now - max(begun, self.landed), 1e-9)
       self.pace = self.rate if self.pace is None else .8 * self.pace + .2 * self.rate
     self.landed = now
-    if self.terminal and self.last:
-      self.say(self._line(stop, self.last), passing=True)
+    self.console.passing(self._line(stop, self.last or {}, self.pace))
 
   def train(self, step: int, metrics: Mapping[str, np.ndarray]):
     """The metrics, () each, of the steps since the last such line."""
     values = {k: float(v) for k, v in metrics.items()}
-    speed = self.did / self.busy * self.examples if self.busy else math.nan
+    speed = self.did / self.busy if self.busy else None
     self.busy, self.did, self.last = 0., 0, values
     self.write(step, {f'train/{k}': v for k, v in values.items()}
-               | ({'train/examples_per_second': speed} if speed == speed else {}))
-    self.say(self._line(step, values), passing=True)
+               | ({'train/examples_per_second': speed * self.examples} if speed else {})
+               | {'train/memory_bytes': float(peak_memory())})
+    self.say(self._line(step, values, speed))
 
-  def _line(self, step: int, values: Mapping[str, float]) -> str:
-    speed = (f'  {self.pace * self.examples:,.0f} examples/s  '
-             f'{timedelta(seconds=int((self.total - step) / self.pace))} left' if self.pace else '')
-    return f'{self._step(step)}  {_in_a_line(values, ".4g")}{speed}'
+  def _line(self, step: int, values: Mapping[str, float], speed: float | None) -> str:
+    rate = f'  {speed * self.examples:,.0f} examples/s' if speed else ''
+    left = (f'  {timedelta(seconds=int((self.total - step) / self.pace))} left' if self.pace
+            else '')
+    return f'{self._step(step)}  {_in_a_line(values, ".4g")}{rate}{left}'
 
   def _step(self, step: int) -> str:
     return f'step {step:>{len(str(self.total))}}/{self.total}'
@@ -90,34 +99,37 @@ class Log:
     if not self.writes:
       return
     # JSON has no NaN: what is not finite is written as text, which float() reads back.
-    line = {'step': step, **more, **{k: v if math.isfinite(v) else str(v)
-                                     for k, v in values.items()}}
+    line = {'step': step, **({'epoch': step * self.examples / self.epoch} if self.epoch else {}),
+            'time': time.time(), **more,
+            **{k: v if math.isfinite(v) else str(v) for k, v in values.items()}}
     self.file.write(json.dumps(line) + '\n')
     self.file.flush()
+    if self.hooks:
+      self.hooks(line)
     if self.events:
       self.events.write('add_scalar', [(k, v, step) for k, v in values.items()])
+
+  def settings(self, config: Mapping):
+    """Puts the config, and hp where TensorBoard compares runs by it, beside the curves."""
+    if self.writes and self.events:
+      self.events.write('add_text', [('config', f'```json\n{to_json(config)}\n```')])
+      self.events.hyperparameters(dict(config['hp']))
 
   def pictures(self, step: int, pictures: Mapping[str, np.ndarray]):
     if self.writes and self.events:
       self.events.write('add_image', [(k, v, step) for k, v in pictures.items()],
                         dataformats='HWC')
 
-  def say(self, text: str, *, passing: bool = False):
-    """Prints a line; a passing one is overwritten by the next where stdout is a terminal."""
-    if not self.writes or self.quiet:
-      return
-    if self.terminal:
-      print('\r\x1b[2K' + text, end='' if passing else '\n', flush=True)
-    else:
-      print(text, flush=True)
+  def say(self, text: str):
+    """Prints a line that stays."""
+    self.console.say(text)
 
   def close(self):
+    self.console.close()
     if self.writes:
-      if self.terminal and not self.quiet:
-        print()
       self.file.close()
-      if self.events:
-        self.events.close()
+      for other in filter(None, (self.events, self.hooks)):
+        other.close()
 
 
 def _in_a_line(values: Mapping[str, float], form: str) -> str:
@@ -151,10 +163,28 @@ class Events:
     self.last = self.thread.submit(lambda: [
         getattr(self.writer.result(), method)(*call, **options) for call in calls])
 
+  def hyperparameters(self, values: Mapping[str, float]):
+    """For the page that compares runs. (The writer's own `add_hparams` makes a run of its own.)"""
+    def write():
+      from tensorboardX.summary import hparams
+      writer = self.writer.result().file_writer
+      for summary in hparams(dict(values), {}):
+        writer.add_summary(summary)
+    self.last = self.thread.submit(write)
+
   def close(self):
     self.thread.shutdown()
     self.last.result()
     self.writer.result().close()
+
+
+def peak_memory() -> int:
+  """Bytes: the most that was in use at once on the first device, or by this process where devices
+  do not say."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  # Linux counts in KiB, macOS in bytes.
+  unit = 1 if sys.platform == 'darwin' else 1024
+  return stats.get('peak_bytes_in_use') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
@@ -172,27 +202,3 @@ def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
 def scalars(results: Results) -> dict[str, float]:
   """The results that fit in a line."""
   return {k: v for k, v in results.items() if isinstance(v, float)}
-
-
-def parameter_table(params, flops: float | None = None) -> str:
-  """The parameters by name, shape and count, and the FLOPs of one example's forward pass; where
-  some are cut over devices, also the bytes on a device, were they not and as they are.
-
-  A table of more than `ROWS` is shortened to a line for each module of the first level.
-  """
-  named = dict(zip(paths(params), jax.tree.leaves(params), strict=True))
-  entries = [(name, 'x'.join(map(str, p.shape)) or '()', [p]) for name, p in named.items()]
-  if len(entries) > ROWS:
-    modules = {}
-    for name, p in named.items():
-      modules.setdefault(name.split('/')[0], []).append(p)
-    entries = [(f'{name}/*', f'{len(ps)} arrays', ps) for name, ps in modules.items()]
-  entries.append(('parameters', '', list(named.values())))
-  counts = [f'{sum(p.size for p in ps):,}' for *_, ps in entries]
-  wide = [max(len(e[i]) for e in entries) for i in range(2)] + [max(13, *map(len, counts))]
-  spread = [''] * len(entries)
-  if is_cut(params):
-    spread = ['  {:>13,} -> {:,} bytes'.format(*bytes_per_device(ps)) for *_, ps in entries]
-  lines = [f'{name:<{wide[0]}}  {shape:>{wide[1]}}  {count:>{wide[2]}}{more}'
-           for (name, shape, _), count, more in zip(entries, counts, spread, strict=True)]
-  return '\n'.join(lines) + (f'  {flops / 1e6:,.1f} MFLOPs an example' if flops else '')

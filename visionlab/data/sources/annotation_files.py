@@ -14,6 +14,7 @@ from visionlab.data.files import ON_BROKEN, in_threads
 from visionlab.data.images import open_image, upright_size
 from visionlab.data.sources.outlines import Outlines
 
+COORDINATES = ('upright', 'stored')
 ROUNDING = .5    # pixels; a box that sticks out by less was rounded, by whoever wrote it
 
 
@@ -107,26 +108,34 @@ class Faults:
 
 
 def image_sizes(root: Path, files: np.ndarray, faults: Faults,
-                stated: np.ndarray | None = None) -> np.ndarray:
-  """Height and width (n 2) of the upright images; zeros, and a fault, of those that have none.
+                stated: np.ndarray | None = None, check: bool = True,
+                coordinates: str = '') -> np.ndarray:
+  """Height and width (n 2) of the images; zeros, and a fault, of those that have none.
 
   Args:
     files: (n,) bytes, relative to `root`.
     stated: (n 2) sizes that they should have, zeros where that is not known.
+    check: whether to look at those whose size is stated.
+    coordinates: 'stored' for the sizes before EXIF's orientation is applied, else after that; if it
+      is an option of the source, messages tell of it.
   """
+  stated = np.zeros((len(files), 2), np.int64) if stated is None else stated
+  known = stated.all(-1)
+
   def look(i: int):
     try:
       with open_image(root / os.fsdecode(files[i])) as image:
-        size = upright_size(image)[::-1]
-      check_size(size, size if stated is None or not stated[i].any() else stated[i])
+        size = (image.size if coordinates == 'stored' else upright_size(image))[::-1]
+      check_size(size, stated[i] if known[i] else size, coordinates)
     except FileNotFoundError:
       return 'images that are missing', 'there is no such file'
     except Exception as error:  # as in Objects
       return 'images that cannot be used', error
     return size
 
-  sizes = np.zeros((len(files), 2), np.int64)
-  for i, size in enumerate(in_threads(look, range(len(files)))):
+  wanted = np.flatnonzero(check | ~known).tolist()
+  sizes = np.where(known[:, None] & (not check), stated, 0)
+  for i, size in zip(wanted, in_threads(look, wanted), strict=True):
     if isinstance(size[0], str):
       faults.add(size[0], f'{root / os.fsdecode(files[i])} cannot be used: {size[1]}')
     else:
@@ -134,13 +143,15 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
   return sizes
 
 
-def check_size(found: tuple[int, int], stated: Sequence[int]) -> None:
-  """Raises a ValueError unless an image's height and width are those stated."""
+def check_size(found: tuple[int, int], stated: Sequence[int], coordinates: str = '') -> None:
+  """Raises a ValueError unless an image's height and width are those stated; see `image_sizes`."""
   if tuple(found) != tuple(stated):
     (h, w), (height, width) = found, stated
     turned = ' (its EXIF orientation turns it)' if (w, h) == (height, width) else ''
+    other = {'upright': 'stored', 'stored': 'upright'}.get(turned and coordinates)
+    hint = f'; the option coordinates={other!r} says that theirs are {other}' if other else ''
     raise ValueError(f'it is {w}x{h} pixels{turned}; expected {width}x{height}, as its annotations '
-                     'have it')
+                     f'have it{hint}')
 
 
 def with_sound_boxes(annotations: Annotations, describe: Callable[[int], str], field: str,
@@ -157,7 +168,7 @@ def with_sound_boxes(annotations: Annotations, describe: Callable[[int], str], f
 
   def wrong(places, reason, expected):
     def text(i):
-      corners, (w, h) = np.round(boxes[i], 2).tolist(), edges[i, :2]
+      corners, (w, h) = [round(v, 2) for v in boxes[i].tolist()], edges[i, :2]
       return (f'{describe(annotations.row[i])}: {field} spans (x1, y1, x2, y2) = {corners} in an '
               f'image of {w}x{h} pixels; expected {expected}')
     faults.add_where(places, reason, text)

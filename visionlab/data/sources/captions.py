@@ -8,13 +8,14 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data import vocabulary as vocabularies
 from visionlab.data.caption_rows import caption_rows
-from visionlab.data.files import encoded
+from visionlab.data.files import as_in_folder, encoded, split_file
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.annotation_files import Faults, image_sizes
-from visionlab.data.sources.caption_files import Line, Table, decoded, read_table
+from visionlab.data.sources.caption_files import Line, Table, decoded, file_name, read_table
 from visionlab.data.sources.folder import Folder
 
+FORMS = ('.csv', '.tsv', '.txt', '.token', '.json', '.jsonl')
 WIDTH = 256               # bytes of a caption, or a multiple: so splits that are added mostly agree
 
 
@@ -71,17 +72,19 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
       that does not 'train'.
     root: the folder.
     captions: the file with captions, see `visionlab.data.sources.caption_files.read_table`. Of COCO
-      'annotations/captions_{split}.json', of Flickr8k 'Flickr8k.token.txt'.
+      'annotations/captions_{split}.json', of Flickr8k 'Flickr8k.token.txt', of Kaggle's copies
+      'captions.txt' (Flickr8k) and 'results.csv' (Flickr30k).
     images: the folder that names of images are relative to, of COCO '{split}'; None for captions
       alone, of which a language model can learn: `image` is then one black pixel.
-    splits: a file with the names of a split's images, of Flickr8k 'Flickr_8k.{split}Images.txt'.
+    splits: a file with the names of a split's images, one a line, of Flickr8k
+      'Flickr_8k.{split}Images.txt'.
     vocabulary: the split whose words are learnt.
     size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
     length: of a row of tokens, start and end included.
     least_count: rarer words are unknown.
     punctuation: whether marks are words. Metrics leave them out.
     most: captions of an image that are kept; 0: as many as the image with the most has.
-    encoding: of the files.
+    encoding: of the files. UTF-16 and UTF-32 that begin with a byte order mark need no word.
     too_long: 'cut' captions that do not fit `length`, with a warning, or 'stop'.
     on_broken: 'skip' leaves images out that are missing, damaged or without captions, and captions
       without words, with a warning that counts them; 'stop' raises an error for the first.
@@ -102,20 +105,22 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   tables: dict[Path, Table] = {}
 
   def lines_of(name: str, on_broken: str) -> tuple[dict[str, list[str]], Faults]:
-    path = _path(top, captions, name)
+    path = _captions_file(top, captions, name)
     if path not in tables:
       tables[path] = read_table(path, encoding)
     faults = Faults(f'captions {path}', on_broken)
     files = _files(top, tables[path], path, name, splits, encoding, '{split}' in captions)
     return _sound(tables[path].lines, files, path, faults, punctuation), faults
 
-  trained, _ = lines_of(vocabulary, 'skip')
+  trained, faults = lines_of(vocabulary, 'skip')
+  faults.check_left('images', len(trained))
   known = vocabularies.build((text for own in trained.values() for text in own), least_count,
                              punctuation=punctuation)
   texts, faults = lines_of(split, on_broken)
   pictures = None
   if images is not None:
     folder = top / images.replace('{split}', split)
+    texts = dict(zip(as_in_folder(list(texts), folder), texts.values(), strict=True))
     texts = _with_images(texts, folder, faults) if check else texts
     labels = np.zeros(len(texts), np.int32)
     pictures = Folder(folder, list(texts), labels, Info(), canvas, on_broken)
@@ -127,30 +132,37 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
   return Captions(pictures, rows, Info(words=known.words, punctuation=punctuation))
 
 
-def _path(top: Path, pattern: str, split: str) -> Path:
-  """The file for a split, or a ConfigError that lists the splits for which there is one."""
-  path = top / pattern.replace('{split}', split)
-  if path.is_file():
-    return path
-  before, _, after = pattern.partition('{split}')
-  there = [file.relative_to(top).as_posix() for file in sorted(top.glob(f'{before}*{after}'))]
-  if not after or not there:
-    raise ConfigError(f'captions: there is no file {path}')
-  check_split(split, [name[len(before):len(name) - len(after)] for name in there],
-              f'captions {top}: {pattern}')
-  return path
+def _captions_file(top: Path, pattern: str, split: str) -> Path:
+  try:
+    return split_file(top, pattern, split, 'captions')
+  except ConfigError as error:
+    others = sorted(file.name for file in top.iterdir() if file.suffix.lower() in FORMS)
+    if 'no file' not in str(error) or not others:
+      raise
+    raise ConfigError(f'{error}; {top} holds {", ".join(others[:5])}, which the option captions '
+                      'may name') from error
 
 
 def _files(top: Path, table: Table, path: Path, split: str, splits: str, encoding: str,
            own_file: bool) -> list[str]:
   """The names of a split's images."""
   if splits:
-    return decoded(_path(top, splits, split), encoding).split()
+    path = split_file(top, splits, split, 'captions')
+    return _listed(decoded(path, encoding), table, path)
   if own_file:
     return list(table.splits)
   named = {name or 'train' for name in table.splits.values()}
   check_split(split, sorted(named), f'captions {path}')
   return [file for file, own in table.splits.items() if (own or 'train') == split]
+
+
+def _listed(text: str, table: Table, path: Path) -> list[str]:
+  """The names in a list, one a line, some of which leave out the suffix."""
+  names = [file_name(line, str(path)) for line in text.split('\n') if line.strip()]
+  if not names:
+    raise ConfigError(f'captions: {path} names no images; expected one a line')
+  stems = {file.rpartition('.')[0]: file for file in table.splits}
+  return [name if name in table.splits else stems.get(name, name) for name in names]
 
 
 def _sound(lines: list[Line], files: list[str], path: Path, faults: Faults,

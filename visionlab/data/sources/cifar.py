@@ -5,6 +5,7 @@ import io
 import pickle
 import tarfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info, check_root, check_split
+from visionlab.data.text import decode
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship',
            'truck')
-PIXELS = 3 * 32 * 32
+PIXELS, FINE, COARSE = 3 * 32 * 32, 100, 20
 FOLDERS = {'cifar-10': ('cifar-10-batches-bin', 'cifar-10-batches-py'),
            'cifar-100': ('cifar-100-binary', 'cifar-100-python')}
 
@@ -39,7 +41,7 @@ def cifar10(split: str, *, root: str = '') -> Arrays:
   check_split(split, ('train', 'test'), 'cifar10')
   stems = [f'data_batch_{i}' for i in range(1, 6)] if split == 'train' else ['test_batch']
   files = _read(root, 'cifar-10', [f'{stem}.bin' for stem in stems], stems)
-  parts = [_parse(name, files[name], ('label',)) for name in files]
+  parts = [_parse(name, files[name], dict(label=len(CIFAR10))) for name in files]
   return Arrays(_join(parts), Info(CIFAR10))
 
 
@@ -52,12 +54,14 @@ def cifar100(split: str, *, root: str = '') -> Arrays:
   check_split(split, ('train', 'test'), 'cifar100')
   files = _read(root, 'cifar-100', [f'{split}.bin', 'fine_label_names.txt'], [split, 'meta'])
   if 'meta' in files:
-    names = _unpickle('meta', files['meta'])['fine_label_names']
-    classes = tuple(_text(name) for name in names)
+    classes = _unpickle('meta', files['meta'], lambda meta: tuple(map(
+        _text, meta['fine_label_names'])))
   else:
-    classes = tuple(files['fine_label_names.txt'].decode().split())
+    classes = tuple(decode(files['fine_label_names.txt'], 'fine_label_names.txt').split())
+  if len(set(classes)) != FINE:
+    raise ConfigError(f'cifar100: {len(set(classes))} names of classes; expected {FINE}')
   name = next(iter(files))
-  return Arrays(_parse(name, files[name], ('coarse_label', 'label')), Info(classes))
+  return Arrays(_parse(name, files[name], dict(coarse_label=COARSE, label=FINE)), Info(classes))
 
 
 def _join(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -95,8 +99,9 @@ def _read_tar(archive: Path, names: list[str]) -> dict[str, bytes]:
   return {name: found[name] for name in names}
 
 
-def _parse(name: str, content: bytes, labels: tuple[str, ...]) -> dict[str, np.ndarray]:
-  """One batch; `labels` are the label bytes that precede each image of the binary version."""
+def _parse(name: str, content: bytes, labels: Mapping[str, int]) -> dict[str, np.ndarray]:
+  """One batch; `labels` are the label bytes that precede each image of the binary version, each
+  with the number of its classes."""
   if name.endswith('.bin'):
     if not content or len(content) % (len(labels) + PIXELS):
       raise ConfigError(f'{name} is damaged: {len(content)} bytes are not a multiple of '
@@ -105,16 +110,17 @@ def _parse(name: str, content: bytes, labels: tuple[str, ...]) -> dict[str, np.n
     columns = {key: rows[:, i] for i, key in enumerate(labels)}
     pixels = rows[:, len(labels):]
   else:
-    batch = _unpickle(name, content)
     spelt = {'label': 'fine_labels' if len(labels) == 2 else 'labels',
              'coarse_label': 'coarse_labels'}
-    try:
-      columns = {key: np.asarray(batch[spelt[key]]) for key in labels}
-      pixels = np.asarray(batch['data'], np.uint8).reshape(-1, PIXELS)
-    except (KeyError, ValueError) as error:
-      raise ConfigError(f'{name} is not a batch of {"/".join(labels)}: {error!r}') from error
-  if any(len(column) != len(pixels) for column in columns.values()):
-    raise ConfigError(f'{name} is damaged: its labels and images differ in number')
+    columns, pixels = _unpickle(name, content, lambda batch: (
+        {key: np.asarray(batch[spelt[key]]) for key in labels},
+        np.asarray(batch['data'], np.uint8).reshape(-1, PIXELS)))
+  for key, column in columns.items():
+    if not len(pixels) or column.shape != (len(pixels),) or column.dtype.kind not in 'iu':
+      raise ConfigError(f'{name} is damaged: its labels and images differ in number')
+    if column.min() < 0 or column.max() >= labels[key]:
+      raise ConfigError(f'{name} is damaged: {key} goes from {column.min()} to {column.max()}; '
+                        f'expected 0 to {labels[key] - 1}')
   image = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
   return {'image': image, **{key: column.astype(np.int32) for key, column in columns.items()}}
 
@@ -132,12 +138,13 @@ class _ArrayUnpickler(pickle.Unpickler):
     return admitted[name]
 
 
-def _unpickle(name: str, content: bytes) -> dict[str, Any]:
+def _unpickle(name: str, content: bytes, read: Callable[[dict[str, Any]], Any]) -> Any:
+  """What `read` makes of a pickled dict with names for keys."""
   try:
     loaded = _ArrayUnpickler(io.BytesIO(content), encoding='bytes').load()
-    return {_text(key): value for key, value in loaded.items()}
+    return read({_text(key): value for key, value in loaded.items()})
   except Exception as error:  # a damaged pickle raises almost anything
-    raise ConfigError(f'{name} is not a pickled batch of arrays: {error}') from error
+    raise ConfigError(f'{name} is not a pickled batch of CIFAR, or damaged: {error!r}') from error
 
 
 def _text(value: bytes | str) -> str:

@@ -7,11 +7,12 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
 from visionlab.data.photographs import cut_out
-from visionlab.data.source import Arrays
+from visionlab.data.source import Arrays, check_seed
 from visionlab.data.sources.digits import digits
 
 # Columns of the photographs, 640 wide, six pixels apart so that no resampling filter reaches over.
 # They alternate: one edge is sky and blur, on which digits are easier to read than elsewhere.
+MOST_ZOOM = 16.
 BANDS = dict(train=((0, 154), (278, 394), (518, 640)), test=((160, 272), (400, 512)))
 
 
@@ -42,8 +43,9 @@ def digits_m(split: str, *, root: str = '', size: int = 28, seed: int = 0, zoom:
   """
   del root
   plain = digits(split, test_fraction=test_fraction, size=size)
-  if zoom <= 0:
-    raise ConfigError(f'digits_m: zoom must be above 0, not {zoom}')
+  check_seed(seed, 'digits_m')
+  if not 0 < zoom <= MOST_ZOOM:
+    raise ConfigError(f'digits_m: zoom must be above 0 and at most {MOST_ZOOM}, not {zoom}')
   for key, value in dict(copies=copies, test_copies=test_copies).items():
     if value < 1:
       raise ConfigError(f'digits_m: {key} must be at least 1, not {value}')

@@ -6,8 +6,9 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
-from visionlab.data.images import SUFFIXES, open_image, to_mode
-from visionlab.data.source import Arrays, check_root, check_split
+from visionlab.data.files import image_names
+from visionlab.data.images import open_image, to_mode
+from visionlab.data.source import Arrays, check_root, check_seed, check_split
 from visionlab.data.sources.arrays import arrays
 from visionlab.data.sources.mnist import DIGITS, mnist
 
@@ -36,6 +37,7 @@ def mnist_m(split: str, *, root: str = '', photographs: str = '', seed: int = 0)
   check_split(split, ('train', 'test'), 'mnist_m')
   if not photographs:
     return _read(split, check_root(root, 'mnist_m', 'mnist_m.npz, or, with photographs, MNIST'))
+  check_seed(seed, 'mnist_m')
   plain = mnist(split, root=root)
   folder = check_root(photographs, 'mnist_m', 'photographs')
   image = blend(plain.arrays['image'], _photographs(folder, split), seed)
@@ -56,7 +58,7 @@ def _read(split: str, folder: Path) -> Arrays:
 
 
 def _photographs(folder: Path, split: str) -> list[np.ndarray]:
-  files = sorted(p for p in folder.rglob('*') if p.suffix.lower() in SUFFIXES)
+  files = sorted(folder / name for name in image_names(folder))
   if len(files) < _EVERY:
     raise ConfigError(f'mnist_m: expected at least {_EVERY} photographs in {folder}, found '
                       f'{len(files)}')

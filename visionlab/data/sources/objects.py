@@ -134,7 +134,8 @@ def objects_of(annotations: Annotations, describe: Callable[[int], str], faults:
     size: of the canvas, (height, width) or one number for both.
     most: objects per image; of images with more, the largest are kept, crowds last. 0: as many as
       the image with the most has.
-    check: whether to read the images' headers. If not, `annotations.sizes` are taken for true.
+    check: whether to read the images' headers. If not, `annotations.sizes` are taken for true
+      where they are known, which is where they are not zero.
     outlines: the objects' masks, by `row`.
     joints, limbs: see `visionlab.data.source.Info`.
     field: what holds the box in the files.
@@ -155,9 +156,8 @@ def objects_of(annotations: Annotations, describe: Callable[[int], str], faults:
   canvas = Canvas(size)
   if most < 0:
     raise ConfigError(f'{faults.where.split()[0]}: most must be 0 or more, not {most}')
-  if check:
-    sizes = image_sizes(root, annotations.files, faults, annotations.sizes)
-    annotations = replace(annotations, sizes=sizes)
+  sizes = image_sizes(root, annotations.files, faults, annotations.sizes, check)
+  annotations = replace(annotations, sizes=sizes)
   annotations = annotations.of_images(annotations.sizes.all(-1))
   faults.check_left('images', len(annotations.files))
   annotations = with_sound_boxes(annotations, describe, field, faults)
@@ -165,6 +165,9 @@ def objects_of(annotations: Annotations, describe: Callable[[int], str], faults:
     annotations = with_frames(annotations, outlines, describe, faults)
   faults.check_left('objects', len(annotations.owner))
   faults.report()
+  if annotations.crowd.size and annotations.crowd.all():
+    logging.warning('%s: all %d objects are crowds, or difficult: they count neither when found '
+                    'nor when missed', faults.where, len(annotations.crowd))
   per_image = np.bincount(annotations.owner, minlength=1).max()
   if 0 < most < per_image:
     annotations = with_most(annotations, most, faults.where)

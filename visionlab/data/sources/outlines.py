@@ -53,7 +53,8 @@ class Outlines:
     self.rings = _starts(map(len, rings))                     # an object's in `points`' starts
     rings = list(chain.from_iterable(rings))
     self.starts = _starts(len(ring) // 2 for ring in rings)
-    self.points = np.fromiter(chain.from_iterable(rings), np.float32).reshape(-1, 2)
+    self.points = np.concatenate([np.zeros(0), *rings], dtype=np.float32,
+                                 casting='same_kind').reshape(-1, 2)
     self.runs = _starts(len(runs[i].counts) if i in runs else 0 for i in range(len(shapes)))
     self.counts = np.concatenate([[], *(run.counts for run in runs.values())]).astype(np.uint32)
     self.heights = np.array([runs[i].size[0] if i in runs else 0 for i in range(len(shapes))])

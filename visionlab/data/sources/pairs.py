@@ -9,10 +9,11 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads
-from visionlab.data.images import SUFFIXES, Canvas, open_image, upright_size
+from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
+from visionlab.data.images import Canvas, open_image, upright_size
 from visionlab.data.masks import Labels, label_map, read_labels
-from visionlab.data.source import Info, check_root, check_split
+from visionlab.data.source import Info, check_root
+from visionlab.data.sources.paired_files import Affixes, paired_files
 from visionlab.ops.geometry import IGNORE
 
 
@@ -84,18 +85,19 @@ class Pairs(ImageFiles):
 
   def _sound(self, where: str) -> np.ndarray:
     """Which pairs (n,) have the headers of an image and of a mask that fits it."""
-    def error_of(names: np.ndarray) -> '_Broken | None':
+    def look(names: np.ndarray) -> tuple['_Broken | None', Path | None]:
       image_path, mask_path = self._paths(names)
       try:
         with _reading(image_path), open_image(image_path) as image:
-          size = upright_size(image)
+          size, deep = upright_size(image), image.mode.startswith('I')
         with _reading(mask_path), open_image(mask_path) as mask:
           self._check_mask(mask, mask_path, size, image_path)
       except _Broken as error:
-        return error
-      return None
+        return error, None
+      return None, image_path if deep else None
 
-    errors = in_threads(error_of, self.files)
+    errors, deep = zip(*in_threads(look, self.files), strict=True)
+    warn_of_dim(where, list(filter(None, deep)))
     broken = [error for error in errors if error]
     if broken and (self.on_broken == 'stop' or len(broken) == len(errors)):
       raise broken[0].for_user() from broken[0]
@@ -109,13 +111,15 @@ def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'm
           mask_suffix: str = '', classes: tuple[str, ...] = (), palette: Mapping | None = None,
           ignore: int = IGNORE, offset: int = 0, size: int | tuple[int, int] = 224,
           resize: str = 'crop', crop_fraction: float = 1., channels: int = 3,
-          on_broken: str = 'skip', check: bool = True) -> Pairs:
+          on_broken: str = 'skip', check: bool = True, image_suffix: str = '',
+          image_prefix: str = '', mask_prefix: str = '') -> Pairs:
   """Images in `root/<split>/images/` with masks of the same names in `root/<split>/masks/`.
 
   Without folders for the splits, `root/images/` and `root/masks/` are all 'train'. Other layouts
   are spelt out: `images='{split}', masks='{split}annot'` is CamVid's as SegNet has it, and
   `images='images/{split}', masks='annotations/{split}', ignore=0, offset=-1` is ADE20K's. `a.jpg`
-  goes with `a.png`.
+  goes with `a.png`, and `b/a.jpg` with `b/a.png`; DRIVE's `21_training.tif` goes with its
+  `21_manual1.gif` by image_suffix='_training', mask_suffix='_manual1'.
 
   A mask holds a class number in every pixel, as PNGs of mode L or P do (of P the indices count, not
   the colours), or with `palette` colours. A mask of 0 and 255 needs one as well, because 255 is
@@ -125,7 +129,9 @@ def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'm
     split: the name of a split's folder, or 'train' where there are none.
     root: the folder.
     images, masks: the folders inside it.
-    mask_suffix: what the masks' names have in addition, e.g. '_mask' for a_mask.png.
+    mask_suffix, image_suffix: what their names have in addition, e.g. '_mask' for a_mask.png, or
+      '_mask.png' where there are others beside it. Both may be in one folder then.
+    mask_prefix, image_prefix: likewise, what their names begin with.
     classes: names of the classes 0, 1, ...; those of the palette, sorted, if empty.
     palette: name -> (r, g, b), or several such, or a grey: see `visionlab.data.masks.read_labels`.
     ignore: a value in masks that counts nowhere, besides 255; it becomes 255.
@@ -148,61 +154,9 @@ def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'm
   labels = read_labels('pairs', classes, palette, ignore, offset)
   canvas = Canvas(size, resize, crop_fraction, channels)
   top = check_root(root, 'pairs', f'the folders {images} and {masks}, or such folders per split')
-  image_folder, mask_folder = _folders(top, split, images, masks)
-  image_names, mask_names = _by_stem(image_folder), _by_stem(mask_folder, mask_suffix)
-  for here, there, folder, suffix, kind in (
-      (image_names, mask_names, mask_folder, mask_suffix, 'mask'),
-      (mask_names, image_names, image_folder, '', 'image')):
-    alone = sorted(here.keys() - there.keys())
-    if alone:
-      raise ConfigError(f'pairs: {here[alone[0]]} has no {kind}; expected {folder}/{alone[0]}'
-                        f'{suffix}.* ({len(alone)} of {len(here)} lack theirs)')
-  files = [tuple(str(path.relative_to(top)) for path in (image_names[stem], mask_names[stem]))
-           for stem in sorted(image_names)]
+  files = paired_files(top, split, images, masks, Affixes(image_prefix, image_suffix),
+                       Affixes(mask_prefix, mask_suffix))
   return Pairs(f'pairs {top}', top, files, labels, canvas, on_broken, check)
-
-
-def _folders(top: Path, split: str, images: str, masks: str) -> tuple[Path, Path]:
-  """The folders of a split's images and masks."""
-  names = images, masks
-  if any('{split}' in name for name in names):
-    found = [top / name.replace('{split}', split) for name in names]
-  elif (top / images).is_dir():
-    check_split(split, ('train',), f'pairs {top}')
-    found = [top / name for name in names]
-  else:
-    splits = sorted(path.parent.relative_to(top).as_posix() for path in top.glob(f'*/{images}'))
-    if not splits:
-      raise ConfigError(f'pairs {top} has no folder {images}, nor <split>/{images}; the options '
-                        'images and masks name others')
-    check_split(split, splits, f'pairs {top}')
-    found = [top / split / name for name in names]
-  for path in found:
-    if not path.is_dir():
-      raise ConfigError(f'pairs: there is no folder {path}; expected it by images={images!r}, '
-                        f'masks={masks!r}')
-  return found[0], found[1]
-
-
-def _by_stem(folder: Path, suffix: str = '') -> dict[str, Path]:
-  """The image files of a folder by their names up to `suffix`, hidden ones left out."""
-  try:
-    names = sorted(os.listdir(folder))
-  except OSError as error:
-    raise ConfigError(f'pairs: {folder} cannot be listed: {error.strerror}') from error
-  found: dict[str, Path] = {}
-  for name in names:
-    stem = Path(name).stem
-    if name[0] == '.' or not name.lower().endswith(SUFFIXES) or not stem.endswith(suffix):
-      continue
-    stem = stem.removesuffix(suffix)
-    if stem in found:
-      raise ConfigError(f'pairs: {found[stem]} and {folder / name} have one name; expected one of '
-                        'them')
-    found[stem] = folder / name
-  if not found:
-    raise ConfigError(f'pairs: {folder} holds no images *{suffix}.* ({", ".join(SUFFIXES)})')
-  return found
 
 
 class _Broken(Exception):
@@ -219,4 +173,4 @@ def _reading(path: Path):
   except ConfigError:
     raise
   except Exception as error:  # what decoders raise for damaged files knows no bounds
-    raise _Broken(f'{path} cannot be read as an image: {error}') from error
+    raise _Broken(f'{path} cannot be read as an image: {reason(error)}') from error

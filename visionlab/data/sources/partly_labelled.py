@@ -6,7 +6,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
-from visionlab.data.source import Arrays, Info, Source
+from visionlab.data.source import Arrays, Info, Source, check_seed
 
 CHUNK = 1024                    # examples read at a time, of a source that does not tell its labels
 
@@ -50,6 +50,7 @@ def partly_labelled(split: str, *, of: Mapping, per_class: int, root: str = '',
     ConfigError: a source without labels, or a class with fewer examples than `per_class`.
   """
   where = 'config.data.of'
+  check_seed(seed, 'partly_labelled')
   source = open_sources({**of, 'root': root} if root else dict(of), split, where)
   labels = _labels(source, where)
   if per_class < 0:

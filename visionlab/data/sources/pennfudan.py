@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.files import encoded
-from visionlab.data.images import SUFFIXES, open_image
+from visionlab.data.files import encoded, image_names
+from visionlab.data.images import open_image
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import Annotations, Faults
 from visionlab.data.sources.objects import Objects, objects_of
@@ -45,14 +45,14 @@ def pennfudan(split: str, *, root: str = '', size: int | tuple[int, int] = 512, 
   if len(classes) != 1:
     raise ConfigError(f'pennfudan: classes must be one name, not {classes!r}')
   folder = next((name for name in IMAGES if (top / name).is_dir()), None)
-  mask_files = sorted((top / MASKS).glob(f'*{SUFFIX}.png'))
+  mask_files = [top / MASKS / name for name in _images(top / MASKS)
+                if name.lower().endswith(f'{SUFFIX}.png')]
   if not folder or not mask_files:
     raise ConfigError(f'pennfudan {top}: expected images in {" or ".join(IMAGES)} and masks '
                       f'{MASKS}/*{SUFFIX}.png, found {len(mask_files)} masks and '
                       f'{f"the folder {folder}" if folder else "no folder of images"}')
   faults = Faults(f'pennfudan {top}', on_broken)
-  images = {path.stem: path.name for path in sorted((top / folder).iterdir())
-            if path.suffix.lower() in SUFFIXES}
+  images = {Path(name).stem: name for name in _images(top / folder)}
   with ThreadPoolExecutor() as pool:
     people = list(pool.map(_people, mask_files))
   sizes, rows, owner, shapes = np.zeros((len(mask_files), 2), np.int64), [], [], []
@@ -65,7 +65,7 @@ def pennfudan(split: str, *, root: str = '', size: int | tuple[int, int] = 512, 
     rows += [f'{path}: object {number}' for number in seen[1]]
     shapes += seen[1].values()
   outlines = Outlines(shapes)
-  stems = [path.stem.removesuffix(SUFFIX) for path in mask_files]
+  stems = [path.stem[:-len(SUFFIX)] for path in mask_files]
   files = encoded(f'{folder}/{images.get(s, f"{s}.png")}' for s in stems)
   annotations = Annotations(files=files, ids=np.arange(len(mask_files)), sizes=sizes,
                      owner=np.array(owner, np.int64), row=np.arange(len(rows)),
@@ -73,6 +73,10 @@ def pennfudan(split: str, *, root: str = '', size: int | tuple[int, int] = 512, 
                      crowd=np.zeros(len(rows), bool)).of_images(sizes.any(-1))
   return objects_of(annotations, lambda row: rows[row], faults, root=top, classes=classes,
                     size=size, most=most, check=check, outlines=outlines if masks else None)
+
+
+def _images(folder: Path) -> list[str]:
+  return image_names(folder) if folder.is_dir() else []
 
 
 def _people(path: Path):

@@ -1,10 +1,12 @@
 """Strips of handwritten digits, and the numbers in words that they stand for."""
 
+from numbers import Integral
+
 import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.caption_rows import caption_rows
-from visionlab.data.source import Arrays, Info
+from visionlab.data.source import Arrays, Info, check_seed
 from visionlab.data.sources.digits import digits
 from visionlab.data.vocabulary import SPECIAL, Vocabulary
 
@@ -62,6 +64,7 @@ def strips(split: str, *, root: str = '', count: tuple[int, int] = (1, 4), examp
     ConfigError: an unknown split, numbers out of range, or scikit-learn is not installed.
   """
   del root
+  check_seed(seed, 'strips')
   least, most = _checked(count, examples)
   source = digits(split, test_fraction=test_fraction)
   glyph, label = source.arrays['image'][..., 0], source.arrays['label']
@@ -112,7 +115,8 @@ def _draw(glyph, label, there, chosen, left, top) -> tuple[np.ndarray, np.ndarra
 
 
 def _checked(count, examples):
-  if len(count) != 2 or not 1 <= count[0] <= count[1] <= len(MOST_WORDS):
+  whole = all(isinstance(n, Integral) for n in count)
+  if not whole or len(count) != 2 or not 1 <= count[0] <= count[1] <= len(MOST_WORDS):
     raise ConfigError('strips: count must be (least, most) with 1 <= least <= most <= '
                       f'{len(MOST_WORDS)}, not {count!r}')
   if examples < 0:

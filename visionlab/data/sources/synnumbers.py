@@ -1,5 +1,6 @@
 """Numbers set in ordinary fonts, after the Syn Numbers of Ganin et al. 2016."""
 
+import os
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from visionlab.config import ConfigError
-from visionlab.data.source import Info, check_split
+from visionlab.data.source import Info, check_seed, check_split
 from visionlab.data.sources.mnist import DIGITS
 
 _FAMILIES = ('DejaVuSans', 'DejaVuSerif', 'STIXGeneral')   # Matplotlib's fonts with plain digits
@@ -81,6 +82,7 @@ def synnumbers(split: str, *, root: str = '', fonts: str = '', size: int = 32,
   """
   del root
   check_split(split, ('train', 'test'), 'synnumbers')
+  check_seed(seed, 'synnumbers')
   if size < 8 or examples < 1:
     raise ConfigError(f'synnumbers: size must be at least 8 and examples at least 1, not {size} '
                       f'and {examples}')
@@ -92,7 +94,10 @@ def synnumbers(split: str, *, root: str = '', fonts: str = '', size: int = 32,
 def _fonts(folder: str) -> tuple[str, ...]:
   if folder:
     place = Path(folder).expanduser()
-    found = [p for p in place.rglob('*') if p.suffix.lower() in ('.ttf', '.otf')]
+    # os.walk, unlike rglob, goes on where a folder cannot be listed
+    found = [Path(path, name) for path, _, names in (os.walk(place) if place.is_dir() else ())
+             for name in names
+             if name.lower().endswith(('.ttf', '.otf'))]
   else:
     spec = find_spec('matplotlib')
     place = Path(spec.submodule_search_locations[0]) / 'mpl-data/fonts/ttf' if spec else Path()

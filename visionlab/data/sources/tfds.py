@@ -9,6 +9,7 @@ from PIL import Image
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.crop import RandomCrop
+from visionlab.data.files import reason
 from visionlab.data.images import Canvas, Cut, open_image, upright_size
 from visionlab.data.masks import Labels, label_map
 from visionlab.data.source import Info, check_split
@@ -40,8 +41,8 @@ class Tfds:
     indices = np.arange(len(self))[indices]  # tfds itself knows no negative indices
     examples = self.data.__getitems__(indices.tolist())
     cuts = cuts or [None] * len(examples)
-    images = [_pixels(example[self.image_key], canvas, cut)
-              for example, cut in zip(examples, cuts, strict=True)]
+    images = [_pixels(example[self.image_key], canvas, cut, f'{self.image_key} of example {i}')
+              for i, example, cut in zip(indices.tolist(), examples, cuts, strict=True)]
     batch = {'image': np.stack(images)}
     if self.target:
       dtype = np.int32 if self.target == 'label' else np.float32
@@ -70,11 +71,17 @@ def _size(image: np.ndarray | bytes) -> tuple[int, int]:
   return image.shape[1], image.shape[0]
 
 
-def _pixels(image: np.ndarray | bytes, canvas: Canvas | None, cut: Cut | None) -> np.ndarray:
+def _pixels(image: np.ndarray | bytes, canvas: Canvas | None, cut: Cut | None, where: str
+            ) -> np.ndarray:
   if canvas is None:
     return image
   if isinstance(image, bytes):
-    return canvas.read(image, cut)
+    try:
+      return canvas.read(image, cut)
+    except Exception as error:  # what decoders raise for damaged files knows no bounds
+      raise ConfigError(f'tfds: {where} cannot be decoded: {reason(error)}') from error
+  if image.dtype == np.uint16 and image.shape[-1] > 1:     # for which Pillow has no mode
+    image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
   return canvas(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), cut)
 
 
@@ -174,6 +181,8 @@ def _canvas(image, where: str, size, resize: str, crop_fraction: float,
     raise ConfigError(f'{where}: its images differ in size; set size, e.g. size=224')
   if size is None and plain and channels in (None, shape[2]):
     return None
+  if shape[2] not in (1, 3, 4, None):
+    raise ConfigError(f'{where}: the image feature has {shape[2]} channels; expected 1, 3 or 4')
   return Canvas(shape[:2] if size is None else size, resize, crop_fraction,
                 channels or (1 if shape[2] == 1 else 3))
 

@@ -1,0 +1,149 @@
+"""What may be changed of a config, by --config.key=value or by a setting of a sweep.
+
+Every option of what the config names may be set, whether the config file sets it or not: those of
+`experiment`, and in config.data, config.task, config.task.model those of the callable that their
+`name` stands for. Another `name` brings its own options with it: of those that were given before it
+keeps the ones that it has too, and what is left out is said.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from visionlab.config import (
+  PARTS,
+  ConfigError,
+  Evaluation,
+  as_config,
+  check_kind,
+  experiment,
+  hints_of,
+  nearest,
+  resolve,
+)
+from visionlab.data import SOURCES
+from visionlab.data.crop import RandomCrop
+from visionlab.kinds import Duration, misfit, plain, typed
+from visionlab.models import MODELS
+from visionlab.optim import SCALARS, make_optimizer
+from visionlab.tasks import TASKS
+
+# What the program itself gives to the callables that names stand for, and what it takes for them.
+GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example'),
+             model=('classes', 'outputs', 'words', 'dtype', 'axis_name', 'parent', 'name'),
+             optim=('rule', 'total', 'steps'))
+TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
+             model={'name': str}, optim={'name': str})
+
+
+def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
+  """A copy of `config` with a setting's values: 'hp.lr' -> .1, or -> '.1' as it was typed.
+
+  Raises:
+    ConfigError: a key that there is not, or a value of another kind.
+  """
+  tree = plain(config)
+  # A name first: what is an option hangs on it.
+  for key in sorted(setting, key=lambda key: (key.count('.'), not key.endswith('name'))):
+    before, tree = tree, _with(tree, (), key.split('.'), plain(setting[key]))
+    if key == 'optim.name':
+      tree = _without_scalars(tree, before['optim'].get('name'))
+  return as_config(tree)
+
+
+def kind_at(config: Mapping, key: str) -> tuple[Any, Any]:
+  """(the annotation, the value so far) of the option 'data.size'; Any and None: not known."""
+  *path, last = key.split('.')
+  node = config
+  for part in path:
+    node = node.get(part, {}) if hasattr(node, 'items') else {}
+  was = node.get(last) if hasattr(node, 'items') else None
+  return (options_at(node, tuple(path)) or {}).get(last, Any), was
+
+
+def options_at(node: Mapping, path: tuple[str, ...]) -> Mapping[str, Any] | None:
+  """The options, with their annotations, of the dict `node` at `path` of a config; None where that
+  is not known: whoever reads it will say."""
+  kind = _kind(path)
+  table = dict(data=SOURCES, task=TASKS, model=MODELS).get(kind)
+  if path in ((), ('pipeline', 'crop')) or path[0] in PARTS and len(path) == 1:
+    return _options({(): experiment, ('pipeline', 'crop'): RandomCrop}.get(path)
+                    or PARTS[path[0]])
+  if path[0] == 'evals' and len(path) == 2:
+    return _options(Evaluation)
+  if kind == 'optim':
+    return _options(make_optimizer, kind)
+  if table and hasattr(node, 'items') and 'name' in node:
+    return _options(resolve(node['name'], table, f'config.{".".join(path)}.name'), kind)
+  return None
+
+
+def _kind(path: tuple[str, ...]) -> str:
+  """What the dict at `path` describes: 'data', 'task', 'model', 'optim', or ''."""
+  if path[-1:] in (('model',), ('backbone',)):
+    return 'model'
+  if path[:1] == ('data',) or path[:1] == ('evals',) and path[2:3] == ('data',):
+    return '' if path[-1] == 'proposals' else 'data'
+  return path[0] if path in (('task',), ('optim',)) else ''
+
+
+def _options(target: Callable, kind: str = '') -> dict[str, Any]:
+  hints, given = hints_of(target), GIVEN.get(kind, ())
+  names = [name for name in inspect.signature(target).parameters if name not in given]
+  return {**{name: hints.get(name, Any) for name in names}, **TAKEN.get(kind, {})}
+
+
+def _with(node, path: tuple[str, ...], rest: list[str], value) -> dict:
+  """The dict at `path` with the value at `rest` below it."""
+  part, *deeper = rest
+  where = '.'.join(('config', *path))
+  if not isinstance(node, Mapping):
+    raise ConfigError(f'{where} has no {part!r}; it is {node!r}')
+  known = options_at(node, path)
+  if known is not None and part not in known:
+    raise ConfigError(f'{where} has no {part!r}{nearest(part, known)}; '
+                      f'there are: {", ".join(sorted(known)) or "none"}')
+  if deeper:
+    inner = node.get(part)
+    return {**node, part: _with({} if inner is None else inner, (*path, part), deeper, value)}
+  hint = float if path == ('hp',) else (known or {}).get(part, Any)
+  changed = {**node, part: _value(value, hint, node.get(part))}
+  check_kind(changed[part], hint, f'{where}.{part}')
+  renamed = part == 'name' and changed['name'] != node.get('name')
+  return _renamed(changed, path) if renamed else changed
+
+
+def _value(value, hint, was):
+  if isinstance(value, str):
+    return typed(value, hint, was)
+  # A duration that is a number is text all the same.
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  return str(value) if number and (hint == Duration or isinstance(was, str)) else value
+
+
+def _renamed(node: dict, path: tuple[str, ...]) -> dict:
+  """A dict with another `name`, without what the new one does not take."""
+  known = options_at(node, path)
+  if path == ('optim', 'schedule'):
+    known = {'name': str, 'warmup': Duration}
+  if known is None:
+    return node
+  kept = {k: v for k, v in node.items() if k in known and misfit(v, known[k]) is None}
+  _say_left_out('.'.join(('config', *path)), node['name'], [k for k in node if k not in kept])
+  return kept
+
+
+def _without_scalars(tree: dict, old: str) -> dict:
+  """With another optimiser, config.hp goes without the scalars that only the old one reads."""
+  new = tree['optim']['name']
+  only = set(SCALARS.get(old, ())) - set(SCALARS.get(new, SCALARS.get(old, ())))
+  _say_left_out('config.hp', new, [k for k in tree['hp'] if k in only])
+  return {**tree, 'hp': {k: v for k, v in tree['hp'].items() if k not in only}}
+
+
+def _say_left_out(where: str, name: str, keys: list[str]):
+  if keys:
+    logging.warning('%s: %s does not take %s, which is left out', where, name, ', '.join(keys))

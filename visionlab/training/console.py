@@ -1,0 +1,87 @@
+"""Lines for people: some stay, and one at the bottom of a terminal passes."""
+
+import contextlib
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+WAIT = 1.       # seconds of work of which it is said how long it took
+
+
+class Console:
+  """Writes to stdout. On a terminal the passing line is rewritten in place; elsewhere, in a file or
+  a notebook, there is none.
+
+  Nothing is coloured, so NO_COLOR has nothing to turn off.
+
+  Args:
+    terminal: whether lines may be rewritten; default: if stdout is a terminal that can.
+    quiet: nothing is written.
+    copy: a file to which lines that stay are added too.
+  """
+
+  def __init__(self, *, terminal: bool | None = None, quiet: bool = False,
+               copy: Path | None = None):
+    can = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
+    self.terminal = can if terminal is None else terminal
+    self.quiet, self.passed, self.copy = quiet, 0, copy
+
+  def say(self, text: str):
+    """Lines that stay."""
+    if not self.quiet:
+      print(self._erased() + text, flush=True)
+    if self.copy:
+      with self.copy.open('a', encoding='utf-8') as file:
+        file.write(text + '\n')
+
+  def passing(self, text: str):
+    """One line that the next line replaces, cut to the width that the terminal has now."""
+    if self.terminal and not self.quiet:
+      erased, text = self._erased(), cut(text, width())
+      print(erased + text, end='', flush=True)
+      self.passed = len(text)
+
+  @contextlib.contextmanager
+  def doing(self, what: str) -> Iterator[None]:
+    """Says what is being done while it is, and how long it took if that was long."""
+    self.passing(f'{what} ...')
+    begun = time.perf_counter()
+    yield
+    took = time.perf_counter() - begun
+    if took >= WAIT:
+      self.say(f'{what}: {took:.1f} s')
+    elif self.passed:
+      print(self._erased(), end='', flush=True)
+
+  def close(self):
+    """Leaves the last passing line where it is."""
+    if self.passed and not self.quiet:
+      print()
+    self.passed = 0
+
+  def _erased(self) -> str:
+    """What takes the passing line away. Where the window was made narrower it now fills several
+    rows: those above are reached by moving up."""
+    if not self.passed:
+      return ''
+    above = math.ceil(self.passed / width()) - 1
+    self.passed = 0
+    return '\r' + (f'\x1b[{above}A' if above else '') + '\x1b[J'
+
+
+def width() -> int:
+  """Columns of the terminal, asked each time: windows are resized."""
+  return max(20, shutil.get_terminal_size().columns)
+
+
+def cut(text: str, columns: int) -> str:
+  """The text in fewer than that many columns: a full row would already begin the next.
+
+  >>> cut('step 10/100  loss 0.5', 16)
+  'step 10/100  l…'
+  """
+  return text if len(text) < columns else text[:columns - 2] + '…'
