@@ -70,6 +70,7 @@ def test_a_run_goes_on_as_it_began_without_its_weights(tmp_path, published):
   (dict(mean='weights'), 'config.task.mean: "weights" needs config.init_from'),
   (dict(std=('weights',)), 'config.task.std: "weights" needs config.init_from'),
   (dict(mean='own'), 'config.task.mean: after "own" come the numbers'),
+  (dict(std=('own,.5',)), "config.task.std: 'own,.5' is no word for it"),
   (dict(mean=('own',)), 'config.task.mean: after "own" come the numbers')])
 def test_words_that_stand_for_nothing(tmp_path, task, message):
   with pytest.raises(ConfigError, match=message):

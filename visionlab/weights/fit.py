@@ -242,6 +242,9 @@ def _without_words(config):
       if not isinstance(said[key], tuple) or len(said[key]) == 1:
         raise ConfigError(f'config.task.{key}: after "own" come the numbers: ("own", .5, .5, .5)')
       config.task[key] = said[key][1:]
+    elif isinstance(word, str) and key != 'channel_order':
+      raise ConfigError(f'config.task.{key}: {word!r} is no word for it; there are numbers, '
+                        '"weights", and ("own", .5, .5, .5)')
   return config, 'own' in words.values()
 
 
