@@ -85,6 +85,7 @@ def test_a_run_in_one_line(workdir):
     ('config.json', '{', 'config.json is no JSON'), ('config.json', '[]', 'is no config of a run'),
     ('config.json', '{"task": {}}', 'is no config of a run: it has no "data"'),
     ('config.json', None, 'config.json cannot be read'),
+    ('data.json', None, r'there is no data\.json'),
     ('data.json', '{"classes": ["a"', 'data.json is no JSON'), ('data.json', 'null', 'the facts'),
     ('data.json', '{"classes": ["a"]}', "KeyError 'example'"),
     ('data.json', '{"example": {"image": "uint8 a"}, "examples": 1}', 'the facts'),

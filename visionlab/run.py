@@ -209,7 +209,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
     workdir = member_folder(workdir, member)
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
-      raise ConfigError(f'{workdir}: no run here (there is no config.json)')
+      missing = 'data.json' if (workdir / 'config.json').exists() else 'config.json'
+      raise ConfigError(f'{workdir}: no run here (there is no {missing})')
     config, facts, task, variables = published(workdir)
     return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
   config, facts = _saved(workdir)
