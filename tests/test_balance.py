@@ -44,7 +44,7 @@ def test_a_source_without_one_label_an_image_is_refused():
 
 def test_many_classes_are_shown_in_a_line():
   assert count_line(range(1, 101), [f'c{i}' for i in range(1, 101)], shown=4) == (
-      'classes: c100 100, c99 99, ..., c2 2, c1 1')
+      'examples: c100: 100, c99: 99, ..., c2: 2, c1: 1')
 
 
 @pytest.mark.parametrize('resident', ['always', 'never'])

@@ -63,15 +63,15 @@ def count_line(counts: Sequence[int], classes: Sequence[str], shown: int = 8) ->
   """How many examples each class has, of many the largest and the smallest; and which have none.
 
   >>> print(count_line((12, 0), ('cat', 'dog')))
-  classes: cat 12, dog 0
+  examples: cat: 12, dog: 0
   warning: there is no training example of dog
   """
-  pairs = [f'{name} {count:,}' for count, name in zip(counts, classes, strict=True)]
+  pairs = [f'{name}: {count:,}' for count, name in zip(counts, classes, strict=True)]
   if len(pairs) > shown:
     order = np.argsort(counts, kind='stable')[::-1]
     half = shown // 2
     pairs = [pairs[i] for i in order[:half]] + ['...'] + [pairs[i] for i in order[-half:]]
   none = [name for count, name in zip(counts, classes, strict=True) if not count]
   more = ', ...' if len(none) > shown else ''
-  return 'classes: ' + ', '.join(pairs) + (
+  return 'examples: ' + ', '.join(pairs) + (
       f'\nwarning: there is no training example of {", ".join(none[:shown])}{more}' if none else '')
