@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from test_torch_files import network  # noqa: F401 - a fixture
@@ -10,6 +11,7 @@ from tiny import config
 from configs.cifar10_resnet import get_config
 from visionlab import config as configs
 from visionlab.config import ConfigError
+from visionlab.ops.image import Standardise
 from visionlab.run import load
 from visionlab.weights.families import IMAGENET
 from visionlab.weights.files import read_weights
@@ -112,6 +114,16 @@ def test_a_damaged_config_is_named(tmp_path, network, change):  # noqa: F811
       read_weights(tmp_path)
   else:
     assert read_weights(tmp_path).model['name'] == 'cifar_resnet'
+
+
+@pytest.mark.parametrize('order', ['RGB', 'BGR'])
+def test_a_network_for_colour_sees_a_grey_image_in_colour(order):
+  prepare = Standardise(IMAGENET['mean'], IMAGENET['std'], order)
+  grey = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 1)).astype(np.uint8)
+  np.testing.assert_array_equal(prepare(grey), prepare(np.repeat(grey, 3, -1)))
+  for options in (dict(mean=(.5, .5, .5)), dict(mean=(.5, .5), std=(1., 1.))):
+    with pytest.raises(ConfigError, match='numbers, but the images have 1 channel'):
+      Standardise(**options)(grey)
 
 
 def test_classes_of_cifar_have_names(tmp_path, network):  # noqa: F811

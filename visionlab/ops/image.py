@@ -38,7 +38,11 @@ def standardise(image: jax.Array, mean: tuple[float, ...], std: tuple[float, ...
 
 @dataclasses.dataclass(frozen=True)
 class Standardise:
-  """`standardise` with its options, checked: what a task does to images before its network."""
+  """`standardise` with its options, checked: what a task does to images before its network.
+
+  With a mean and a std of three channels, which weights for colour bring with them, a grey image
+  becomes the colour image that looks the same.
+  """
   mean: tuple[float, ...] = ()
   std: tuple[float, ...] = ()
   channel_order: str = 'RGB'
@@ -51,9 +55,10 @@ class Standardise:
       raise ConfigError(f'config.task.std: must be above 0, not {self.std}')
 
   def __call__(self, image: jax.Array) -> jax.Array:
+    colours = image.shape[-1] == 1 and len(self.mean) == len(self.std) == 3
     for name in ('mean', 'std'):
       n = len(getattr(self, name))
-      if n not in (0, 1, image.shape[-1]):
+      if n not in (0, 1, image.shape[-1]) and not colours:
         raise ConfigError(f'config.task.{name}: {n} numbers, but the images have '
                           f'{image.shape[-1]} channels')
     return standardise(image, self.mean, self.std, self.channel_order)
