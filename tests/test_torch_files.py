@@ -184,6 +184,21 @@ def test_a_pickle_changes_nothing_outside_itself(tmp_path):
   assert not hasattr(collections.OrderedDict, 'poison') and not hasattr(tuple, 'poison')
 
 
+@needs_torch
+def test_a_file_that_holds_itself_or_much_too_much_is_read_to_an_end(tmp_path, network):
+  foreign, ours = network
+  itself = {'state_dict': tensors(foreign)}
+  itself['trainer'] = {'checkpoint': itself}
+  torch.save(itself, tmp_path / 'w.pth')
+  assert_found(tmp_path / 'w.pth', ours)
+  nest = {}
+  for _ in range(40):                              # 2 ** 40 places, all of them this one dict
+    nest = {'a': nest, 'b': nest}
+  torch.save(nest, tmp_path / 'w.pth')
+  with pytest.raises(ConfigError, match='w.pth: holds no state dict: more than 100,000 d'):
+    read_weights(tmp_path / 'w.pth')
+
+
 def damaged(content, rng):
   """One of the ways in which a file may come to harm."""
   kind, at = rng.integers(4), int(rng.integers(min(len(content), 4000)))

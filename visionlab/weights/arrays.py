@@ -13,7 +13,7 @@ from visionlab.weights.torch_file import Opaque, Tensor, numpy_array, read_torch
 
 TORCH = ('.pth', '.pt', '.th', '.bin', '.ckpt', '.tar', '.pkl')
 FORMATS = ('.npz', '.safetensors', *TORCH)
-MOST = 1_000_000         # entries of a file
+MOST = 100_000           # dicts, lists and objects in a file
 STRANGERS = (            # how files begin that are often found under a name of weights
   (b'version https://git-lfs', 'is a pointer of Git LFS and not the weights; fetch them by '
                                '`git lfs pull`'),
@@ -46,7 +46,7 @@ def open_arrays(path: Path) -> dict[str, Stored]:
   tree = read_torch(path)
   try:
     return {name: Stored(tensor.shape, tensor.array) for name, tensor in _entries(tree, '', ())}
-  except (RecursionError, ValueError, TypeError, IndexError) as e:
+  except Exception as e:      # noqa: BLE001 - as above
     raise ConfigError(f'{path}: holds no state dict: {e}') from e
 
 
@@ -131,21 +131,25 @@ def _safetensors(path):
 
 def _entries(tree: Any, prefix: str, above: tuple) -> Iterator[tuple[str, Tensor]]:
   """(name, tensor) of nested dicts and lists, and of the attributes of objects."""
-  for count, (name, tensor) in enumerate(_nested(tree, prefix, above)):
-    if count > MOST:
-      raise ValueError(f'more than {MOST:,} entries')
+  holders = 0
+  for name, tensor in _nested(tree, prefix, above):
+    holders += tensor is None
+    if holders > MOST:
+      raise ValueError(f'more than {MOST:,} dicts and lists')
     if tensor is not None:
       yield name, tensor
 
 
 def _nested(tree, prefix, above):
-  """As `_entries`, and (name, None) for whatever else there is. above: what holds `tree`; what
-  holds itself is entered once."""
+  """As `_entries`, and (name, None) for whatever holds others. above: what holds `tree`; what holds
+  itself is entered once."""
   if isinstance(tree, Opaque):
     tree = numpy_array(tree) or tree
-  yield (prefix, tree) if isinstance(tree, Tensor) else (prefix, None)
-  if id(tree) in above:
+  if isinstance(tree, Tensor):
+    yield prefix, tree
+  if not isinstance(tree, Mapping | list | tuple | Opaque) or id(tree) in above:
     return
+  yield prefix, None
   for key, child in _children(tree):
     yield from _nested(child, f'{prefix}.{key}' if prefix else str(key), (*above, id(tree)))
 
