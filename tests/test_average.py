@@ -12,7 +12,8 @@ from tiny import config
 
 from visionlab import build
 from visionlab.step import averageable
-from visionlab.storage.checkpoint import Checkpoints, read_newest, weights_of
+from visionlab.storage.checkpoint import read_newest, weights_of
+from visionlab.storage.saving import Checkpoints
 from visionlab.training.resume import resume
 
 pytestmark = pytest.mark.usefixtures('optimised')

@@ -61,7 +61,7 @@ def test_a_sweep_by_one_command_and_its_best_line(file, tmp_path):
   code, said = launch(file, f'--workdir={tmp_path / "sweep"}')
   assert code == 0, said
   assert '4 settings in one program' in said
-  assert re.search(r'^lr +test/loss +seeds', said, re.M)
+  assert re.search(r'^lr +test/loss ± sd +seeds', said, re.M)
   rows = table_of(tmp_path / 'sweep')
   assert [row['status'] for row in rows] == ['done'] * 4
   (line,) = (tmp_path / 'sweep' / 'best.txt').read_text().splitlines()

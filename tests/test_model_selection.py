@@ -65,7 +65,8 @@ def test_the_way_back_exchanges_the_domains(run, tmp_path):
   for image in batch['target']['image'][:4]:
     assert (plain['image'] == image).all((1, 2, 3)).any()
   assert list(config.evals) == ['source'] and config.evals.source.data.name == 'digits'
-  assert config.hp == run.config.hp and config.task == run.config.task
+  assert config.hp.to_dict() == run.config.hp.to_dict()
+  assert config.task.to_dict() == run.config.task.to_dict()
   assert config.init_from == str(run.workdir)
 
 

@@ -334,7 +334,7 @@ def test_a_decay_must_decide_for_something(groups, decay, says):
   (dict(decay=''), r'config\.optim\.decay: an empty regular expression matches everything'),
   (dict(groups=(dict(match=''),)), r'groups\[0\]\.match: an empty regular expression'),
   (dict(groups=(dict(match='.', lr=-1.),)), r'groups\[0\]\.lr: .* not negative, not -1'),
-  (dict(groups=(dict(match='.', decay=float('nan')),)), r'groups\[0\]\.decay: .* not nan'),
+  (dict(groups=(dict(match='.', decay=float('nan')),)), r'groups\[0\]\.decay: .* got nan'),
   (dict(groups=(dict(match='.', frozen=True, start='50%'),)), r'groups\[0\]: a frozen group'),
   (dict(groups=(dict(match='.', start='100%'),)),
    r'groups\[0\]\.start: step 200 is not before the end of training, 200'),

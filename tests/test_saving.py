@@ -161,7 +161,8 @@ def test_a_best_without_evaluations_is_refused(tmp_path):
 
 @pytest.mark.parametrize('options, said', [
     (dict(keep=0), 'keep: must be at least 1'), (dict(keep=True), 'keep: expected int'),
-    (dict(minutes=0.), 'minutes: must be more than 0'), (dict(minutes=math.nan), 'minutes: must'),
+    (dict(minutes=0.), 'minutes: must be more than 0'),
+    (dict(minutes=math.nan), 'minutes: expected'),
     (dict(best=1), 'best: expected str'), (dict(every='0'), 'every: \'0\' is no time between two'),
     (dict(evry='5'), 'evry: no such key (did you mean "every"?)')])
 def test_options_that_make_no_sense(options, said):

@@ -10,7 +10,7 @@ from visionlab.storage.versions import commit, versions
 
 def test_packages_command_host_and_time():
   found = versions()
-  assert found['jax'] == jax.__version__ and 'pytest' in found['command'] and found['host']
+  assert found['jax'] == jax.__version__ and 'python' in found['command'] and found['host']
   assert datetime.fromisoformat(found['date']).utcoffset().total_seconds() == 0
   assert all(isinstance(value, str) for value in found.values())
 

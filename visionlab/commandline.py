@@ -143,6 +143,8 @@ def _parse(argv, words: str = ''):
     left = flags.FLAGS(rest)
     check_words(left[1:], argv, flags.FLAGS, words)
     return left
+  except BrokenPipeError:          # of a reader of --help
+    raise
   except (flags.Error, ConfigError, OSError) as e:
     print(f'error: {e}', file=sys.stderr)
   sys.exit(2)

@@ -123,22 +123,26 @@ def _misfit_inside(value: tuple, hint) -> Misfit | None:
   return None
 
 
-def plain(value):
+def plain(value, seen: dict | None = None):
   """A value, with what is in it, as Python's own: NumPy's numbers are numbers, its arrays and lists
-  tuples, a ConfigDict a dict.
+  tuples, a ConfigDict a dict. A dict that stands in several places is one dict in the copy too.
 
   >>> plain({'lr': np.float32(.5), 'size': [np.int64(8), 8]})
   {'lr': 0.5, 'size': (8, 8)}
   """
+  seen = {} if seen is None else seen             # id -> (the dict, so that it lives; its copy)
   if isinstance(value, ConfigDict | Mapping):
-    return {k: plain(v) for k, v in value.items()}
+    if id(value) not in seen:
+      seen[id(value)] = value, {}
+      seen[id(value)][1].update({k: plain(v, seen) for k, v in value.items()})
+    return seen[id(value)][1]
   if isinstance(value, np.generic):
     # The shortest number that is the same: .1, not .10000000149.
     return float(str(value)) if isinstance(value, np.floating) else value.item()
   if isinstance(value, np.ndarray):
-    return plain(tuple(value)) if value.ndim else plain(value[()])
+    return plain(tuple(value), seen) if value.ndim else plain(value[()])
   if isinstance(value, list | tuple):
-    items = map(plain, value)
+    items = (plain(item, seen) for item in value)
     return type(value)(*items) if hasattr(value, '_fields') else tuple(items)
   return value
 

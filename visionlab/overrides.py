@@ -32,7 +32,7 @@ from visionlab.optim import SCALARS, make_optimizer
 from visionlab.tasks import TASKS
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
-GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example'),
+GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
              model=('classes', 'outputs', 'words', 'dtype', 'axis_name', 'parent', 'name'),
              optim=('rule', 'total', 'steps'))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
@@ -45,12 +45,15 @@ def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
   Raises:
     ConfigError: a key that there is not, or a value of another kind.
   """
+  # A copy of one's own, changed in place: one dict may stand in several places of a config, as the
+  # data of a domain that is also measured.
   tree = plain(config)
   # A name first: what is an option hangs on it.
   for key in sorted(setting, key=lambda key: (key.count('.'), not key.endswith('name'))):
-    before, tree = tree, _with(tree, (), key.split('.'), plain(setting[key]))
+    rule = tree['optim'].get('name') if isinstance(tree.get('optim'), Mapping) else None
+    _set(tree, (), key.split('.'), plain(setting[key]))
     if key == 'optim.name':
-      tree = _without_scalars(tree, before['optim'].get('name'))
+      _drop_scalars(tree, rule)
   return as_config(tree)
 
 
@@ -96,8 +99,8 @@ def _options(target: Callable, kind: str = '') -> dict[str, Any]:
   return {**{name: hints.get(name, Any) for name in names}, **TAKEN.get(kind, {})}
 
 
-def _with(node, path: tuple[str, ...], rest: list[str], value) -> dict:
-  """The dict at `path` with the value at `rest` below it."""
+def _set(node, path: tuple[str, ...], rest: list[str], value):
+  """Puts the value at `rest` below the dict at `path`."""
   part, *deeper = rest
   where = '.'.join(('config', *path))
   if not isinstance(node, Mapping):
@@ -107,13 +110,15 @@ def _with(node, path: tuple[str, ...], rest: list[str], value) -> dict:
     raise ConfigError(f'{where} has no {part!r}{nearest(part, known)}; '
                       f'there are: {", ".join(sorted(known)) or "none"}')
   if deeper:
-    inner = node.get(part)
-    return {**node, part: _with({} if inner is None else inner, (*path, part), deeper, value)}
-  hint = float if path == ('hp',) else (known or {}).get(part, Any)
-  changed = {**node, part: _value(value, hint, node.get(part))}
-  check_kind(changed[part], hint, f'{where}.{part}')
-  renamed = part == 'name' and changed['name'] != node.get('name')
-  return _renamed(changed, path) if renamed else changed
+    if node.get(part) is None:
+      node[part] = {}
+    _set(node[part], (*path, part), deeper, value)
+    return
+  hint, was = float if path == ('hp',) else (known or {}).get(part, Any), node.get(part)
+  node[part] = _value(value, hint, was)
+  check_kind(node[part], hint, f'{where}.{part}')
+  if part == 'name' and node['name'] != was:
+    _drop_options(node, path)
 
 
 def _value(value, hint, was):
@@ -124,24 +129,26 @@ def _value(value, hint, was):
   return str(value) if number and (hint == Duration or isinstance(was, str)) else value
 
 
-def _renamed(node: dict, path: tuple[str, ...]) -> dict:
-  """A dict with another `name`, without what the new one does not take."""
+def _drop_options(node: dict, path: tuple[str, ...]):
+  """A dict has another `name`: what that does not take goes."""
   known = options_at(node, path)
   if path == ('optim', 'schedule'):
     known = {'name': str, 'warmup': Duration}
-  if known is None:
-    return node
-  kept = {k: v for k, v in node.items() if k in known and misfit(v, known[k]) is None}
-  _say_left_out('.'.join(('config', *path)), node['name'], [k for k in node if k not in kept])
-  return kept
+  gone = [k for k, v in node.items() if known is not None
+          and not (k in known and misfit(v, known[k]) is None)]
+  _say_left_out('.'.join(('config', *path)), node['name'], gone)
+  for k in gone:
+    del node[k]
 
 
-def _without_scalars(tree: dict, old: str) -> dict:
+def _drop_scalars(tree: dict, old: str):
   """With another optimiser, config.hp goes without the scalars that only the old one reads."""
   new = tree['optim']['name']
   only = set(SCALARS.get(old, ())) - set(SCALARS.get(new, SCALARS.get(old, ())))
-  _say_left_out('config.hp', new, [k for k in tree['hp'] if k in only])
-  return {**tree, 'hp': {k: v for k, v in tree['hp'].items() if k not in only}}
+  gone = [k for k in tree['hp'] if k in only]
+  _say_left_out('config.hp', new, gone)
+  for k in gone:
+    del tree['hp'][k]
 
 
 def _say_left_out(where: str, name: str, keys: list[str]):

@@ -236,6 +236,8 @@ def check_split_folders(top: Path, patterns: Sequence[str], split: str, where: s
 
 def _splits_by(top: Path, pattern: str) -> set[str]:
   before, _, after = pattern.partition('{split}')
+  if Path(pattern).is_absolute():
+    return set()
   names = (path.relative_to(top).as_posix() for path in top.glob(f'{before}*{after}')
            if path.is_dir())
   return {name[len(before):len(name) - len(after)] for name in names}

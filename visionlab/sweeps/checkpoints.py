@@ -68,6 +68,8 @@ class SharedCheckpoints(Checkpoints):
     super().save(self.rows(state), step, dataclasses.replace(tally, metrics=own))
 
   def consider(self, state: State, step: int, name: str, results: Sequence[Mapping]):
+    if self.best is None:
+      return
     values = [value_of(self.metric, name, own) for own in results]
     better = np.zeros(self.count, bool)
     for k in self.members.alive if step > 0 else ():

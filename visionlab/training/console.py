@@ -75,8 +75,12 @@ class Console:
 
 
 def width() -> int:
-  """Columns of the terminal, asked each time: windows are resized."""
-  return max(20, shutil.get_terminal_size().columns)
+  """Columns of the terminal, asked each time: windows are resized, and $COLUMNS stays behind."""
+  try:
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns
+  except (OSError, ValueError, AttributeError):
+    columns = shutil.get_terminal_size().columns
+  return max(20, columns)
 
 
 def cut(text: str, columns: int) -> str:
