@@ -19,12 +19,13 @@ import pytest
 from tiny import TinyNet, config
 
 from visionlab import build, train as train_module
-from visionlab.config import ConfigError, TrainingError
+from visionlab.config import ConfigError, TrainingError, to_json
 from visionlab.run import load
 from visionlab.storage import checkpoint
 from visionlab.storage.workdir import outcome
 from visionlab.train import train
 from visionlab.training.log import OF_THE_MACHINE, read_metrics
+from visionlab.training.resume import schedule_line
 
 pytestmark = pytest.mark.usefixtures('optimised')
 
@@ -205,6 +206,18 @@ def test_hp_that_is_changed_holds_from_the_step_of_the_checkpoint_on(tmp_path, c
   still = train(config(steps=21, hp=dict(lr=0., momentum=.9, weight_decay=1e-3)),
                 tmp_path / 'run', change_config=True)
   assert equal(still.params, state.params) and not equal(still.opt_state, state.opt_state)
+
+
+def test_another_length_says_what_it_does_to_the_rate(tmp_path):
+  longer = config(steps=40)
+  job = build.assemble(longer)
+  assert schedule_line(tmp_path, longer, job, 10) == ''
+  (tmp_path / 'config.json').write_text(to_json(config(steps=10)))
+  line = schedule_line(tmp_path, longer, job, 10)            # (1 + cos(pi / 4)) / 2 = .854
+  assert line.startswith('steps: 10 -> 40; at step 10 the schedule now gives 0.854 of hp.lr, and 0')
+  assert 'schedule.name=constant' in line
+  assert schedule_line(tmp_path, longer, job, 0) == ''
+  assert schedule_line(tmp_path, config(steps=10), job, 10) == ''
 
 
 def test_resume_and_init_from_another_workdir(tmp_path):

@@ -35,7 +35,7 @@ from visionlab.training.log import Log, read_metrics
 from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.pictures import drawn, saved
 from visionlab.training.profiler import profiler
-from visionlab.training.resume import resume, resume_tally
+from visionlab.training.resume import resume, resume_tally, schedule_line
 from visionlab.weights.fit import adopt_options
 
 
@@ -72,6 +72,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
 def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
            schedule: Schedule) -> State:
   state, origin = resume(workdir, config, job.init())
+  extended = schedule_line(workdir, config, job, int(state.step))
   tally = resume_tally(workdir, config, int(state.step), job.empty(state))
   evaluations.check_metric(config.checkpoint.best, state)
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
@@ -84,6 +85,8 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
+  if extended:
+    log.say(extended)
   if job.facts.counts:
     log.say(count_line(job.facts.counts, job.facts.info.classes))
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)

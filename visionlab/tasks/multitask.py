@@ -229,6 +229,9 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
   if not targets:
     raise ConfigError('config.task.targets: at least one is needed, e.g. dict(label=dict('
                       'kind="softmax"))')
+  if 'labelled' in example and 'label' in targets:
+    raise ConfigError('config.task.targets.label: is hidden in part by this source, and multitask '
+                      'would learn 0 in its place; name the source itself in config.data')
   there = [k for k in example if k not in ('image', 'valid', 'held_out')]
   made, widths = [], {}
   for name, options in targets.items():

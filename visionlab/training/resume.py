@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from visionlab.build import Job, build_optimizer, durations
 from visionlab.config import ConfigError
 from visionlab.metrics import Ratio
 from visionlab.paths import local
 from visionlab.step import State, Tally, averageable
 from visionlab.storage.checkpoint import ITEMS, home, read_newest, read_tally, steps_of
+from visionlab.storage.workdir import saved_config
 from visionlab.weights.files import read_weights
 from visionlab.weights.fit import fit
 
@@ -56,6 +58,25 @@ def with_own_hp(restored: State, fresh: State, origin: str) -> tuple[State, str]
              if old[name] != new[name]]
   since = f'; {", ".join(changes)} from step {int(restored.step)}' if changes else ''
   return dataclasses.replace(restored, hp=fresh.hp), origin + since
+
+
+def schedule_line(workdir: Path, config, job: Job, step: int) -> str:
+  """What another length of training does to the rate of the workdir's run, which goes on at `step`;
+  '' where the length is what it was."""
+  try:
+    saved = saved_config(workdir)
+  except ConfigError:               # damaged, and about to be written anew
+    return ''
+  if saved is None or not step or saved.steps == config.steps:
+    return ''
+  before, steps = durations(saved, job.facts.examples)
+  was, now = (float(optimizer.schedule(step)) for optimizer in
+              (build_optimizer(saved, before, steps), job.optimizer))
+  line = (f'steps: {before:,} -> {job.total:,}; at step {step:,} the schedule now gives {now:.3g} '
+          f'of hp.lr, and {was:.3g} before')
+  rises = ('; for a rate that does not rise again: --config.optim.schedule.name=constant and a '
+           'small --config.hp.lr')
+  return line + (rises if now > was + 1e-3 else '')
 
 
 def resume_tally(workdir: Path, config, step: int, empty: Tally) -> Tally:
