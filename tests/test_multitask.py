@@ -269,3 +269,9 @@ def test_mistakes_name_the_key(options, said):
   model = given.pop('model')
   with pytest.raises(ConfigError, match=said):
     multitask(make_model=model, example=example(), **given)
+
+
+def test_labels_that_are_hidden_are_not_learnt():
+  example = dict(label=np.zeros(1, np.int32), labelled=np.ones(1, bool))
+  with pytest.raises(ConfigError, match=r'config\.task\.targets\.label: is hidden in part'):
+    multitask(make_model=None, info=TEN, example=example, targets=dict(label=dict(kind='softmax')))
