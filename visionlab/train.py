@@ -34,6 +34,7 @@ from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
 from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.pictures import drawn, saved
+from visionlab.training.preview import preview
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume, resume_tally, schedule_line
 from visionlab.weights.fit import adopt_options
@@ -85,10 +86,8 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
-  if extended:
-    log.say(extended)
-  if job.facts.counts:
-    log.say(count_line(job.facts.counts, job.facts.info.classes))
+  for line in filter(None, (extended, count_line(job.facts.counts, job.facts.info.classes))):
+    log.say(line)
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(
       partial(stop_if_bad, workdir=workdir), config))
@@ -183,6 +182,9 @@ def land(chunk: Chunk | None, log: Log, check: Callable) -> None:
 
 def main(_):
   with commandline.joined():
+    if flags.FLAGS.dry_run:
+      print(preview(flags.FLAGS.config, local(flags.FLAGS.workdir, '--workdir')))
+      return
     train(flags.FLAGS.config, flags.FLAGS.workdir, change_config=flags.FLAGS.change_config)
 
 
@@ -191,6 +193,7 @@ if __name__ == '__main__':
   commandline.distributed_flags()
   flags.DEFINE_string('workdir', None, 'Folder for checkpoints, metrics and figures; one that '
                       'holds some goes on from there.', required=True)
+  flags.DEFINE_bool('dry_run', False, 'Print what would be trained, and stop.')
   flags.DEFINE_bool('change_config', False, 'Go on in a workdir that was started with another '
                     'config.')
   commandline.run(main)

@@ -60,12 +60,15 @@ def balanced(source: Source, where: str) -> Source:
 
 
 def count_line(counts: Sequence[int], classes: Sequence[str], shown: int = 8) -> str:
-  """How many examples each class has, of many the largest and the smallest; and which have none.
+  """How many examples each class has, of many the largest and the smallest; and which have none. ''
+  where nothing was counted.
 
   >>> print(count_line((12, 0), ('cat', 'dog')))
   examples: cat: 12, dog: 0
   warning: there is no training example of dog
   """
+  if not counts:
+    return ''
   pairs = [f'{name}: {count:,}' for count, name in zip(counts, classes, strict=True)]
   if len(pairs) > shown:
     order = np.argsort(counts, kind='stable')[::-1]
