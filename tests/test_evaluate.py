@@ -203,7 +203,8 @@ def test_a_workdir_may_have_a_comma_in_its_name(digits, monkeypatch):
   (digits.workdir.with_name('a')).symlink_to(digits.workdir)
 
   def chosen(*names):
-    monkeypatch.setattr(flags, 'FLAGS', types.SimpleNamespace(workdir=list(names), step=None))
+    monkeypatch.setattr(flags, 'FLAGS', types.SimpleNamespace(workdir=list(names), step=None,
+                                                              member=None))
     return [run.workdir.name for run in chosen_runs()]
   assert chosen(str(digits.workdir.with_name('a')), 'b') == ['a,b']
   assert chosen(str(folder.with_name('a')), str(digits.workdir)) == ['a', 'digits']

@@ -122,3 +122,11 @@ def test_an_export_from_before_has_the_hyperparameters_of_its_config(workdir, tm
   save_file(load_file(folder / 'model.safetensors'), folder / 'model.safetensors')
   hp = json.loads((folder / 'config.json').read_text())['hp']
   assert float(load(folder).hp['lr']) == pytest.approx(hp['lr'])
+
+
+def test_a_folder_of_runs_says_which_there_are(tmp_path):
+  for name in ('lr=0.1,seed=0', 'lr=0.2,seed=0'):
+    (tmp_path / 'sweep' / name).mkdir(parents=True)
+    (tmp_path / 'sweep' / name / 'config.json').write_text('{}')
+  with pytest.raises(ConfigError, match="holds 2 runs, such as 'lr=0.1,seed=0'.*--member"):
+    load(tmp_path / 'sweep')

@@ -138,7 +138,8 @@ def chosen_runs() -> list[Run]:
     raise ConfigError('--workdir: is empty; name a run')
   whole = ','.join(names)
   together = len(names) > 1 and Path(whole).expanduser().exists()
-  return [load(name, step=commandline.chosen_step()) for name in ([whole] if together else names)]
+  return [load(name, step=commandline.chosen_step(), member=flags.FLAGS.member)
+          for name in ([whole] if together else names)]
 
 
 def chosen_views():
@@ -192,6 +193,9 @@ def main(_):
         f'{", ten crops" if options.ten_crop else ""}'
         f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
         f'{", mirrored too" if options.mirror else ""}')
+  for run in runs:
+    if run.best_step not in (None, run.step):
+      print(f'(the best by {run.config.checkpoint.best} is step {run.best_step}: --step=best)')
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
@@ -214,6 +218,8 @@ if __name__ == '__main__':
   flags.DEFINE_string('root', '', 'Other data of the same kind to measure on.')
   data_flags(sys.argv)
   commandline.step_flag()
+  flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
+                      'setting or its number.')
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
   flags.DEFINE_list('scales', None, 'Average over the image at these scales: .75,1,1.25.')
   flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')

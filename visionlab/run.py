@@ -59,6 +59,12 @@ class Run:
     return self.facts.info.classes or self.facts.info.map_classes
 
   @property
+  def best_step(self) -> int | None:
+    """The step of the best checkpoint, if one was kept; `load(..., step='best')` gives it."""
+    steps = checkpoint.steps_of(self.workdir / 'best')
+    return steps[-1] if steps else None
+
+  @property
   def metrics(self) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl: `step`, and values such as `train/loss` or `test/accuracy`."""
     return log.read_metrics(self.workdir)
@@ -210,7 +216,7 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       missing = 'data.json' if (workdir / 'config.json').exists() else 'config.json'
-      raise ConfigError(f'{workdir}: no run here (there is no {missing})')
+      raise ConfigError(f'{workdir}: no run here (there is no {missing})' + _members(workdir))
     config, facts, task, variables = published(workdir)
     return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
   config, facts = _saved(workdir)
@@ -225,6 +231,15 @@ def load(workdir: str | Path, *, step: int | str | None = None,
     return Run(workdir, config, task, variables, _scalars(task, {**config.hp, **hp}), at, facts)
   at, fields = _checkpoint(workdir, step)
   return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
+
+
+def _members(folder: Path) -> str:
+  """Where a sweep's runs are, if it is one."""
+  names = sorted(path.parent.name for path in folder.glob('*/config.json'))
+  if not names:
+    return ''
+  return (f'; it holds {len(names)} runs, such as {names[0]!r}: name one, or give --member '
+          f'(member= in Python) where it is a sweep')
 
 
 def _saved(workdir: Path) -> tuple[ConfigDict, Facts]:
