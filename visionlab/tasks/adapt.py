@@ -170,7 +170,9 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
           infos: Mapping[str, Info], method: str = 'dann', norm: str = 'joint',
           soft_labels: bool = False, mean: tuple = (), std: tuple = (),
           channel_order: str = 'RGB') -> Adapt:
-  """The adaptation task of a config, whose data are dict(source=dict(...), target=dict(...)).
+  """Classes learnt in one domain, for another without labels: adversarial, MMD, CORAL, confusion.
+
+  The data of such a config are dict(source=dict(...), target=dict(...)).
 
   hp, but for 'source' and 'target': `lambda_max` (1) times 2 / (1 + exp(-gamma p)) - 1, with
   `gamma` (10) and p the part of training done, scales the gradient that reaches the features.

@@ -281,7 +281,7 @@ def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
             temperature: float = 1., top_k: int = 0, top_p: float = 1., seed: int = 0,
             captions: int = 0, scheduled_sampling: bool = False, retrieval: int | bool = 0,
             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Caption:
-  """The captioning task of a config.
+  """Sentences about an image, word by word.
 
   Args:
     decode, beams, length_penalty, penalty, temperature, top_k, top_p, seed: how sentences are

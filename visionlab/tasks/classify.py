@@ -206,7 +206,7 @@ class Averaged(Classify):
 def classify(*, make_model: Callable, info: Info, counts: tuple = (), head: str = 'softmax',
              class_weights: tuple | str = (), focal: bool = False, mean: tuple = (),
              std: tuple = (), channel_order: str = 'RGB') -> Classify:
-  """The classification task of a config.
+  """Which class an image is of (softmax), or which labels it has (sigmoid).
 
   Args:
     counts: training examples of each class, where they are known.

@@ -197,7 +197,7 @@ _predict = jax.jit(Detect.predict, static_argnums=0)
 def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str = 'rpn',
            rpn: Mapping | None = None, box: Mapping | None = None, sigmas: tuple = (),
            mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Detect:
-  """The detection task of a config.
+  """Objects: boxes, and masks or keypoints where the model has such heads.
 
   Args:
     proposals: what is looked at: 'rpn', 'given', 'windows' or 'image'.

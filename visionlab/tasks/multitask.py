@@ -214,7 +214,7 @@ class MultiTask:
 def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Mapping,
               stopping: Mapping | None = None, mean: tuple = (), std: tuple = (),
               channel_order: str = 'RGB') -> MultiTask:
-  """The multi-task learner of a config.
+  """Several targets of one image, each with a head; those of no more use stop.
 
   Args:
     targets: entry of the batch -> dict(kind=, mean=, std=), see `Target`.

@@ -95,7 +95,7 @@ class Averaged(Regress):
 def regress(*, make_model: Callable, example: Mapping, target: str = 'target', distance: str = 'l2',
             target_mean: float = 0., target_std: float = 1., mean: tuple = (),
             std: tuple = (), channel_order: str = 'RGB') -> Regress:
-  """The regression task of a config.
+  """Numbers that belong to an image: L2, L1 or Huber.
 
   Args:
     target: the batch's entry to predict; `label` serves too.

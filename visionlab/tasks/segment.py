@@ -212,7 +212,7 @@ class Averaged(Segment):
 def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'cross_entropy',
             class_weights: tuple = (), tolerance: float = .0075, mean: tuple = (),
             std: tuple = (), channel_order: str = 'RGB') -> Segment:
-  """The segmentation task of a config.
+  """A class for every pixel: cross-entropy and Dice.
 
   Args:
     loss: 'cross_entropy', over pixels; 'dice', see `soft_dice`; or 'both', added with the weights

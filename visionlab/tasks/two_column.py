@@ -78,7 +78,9 @@ def _both(model, images, *, train):
 def two_column(*, make_model: Callable, info: Info, example: Mapping, infos: Mapping[str, Info],
                cost: str = 'mmd', layers: tuple = (), head: str = 'sigmoid', mean: tuple = (),
                std: tuple = (), channel_order: str = 'RGB') -> TwoColumn:
-  """The two-column adaptation of a config, whose data are dict(source=dict(...), target=dict(...)).
+  """Adaptation with a column of layers for each domain, aligned where they end.
+
+  The data of such a config are dict(source=dict(...), target=dict(...)).
 
   After Chen et al. 2015 ("Deep domain adaptation for describing people based on fine-grained
   clothing attributes", CVPR): costs between the columns' layers keep their features consistent, and
