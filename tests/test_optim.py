@@ -122,6 +122,19 @@ def test_lamb_equals_its_equations():
   close(run(optimizer('lamb'), dict(lr=lr, weight_decay=wd, b1=b1, b2=b2, eps=eps)), params)
 
 
+def test_lion_equals_its_equations():
+  """Chen et al. 2023, algorithm 2."""
+  lr, wd, b1, b2 = .01, .3, .8, .95
+  params = {k: v.astype(np.float64) for k, v in flat(draw(0)).items()}
+  m = dict.fromkeys(params, 0.)
+  for i in range(10):
+    for name, g in flat(draw(i + 1)).items():
+      w = params[name]
+      update = np.sign(b1 * m[name] + (1 - b1) * g) + (wd * w if name.endswith('kernel') else 0)
+      m[name], params[name] = b2 * m[name] + (1 - b2) * g, w - lr * update
+  close(run(optimizer('lion'), dict(lr=lr, weight_decay=wd, b1=b1, b2=b2)), params)
+
+
 @pytest.mark.parametrize('rule', ['lars', 'lamb'])
 def test_trust_ratio_of_zero_weights_lets_them_move(rule):
   params = jax.tree.map(np.zeros_like, draw(0))

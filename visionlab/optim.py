@@ -26,6 +26,7 @@ SCALARS = {
     'rmsprop': dict(momentum=0., rms_decay=.9, eps=1e-8),
     'lars': dict(momentum=.9, trust=.001),
     'lamb': dict(b1=.9, b2=.999, eps=1e-6),
+    'lion': dict(b1=.9, b2=.99),
 }
 
 # The names of weights that multiply: layers' kernels and, of attention, its three. Biases, norms'
@@ -69,9 +70,9 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
   """An optimiser by name.
 
   hp: `lr`, `weight_decay` (coupled: added to the gradient, for sgd, adam, rmsprop and lars;
-  decoupled: multiplied by the learning rate only, for adamw and lamb), `clip_norm` where clip is
-  on, `ema_decay` where ema is, and the optimiser's own (`SCALARS`). Momentum is as in torch: the
-  learning rate scales the accumulated gradient.
+  decoupled: multiplied by the learning rate only, for adamw, lamb and lion), `clip_norm` where
+  clip is on, `ema_decay` where ema is, and the optimiser's own (`SCALARS`). Momentum is as in
+  torch: the learning rate scales the accumulated gradient.
 
   Args:
     rule: one of `SCALARS` (config.optim.name).
@@ -196,13 +197,16 @@ def _transformation(recipe, hp) -> optax.GradientTransformation:
     return optax.chain(decayed, decayed_only, core)    # what is not decayed has plain momentum
   if recipe.rule == 'lamb':    # You et al. 2020, algorithm 2
     return optax.chain(core, decayed, optax.scale_by_trust_ratio())
-  return optax.chain(*((core, decayed) if recipe.rule == 'adamw' else (decayed, core)))
+  late = recipe.rule in ('adamw', 'lion')
+  return optax.chain(*((core, decayed) if late else (decayed, core)))
 
 
 def _core(recipe, hp) -> optax.GradientTransformation:
   """Moments, without decay of the weights."""
   if recipe.rule in ('adam', 'adamw', 'lamb'):
     return optax.scale_by_adam(hp['b1'], hp['b2'], hp['eps'])
+  if recipe.rule == 'lion':    # Chen et al. 2023, algorithm 2
+    return optax.scale_by_lion(hp['b1'], hp['b2'])
   momentum = optax.trace(hp['momentum'], recipe.nesterov)
   if recipe.rule == 'rmsprop':
     scaled = optax.scale_by_rms(hp['rms_decay'], hp['eps'], eps_in_sqrt=False)
