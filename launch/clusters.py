@@ -8,6 +8,8 @@ from absl import flags
 from launch import options, processes, ray_cluster, slurm
 from launch.processes import Job
 
+flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
+
 PLACES = ('here', 'slurm', 'ray')
 
 

@@ -9,6 +9,8 @@ from absl import flags
 from launch.processes import Job
 from visionlab import commandline
 
+flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
+
 KINDS = {str: flags.DEFINE_string, int: flags.DEFINE_integer, bool: flags.DEFINE_bool}
 
 

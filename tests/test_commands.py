@@ -211,3 +211,9 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   assert said and all(len(answers) == 2 for answers in jax.tree.leaves(
       said, is_leaf=lambda x: isinstance(x, list)))
   jax.clear_caches()               # forty programs of this size would fill the memory
+
+
+def test_help_shows_all_flags_of_a_command():
+  said = command('train', '--help').stdout
+  for flag in ('--config:', '--workdir:', '--[no]distributed:', '--[no]change_config:'):
+    assert flag in said

@@ -17,6 +17,8 @@ from visionlab.arguments import ConfigFile, check_words
 from visionlab.config import ConfigError, TrainingError
 from visionlab.paths import cache_folder
 
+flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
+
 UNREAD = 141            # what shells say of a process whose reader has gone: 128 + SIGPIPE
 
 

@@ -20,6 +20,8 @@ from visionlab.data.source import Source, UnknownSplit
 from visionlab.published import numbered
 from visionlab.run import Run
 
+flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
+
 SPLITS = ('test', 'validation', 'val', 'valid', 'dev')      # what is usually kept for measuring
 _FLAG = re.compile(r'--?data\.([\w.]+)')
 
