@@ -141,7 +141,7 @@ def test_a_sweep_as_an_array_is_what_dry_run_showed(tmp_path):
   assert "--reservation='a b'" in script and '--time=1440' in script and '0-1%2' in script
   assert commands.splitlines()[1].endswith(f'--config.hp.lr=0.2 --workdir={folder / "lr=0.2"}')
   assert {outcome(folder / f'lr={lr}')['step'] for lr in (.1, .2)} == {4}
-  assert '2/2' in said and 'best: ' in said
+  assert '2/2' in said and 'best setting: ' in said
 
 
 def test_one_run_on_several_nodes(tmp_path):
