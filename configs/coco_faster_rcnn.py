@@ -30,7 +30,7 @@ def detection(variant='', *, model, split='train', rpn=None, box=None, **options
                 rpn=dict(sample=32, train_pre_nms=32, pre_nms=32, train_post_nms=16, post_nms=16),
                 box=dict(sample=8, score_threshold=0., most=5)),
       precision='float32', optim=dict(name='sgd'), hp=dict(lr=.01),
-      evals=dict(test=dict(split='test', every='100%', batch=4)),
+      evals=dict(test=dict(split='test', every='100%', batch=4)), checkpoint={},
       init_from='', pipeline=dict(workers=0)))
 
 

@@ -58,7 +58,7 @@ def test_a_tpu_slice_step_by_step(tmp_path):
           '--spot'} < set(lines[0])
   train = next(word for word in lines[-2] if word.startswith('--command='))
   assert '--worker=all' in lines[-2] and train.endswith(
-      'python -m visionlab.train --config=configs/digits_cnn.py --config.hp.lr=0.1 --workdir=/s/run'
+      'python -m visionlab.train --config=configs/digits_cnn.py --config.hp.lr=.1 --workdir=/s/run'
       ' --distributed')
 
 

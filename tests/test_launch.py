@@ -115,6 +115,7 @@ def until(condition, process, seconds=120):
 
 @pytest.mark.parametrize('arguments, said', [
     (('--set=hp.lrr=1,2',), 'config.hp.lrr: no such key (did you mean "lr"?)'),
+    (('--search=3', '--set=hp.lrr=log_uniform(1e-3,1)'), 'config.hp.lrr: no such key'),
     (('--set=hpp.lr=1,2',), 'config has no \'hpp\' (did you mean "hp"?)'),
     (('--set=seed=1,1',), "two settings with the same name, 'seed=1'"),
     (('--sweep=logn',), 'did you mean "long"'),

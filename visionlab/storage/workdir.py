@@ -24,14 +24,15 @@ def check_config(workdir: Path, config):
   """Raises `ConfigError`, with the differences, if the folder is another config's."""
   saved = saved_config(workdir)
   if saved is not None:
-    changes = configs.difference(completed(saved), config)
+    changes = configs.difference(completed(saved), completed(config))
     if changes:
       raise ConfigError(f'{workdir} was started with another config:\n  ' + '\n  '.join(changes)
                         + '\nuse another --workdir, or --change_config to go on with the new one')
 
 
 def completed(saved: ConfigDict) -> ConfigDict:
-  """The config of an older run with the options that are new since, as they are by default."""
+  """A config with the options that it does not name as they are by default, as an older run's are
+  that were not there yet, and in the form that `experiment` gives it."""
   try:
     return configs.whole(saved)
   except ConfigError:          # it has what is no option any more: that is a difference
