@@ -13,6 +13,7 @@ os.environ.setdefault('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')
 
 import jax
 import pytest
+from absl import logging
 from jax._src import compiler
 
 SLOW = Path(__file__).with_name('slow.txt')
@@ -46,6 +47,14 @@ def optimised():
     patch.setattr(compiler, 'get_compile_options', as_users)
     yield
   jax.config.update('jax_disable_most_optimizations', before)
+
+
+@pytest.fixture
+def warned(monkeypatch) -> list[str]:
+  """The warnings that a test has caused, in their order."""
+  messages = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
+  return messages
 
 
 @pytest.fixture

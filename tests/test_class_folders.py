@@ -4,7 +4,6 @@ import os
 
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image
 
 from visionlab.config import ConfigError
@@ -15,13 +14,6 @@ SPELT = {'.jpe': 'JPEG', '.jfif': 'JPEG', '.jif': 'JPEG', '.mpo': 'JPEG', '.JPEG
          '.avif': 'AVIF', '.apng': 'PNG', '.PNG': 'PNG', '.dib': 'DIB', '.pnm': 'PPM',
          '.j2k': 'JPEG2000', '.jpx': 'JPEG2000', '.tga': 'TGA', '.pcx': 'PCX', '.sgi': 'SGI',
          '.TIF': 'TIFF', '.ico': 'ICO', '.qoi': 'QOI'}
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 @pytest.fixture

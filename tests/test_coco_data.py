@@ -5,7 +5,6 @@ import pickle
 
 import numpy as np
 import pytest
-from absl import logging
 from annotated import coco_json, one
 from pictured import BRIGHT, DARK, check_boxes_hold_what_is_bright, everything, picture
 from PIL import Image
@@ -15,13 +14,6 @@ from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.sources.coco import coco
 from visionlab.data.sources.objects import fitted
 from visionlab.ops.host_masks import paste_bitmaps
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from absl import logging
 from annotated import coco_json, one
 from pictured import everything, picture
 
@@ -12,13 +11,6 @@ from visionlab.config import ConfigError
 from visionlab.data.sources.coco import coco
 
 BOX = [6, 8, 36, 28]
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 @pytest.fixture

@@ -79,6 +79,13 @@ def test_long_work_is_named_with_its_time_and_short_work_passes(monkeypatch, cap
   assert len(rows) == 2 and re.fullmatch(r'compiling: 0\.\d s', rows[0]) and rows[1] == ''
 
 
+def test_work_that_fails_leaves_no_passing_line(monkeypatch, capsys):
+  monkeypatch.setattr(module, 'width', lambda: 80)
+  with pytest.raises(KeyError), Console(terminal=True).doing('reading'):
+    raise KeyError
+  assert shown(capsys.readouterr().out, 80) == ['']
+
+
 @pytest.mark.skipif(not shutil.which('tmux'), reason='no tmux here')
 @pytest.mark.parametrize('columns', [60, 80, 160])
 def test_in_a_real_terminal_a_run_leaves_a_row_for_each_line(tmp_path, columns):

@@ -4,7 +4,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from absl import logging
 from annotated import xml
 from pictured import check_boxes_hold_what_is_bright, everything, picture, write
 from PIL import Image
@@ -14,14 +13,6 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.sources.pennfudan import pennfudan
 from visionlab.data.sources.voc import voc_objects
 from visionlab.data.sources.yolo import yolo
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
-
 
 # --- VOC ---
 

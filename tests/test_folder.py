@@ -8,7 +8,6 @@ import types
 
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image, ImageOps
 
 from visionlab.config import ConfigError
@@ -31,13 +30,6 @@ def photo(width, height):
   x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
   planes = np.stack([x, y, .5 + .5 * np.sin(4 * x + 7 * y)], -1)
   return Image.fromarray(np.round(planes * 255).astype(np.uint8))
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 def read(path, **options):

@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from absl import logging
 from PIL import Image
 
 from visionlab.config import ConfigError
@@ -49,13 +48,6 @@ def opened(folder, split='train', **options):
 
 def everything(source):
   return source[np.arange(len(source))]
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 # --- layouts ---

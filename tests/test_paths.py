@@ -10,7 +10,7 @@ import visionlab
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
-from visionlab.paths import local
+from visionlab.paths import local, output_file
 from visionlab.run import load
 from visionlab.train import train
 
@@ -61,3 +61,12 @@ def test_the_home_of_a_user_is_found_wherever_a_path_is_given(tmp_path, monkeypa
 def test_a_run_in_a_bucket_is_not_loaded():
   with pytest.raises(ConfigError, match='load: gs://b/run is no folder'):
     visionlab.load('gs://b/run')
+
+
+def test_a_file_to_write_is_in_a_folder_that_is_there(tmp_path):
+  assert output_file('', '--csv') is None
+  assert output_file(str(tmp_path / 'a.csv'), '--csv') == tmp_path / 'a.csv'
+  with pytest.raises(ConfigError, match='^--csv=.*: there is no folder .*none'):
+    output_file(str(tmp_path / 'none' / 'a.csv'), '--csv')
+  with pytest.raises(ConfigError, match='^--csv=.*: is a folder'):
+    output_file(str(tmp_path), '--csv')

@@ -4,7 +4,6 @@ import codecs
 
 import numpy as np
 import pytest
-from absl import logging
 from annotated import xml
 from pictured import everything, picture, write
 from PIL import Image
@@ -13,13 +12,6 @@ from visionlab.config import ConfigError
 from visionlab.data.sources.voc import voc, voc_objects
 
 BOX = (0, 0, 30, 20)
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from absl import logging
 from pictured import everything, picture, write
 
 from visionlab.config import ConfigError
@@ -14,13 +13,6 @@ from visionlab.data.sources.yolo_labels import keypoint_shape, read_lines
 
 POSE = '0 .5 .5 .2 .2 .45 .45 2 .55 .45 1 .45 .55 0 .55 .55 2'
 BOX = [24, 16, 36, 24]
-
-
-@pytest.fixture
-def warned(monkeypatch):
-  messages = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: messages.append(text % values))
-  return messages
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from visionlab.data.source import Source
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
 from visionlab.other_data import data_flags, given_data, open_data
+from visionlab.paths import output_file
 from visionlab.records import as_csv, names_of_examples, records_of
 from visionlab.run import Run, load
 from visionlab.sharding import data_mesh
@@ -178,10 +179,8 @@ def for_json(value: Any) -> Any:
 def main(_):
   options = flags.FLAGS
   views = chosen_views()
-  for flag in ('json', 'per_image'):
-    if options[flag].value and not Path(options[flag].value).expanduser().parent.is_dir():
-      raise ConfigError(f'--{flag}={options[flag].value}: there is no folder '
-                        f'{Path(options[flag].value).parent}')
+  as_text = output_file(options.json, '--json')
+  as_table = output_file(options.per_image, '--per_image')
   runs = chosen_runs()
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
@@ -200,12 +199,10 @@ def main(_):
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
     print(f'\n{class_table(results, runs[0].task.classes, most=ROWS)}')
-  if options.per_image:
-    Path(options.per_image).expanduser().write_text(as_csv(per_image(runs, source, views)),
-                                                    encoding='utf-8')
-  if options.json:
-    text = json.dumps(for_json(results), indent=2, allow_nan=False)
-    Path(options.json).expanduser().write_text(text)
+  if as_table:
+    as_table.write_text(as_csv(per_image(runs, source, views)), encoding='utf-8')
+  if as_text:
+    as_text.write_text(json.dumps(for_json(results), indent=2, allow_nan=False))
   if options.figures:
     save_figures(Path(options.figures).expanduser(), pictures)
 

@@ -37,3 +37,19 @@ def local(path: str | Path, where: str) -> Path:
 def cache_folder(name: str) -> Path:
   """The folder visionlab/<name> of the user's cache: $XDG_CACHE_HOME, or ~/.cache."""
   return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'visionlab', name)
+
+
+def output_file(path: str | None, flag: str) -> Path | None:
+  """The file that a flag names, or None where it names none: before anything is computed for it.
+
+  Raises:
+    ConfigError: it is a folder, or in a folder that is not there.
+  """
+  if not path:
+    return None
+  place = Path(path).expanduser()
+  if not place.parent.is_dir():
+    raise ConfigError(f'{flag}={path}: there is no folder {place.parent}')
+  if place.is_dir():
+    raise ConfigError(f'{flag}={path}: is a folder; expected the name of a file')
+  return place

@@ -19,6 +19,7 @@ from visionlab import commandline, records
 from visionlab.config import ConfigError, nearest
 from visionlab.data.images import SUFFIXES
 from visionlab.figures import charts
+from visionlab.paths import output_file
 from visionlab.run import Run, load
 
 SHOWN = 24                  # images in the picture
@@ -129,16 +130,6 @@ def output_of(run: Run, wanted: str) -> str:
   return wanted or (str(figures / 'predictions.png') if inside else '')
 
 
-def written(path: str, flag: str) -> Path | None:
-  """The file that a flag names, once it is known that it can be written."""
-  if not path:
-    return None
-  place = Path(path).expanduser()
-  if not place.parent.is_dir() or place.is_dir():
-    raise ConfigError(f'{flag}={path}: expected a file in a folder that is there')
-  return place
-
-
 def main(argv):
   options = flags.FLAGS
   if len(argv) < 2:
@@ -146,7 +137,7 @@ def main(argv):
   output = str(Path(options.output).expanduser()) if options.output else ''
   if output:
     check_output(output)
-  as_table, as_text = written(options.csv, '--csv'), written(options.json, '--json')
+  as_table, as_text = output_file(options.csv, '--csv'), output_file(options.json, '--json')
   files = find(argv[1:], output)
   run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
   output = output_of(run, output)

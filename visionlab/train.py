@@ -16,7 +16,6 @@ import numpy as np
 from absl import flags
 
 from visionlab import build, commandline
-from visionlab.config import whole
 from visionlab.data.balance import count_line
 from visionlab.figures import charts
 from visionlab.paths import local
@@ -34,10 +33,10 @@ from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
 from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.pictures import drawn, saved
+from visionlab.training.plan import Plan
 from visionlab.training.preview import preview
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume, resume_tally, schedule_line
-from visionlab.weights.fit import adopt_options
 
 
 def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
@@ -55,14 +54,8 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
     OSError: the workdir cannot be written.
   """
   workdir = local(workdir, '--workdir')
-  config = adopt_options(whole(config), workdir)
-  console = Console(quiet=jax.process_index() > 0)
-  with console.doing('opening the data'):
-    job = build.assemble(config)
-    evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
-  evaluations.check_facts(job.facts)
-  schedule = Schedule.of(config, job, evaluations)
-
+  with Console(quiet=jax.process_index() > 0).doing('opening the data'):
+    config, job, evaluations, schedule = Plan.of(config, workdir)
   if not change_config:
     workdirs.check_config(workdir, config)
   workdirs.check_words(job.facts.info.words, workdir, config.resume, config.init_from)

@@ -51,7 +51,11 @@ class Console:
     that was long."""
     self.passing(f'{what} ...')
     begun = time.perf_counter()
-    yield
+    try:
+      yield
+    except BaseException:         # what is said of it begins a line
+      print(self._erased(), end='', flush=True)
+      raise
     took = time.perf_counter() - begun
     if lasting and took >= WAIT:
       self.say(f'{what}: {took:.1f} s')

@@ -5,12 +5,10 @@ from pathlib import Path
 import jax
 
 from visionlab import build
-from visionlab.config import to_json, whole
+from visionlab.config import to_json
 from visionlab.data.balance import class_counts, count_line
-from visionlab.training.due import Schedule
-from visionlab.training.evaluation import Evaluations
 from visionlab.training.parameters import parameter_table, settings_of
-from visionlab.weights.fit import adopt_options
+from visionlab.training.plan import Plan
 
 
 def preview(config, workdir: Path) -> str:
@@ -20,11 +18,7 @@ def preview(config, workdir: Path) -> str:
   Raises:
     ConfigError: whatever training would find wrong before its first step.
   """
-  config = adopt_options(whole(config), workdir)
-  job = build.assemble(config)
-  evaluations = Evaluations(config, job.task, job.mesh, job.total, job.steps)
-  evaluations.check_facts(job.facts)
-  schedule = Schedule.of(config, job, evaluations)
+  config, job, evaluations, schedule = Plan.of(config, workdir)
   state = job.init()
   flops = build.flops(job.task, state.variables, job.facts.example)
   lines = [to_json(config),

@@ -65,13 +65,13 @@ def schedule_line(workdir: Path, config, job: Job, step: int) -> str:
   '' where the length is what it was."""
   try:
     saved = saved_config(workdir)
-  except ConfigError:               # damaged, and about to be written anew
+    if saved is None or not step or saved.steps == config.steps:
+      return ''
+    before, steps = durations(saved, job.facts.examples)
+    earlier = build_optimizer(saved, before, steps)
+  except ConfigError:      # damaged, or with what is refused by now; it is about to be written anew
     return ''
-  if saved is None or not step or saved.steps == config.steps:
-    return ''
-  before, steps = durations(saved, job.facts.examples)
-  was, now = (float(optimizer.schedule(step)) for optimizer in
-              (build_optimizer(saved, before, steps), job.optimizer))
+  was, now = (float(optimizer.schedule(step)) for optimizer in (earlier, job.optimizer))
   line = (f'steps: {before:,} -> {job.total:,}; at step {step:,} the schedule now gives {now:.3g} '
           f'of hp.lr, and {was:.3g} before')
   rises = ('; for a rate that does not rise again: --config.optim.schedule.name=constant and a '
