@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab.config import ConfigError, parse_steps
+from visionlab.config import ConfigError
+from visionlab.durations import parse_steps
 from visionlab.ops import recurrent
 from visionlab.ops.attention import init_attention
 from visionlab.optim import SCALARS, complete, make_optimizer, paths

@@ -18,7 +18,6 @@ from visionlab.config import (
   bind,
   check_choice,
   check_mapping,
-  parse_steps,
   resolve,
   whole,
   with_tuples,
@@ -27,6 +26,7 @@ from visionlab.data.balance import class_counts
 from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
+from visionlab.durations import parse_steps
 from visionlab.models import MODELS
 from visionlab.optim import Optimizer, complete, make_optimizer
 from visionlab.sharding import data_mesh, platform
