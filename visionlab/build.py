@@ -28,7 +28,7 @@ from visionlab.data.pipeline import Batches, Sources, examples, load, open_sourc
 from visionlab.data.source import Arrays, Info
 from visionlab.durations import parse_steps
 from visionlab.models import MODELS
-from visionlab.optim import Optimizer, complete, make_optimizer
+from visionlab.optim import Optimizer, complete, optimizer_of
 from visionlab.sharding import data_mesh, platform
 from visionlab.step import (
   AXIS,
@@ -163,11 +163,7 @@ def durations(config: Mapping, n: int):
 
 
 def build_optimizer(config: Mapping, total: int, steps) -> Optimizer:
-  options = dict(config['optim'])
-  if 'name' not in options:
-    raise ConfigError('config.optim.name: missing')
-  return bind(make_optimizer, options, 'config.optim', rule=options['name'], total=total,
-              steps=steps)
+  return optimizer_of(config['optim'], total, steps)
 
 
 def devices(parallel: Mapping) -> list:

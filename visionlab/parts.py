@@ -71,7 +71,7 @@ def _file(module) -> str:
   return getattr(module, '__file__', None) or 'built in'
 
 
-def bind(target: Callable, options: Mapping[str, Any], where: str, **given) -> Any:
+def bind(target: Callable, options: Mapping[str, Any], where: str, /, **given) -> Any:
   """Calls `target(**options, **given)` once every option's name and type is found to fit.
 
   Args:
