@@ -6,7 +6,7 @@ The options of a callable are the arguments of its signature; `bind` checks them
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +83,27 @@ def bind(target: Callable, options: Mapping[str, Any], where: str, /, **given) -
   Raises:
     ConfigError: unknown, missing or ill-typed option; an own part, `name` says, that raises.
   """
+  given = {k: v for k, v in given.items() if k in parameters_of(target, where)}
+  fitted = fitting(target, options, where, given)
+  with own_mistakes(where, options.get('name', '')):
+    return target(**fitted, **given)
+
+
+def fitting(target: Callable, options: Mapping[str, Any], where: str,
+            given: Collection[str] = ()) -> dict[str, Any]:
+  """The options, but for `name`, once they are found to fit as `bind` says, beside what is `given`.
+  """
   check_mapping(options, where)
-  parameters = parameters_of(target, where)
-  given = {k: v for k, v in given.items() if k in parameters}
-  name = options.get('name', '')
+  parameters, hints = parameters_of(target, where), hints_of(target)
   options = {k: plain(v) if isinstance(v, ConfigDict) else v for k, v in options.items()
              if k != 'name'}
   check_names(options, [n for n in parameters if n not in given], where)
-  hints = hints_of(target)
-  for option, parameter in parameters.items():
-    if option in options:
-      check_kind(options[option], hints.get(option, Any), f'{where}.{option}')
-    elif option not in given and parameter.default is inspect.Parameter.empty:
-      raise ConfigError(f'{where}.{option}: missing ({_called(target)} needs it)')
-  with own_mistakes(where, name):
-    return target(**options, **given)
+  for name, parameter in parameters.items():
+    if name in options:
+      check_kind(options[name], hints.get(name, Any), f'{where}.{name}')
+    elif name not in given and parameter.default is inspect.Parameter.empty:
+      raise ConfigError(f'{where}.{name}: missing ({_called(target)} needs it)')
+  return options
 
 
 def parameters_of(target: Callable, where: str) -> dict[str, inspect.Parameter]:
