@@ -65,6 +65,7 @@ class Evaluation(NamedTuple):
   first: bool = True
   batch: Count = 1
   data: Mapping = {}
+  metrics: tuple[str, ...] = ()
 
 
 PARTS = dict(pipeline=Pipeline, parallel=Parallel, log=Log, checkpoint=Checkpoint)
@@ -105,7 +106,7 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
       (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
       (whether rare classes are repeated until all are as frequent).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, first=, batch=, data=): see
+    evals: name -> dict(split=, every=, first=, batch=, data=, metrics=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).

@@ -34,16 +34,19 @@ def is_own(name) -> bool:
 
 
 @contextlib.contextmanager
-def own_mistakes(where: str, name: str) -> Iterator[None]:
+def own_mistakes(where: str, name: str, *, inside: bool = False) -> Iterator[None]:
   """What is raised while the part 'package.module:name' runs becomes a `ConfigError` that names
   the key `where`, the part, and the line of its package that raised. Parts of ours raise as ever.
+
+  Args:
+    inside: only what was raised in its package, or by what that called.
   """
   try:
     yield
   except ConfigError:
     raise
   except Exception as e:
-    if not is_own(name):
+    if not is_own(name) or inside and not _lines(e, home_of(name)):
       raise
     raise ConfigError(f'{where}: {name}: {said(e, home_of(name))}') from e
 
@@ -58,8 +61,7 @@ def said(error: Exception, home: Path | None = None) -> str:
   text = str(error).strip().split('\n')[0]
   if isinstance(error, SyntaxError):
     return f'{_short(error.filename)}, line {error.lineno}: {error.msg}'
-  lines = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
-           if _is_in(frame.filename, home)]
+  lines = _lines(error, home)
   place = f'{_short(lines[-1][0])}, line {lines[-1][1]}: ' if lines else ''
   return f'{place}{type(error).__name__}: {text}'
 
@@ -77,8 +79,12 @@ def home_of(name: str) -> Path | None:
   return Path(folders[0] if folders else spec.origin)
 
 
-def _is_in(file: str, home: Path | None) -> bool:
-  return Path(file).exists() and (home is None or Path(file).is_relative_to(home))
+def _lines(error: Exception, home: Path | None) -> list[tuple[str, int]]:
+  """The lines of files in `home`, or of any, that an exception went through."""
+  frames = [frame for frame in traceback.extract_tb(error.__traceback__)
+            if Path(frame.filename).exists()]
+  return [(frame.filename, frame.lineno) for frame in frames
+          if home is None or Path(frame.filename).is_relative_to(home)]
 
 
 def _short(file: str | None) -> str:

@@ -201,9 +201,16 @@ def complete(hp: Mapping, *defaults: Mapping[str, float]) -> dict[str, float]:
   """config.hp over the defaults of whatever reads it (None: there is none).
 
   Raises:
-    ConfigError: a key that nothing reads, one that is missing, or a value that is no number.
+    ConfigError: a key that nothing reads or that two do, one that is missing, or a value that is no
+      number.
   """
-  known = {k: v for d in defaults for k, v in d.items()}
+  known = {}
+  for scalars in defaults:
+    for key in scalars:
+      if key in known:
+        raise ConfigError(f'config.hp.{key}: is read by the optimiser and by the loss; give one of '
+                          'them another name for it')
+    known |= scalars
   check_names(hp, known, 'config.hp')
   hp = {**known, **hp}
   for key, value in hp.items():
