@@ -12,8 +12,9 @@ from configs import coco_captioner, flickr8k_captioner
 from experiments import study
 from visionlab import predict
 from visionlab.build import Facts, build_optimizer, build_task
-from visionlab.config import ConfigError, parse_steps
+from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
+from visionlab.durations import parse_steps
 from visionlab.evaluate import evaluate
 from visionlab.train import train
 

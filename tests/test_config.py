@@ -19,10 +19,10 @@ from visionlab.config import (
   experiment,
   from_json,
   nearest,
-  parse_steps,
   resolve,
   to_json,
 )
+from visionlab.durations import parse_steps
 
 
 def small(**changes):

@@ -14,7 +14,7 @@ from visionlab.config import ConfigError
 from visionlab.models.detector import Detector
 from visionlab.models.resnet import ResNet
 from visionlab.models.vgg import VGG
-from visionlab.optim import paths
+from visionlab.parameter_groups import paths
 from visionlab.run import load
 from visionlab.weights.families import COCO, IMAGENET, recognise
 from visionlab.weights.files import Weights, flat, read_weights

@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab.config import ConfigError, parse_steps
+from visionlab.config import ConfigError
+from visionlab.durations import parse_steps
 from visionlab.ops import recurrent
 from visionlab.ops.attention import init_attention
-from visionlab.optim import SCALARS, complete, make_optimizer, paths
+from visionlab.optim import complete, make_optimizer
+from visionlab.parameter_groups import paths
 from visionlab.schedule import make_schedule
+from visionlab.update_rules import SCALARS
 
 TOTAL = 200
 STEPS = partial(parse_steps, batch=10, examples=200, total=TOTAL)       # an epoch has 20 steps
@@ -218,7 +221,7 @@ def test_schedule_scales_the_learning_rate_of_its_step():
 
 
 @pytest.mark.parametrize('options, says', [
-  (dict(name='cosin'), r"config\.optim\.schedule\.name: 'cosin' .*did you mean \"cosine\""),
+  (dict(name='cosin'), r"schedule\.name: unknown name 'cosin' .*did you mean \"cosine\""),
   (dict(name='cosine', edn=.1), r'config\.optim\.schedule\.edn: no such key .*"end"'),
   (dict(name='steps'), r'config\.optim\.schedule\.at: missing'),
   (dict(name='steps', at=('half',)), r"config\.optim\.schedule\.at: 'half' is no duration"),
@@ -334,7 +337,7 @@ def test_a_decay_must_decide_for_something(groups, decay, says):
 
 
 @pytest.mark.parametrize('options, says', [
-  (dict(rule='sdg'), r"config\.optim\.name: 'sdg' .*did you mean \"sgd\""),
+  (dict(rule='sdg'), r"config\.optim\.name: unknown name 'sdg' .*did you mean \"sgd\""),
   (dict(rule='adam', nesterov=True), r'config\.optim\.nesterov: for sgd, not adam'),
   (dict(groups=(dict(match='.*', lrr=2.),)), r'config\.optim\.groups\[0\]\.lrr: .*"lr"'),
   (dict(groups=(dict(lr=2.),)), r'config\.optim\.groups\[0\]\.match: missing'),

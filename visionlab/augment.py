@@ -9,6 +9,7 @@ the config, augmentations happen in this one:
   colour    colour, grey (ops/photometric.py)
   noise     blur, noise
   erasing   cutout, erase
+  own       `package.module:function`, see visionlab/own_augment.py; in the order of their words
   mixing    mixup, cutmix
 """
 
@@ -45,6 +46,7 @@ from visionlab.ops.photometric import (
   rand_augment,
   trivial_augment,
 )
+from visionlab.own_augment import OwnAugmentation, names_own, own_augmentation
 
 
 def mixup(key, image, partner, alpha: float = .2, p: float = 1.):
@@ -97,7 +99,8 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
   """Returns augment(key, batch, offset=0) -> batch, to be called under jit.
 
   `options` maps names of functions in this file to dicts of their keywords, to a bare value for
-  their first keyword, to True for their defaults, or to False, None or 0 to leave them out.
+  their first keyword, to True for their defaults, or to False, None or 0 to leave them out; and
+  words of one's own to 'package.module:function', or a dict of such a `name` and its keywords.
 
   The batch has `image` (b h w c), uint8 or float in [0, 1], which becomes float32 in [0, 1], and
   may have `label` (b ...), and `label_map`, `extent`, `objects` and `proposals` as ops/geometry.py
@@ -137,7 +140,8 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
 
 def _key_of(key, function):
   """So that switching one augmentation on leaves what the others draw as it was."""
-  return jax.random.fold_in(key, DRAWS.index(function))
+  own = isinstance(function, OwnAugmentation)
+  return jax.random.fold_in(key, function.draw if own else DRAWS.index(function))
 
 
 def _augment_one(key, example, chosen):
@@ -158,6 +162,8 @@ def _augment_one(key, example, chosen):
   for f in PIXELS:
     if f in chosen:
       example = f(_key_of(key, f), example, **chosen[f])
+  for own in sorted(f for f in chosen if isinstance(f, OwnAugmentation)):
+    example = own(_key_of(key, own), example)
   return example
 
 
@@ -235,6 +241,9 @@ def _parse(options):
   """{function: keywords} in canonical order, from what a config says."""
   chosen = {}
   for name, value in options.items():
+    if names_own(value) and name not in ORDER:
+      chosen[own_augmentation(name, value)] = {}
+      continue
     check_choice(name, ORDER, f'config.augment.{name}')
     if value is None or value is False or (not hasattr(value, 'items') and value == 0):
       continue

@@ -17,8 +17,6 @@ from visionlab.config import (
   ConfigError,
   bind,
   check_choice,
-  check_mapping,
-  parse_steps,
   resolve,
   whole,
   with_tuples,
@@ -27,8 +25,9 @@ from visionlab.data.balance import class_counts
 from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
-from visionlab.models import MODELS
-from visionlab.optim import Optimizer, complete, make_optimizer
+from visionlab.durations import parse_steps
+from visionlab.networks import blaming, build_model
+from visionlab.optim import Optimizer, complete, optimizer_of
 from visionlab.sharding import data_mesh, platform
 from visionlab.step import (
   AXIS,
@@ -138,23 +137,6 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
               counts=facts.counts)
 
 
-def build_model(options: Mapping, where: str, **given):
-  """The module that `options` name; `backbone` in them, a dict like it, is built first."""
-  check_mapping(options, where)
-  options = dict(options)
-  if 'name' not in options:
-    raise ConfigError(f'{where}.name: missing; there are: {", ".join(MODELS)}')
-  if options.get('backbone') is not None:
-    check_mapping(options['backbone'], f'{where}.backbone')
-    shared = {k: v for k, v in given.items() if k in ('dtype', 'axis_name')}
-    # Of a backbone only the features are used: its own classifier is never made.
-    given['backbone'] = build_model(options.pop('backbone'), f'{where}.backbone', classes=1,
-                                    **shared)
-    if not getattr(given['backbone'], 'strides', True):
-      raise ConfigError(f'{where}.backbone: has no layers, and so no features')
-  return bind(resolve(options['name'], MODELS, f'{where}.name'), options, where, **given)
-
-
 def durations(config: Mapping, n: int):
   """(total steps, a function that turns (duration, key) into steps), for epochs of n examples."""
   to_steps = partial(parse_steps, batch=config['batch'], examples=n)
@@ -163,11 +145,7 @@ def durations(config: Mapping, n: int):
 
 
 def build_optimizer(config: Mapping, total: int, steps) -> Optimizer:
-  options = dict(config['optim'])
-  if 'name' not in options:
-    raise ConfigError('config.optim.name: missing')
-  return bind(make_optimizer, options, 'config.optim', rule=options['name'], total=total,
-              steps=steps)
+  return optimizer_of(config['optim'], total, steps)
 
 
 def devices(parallel: Mapping) -> list:
@@ -234,6 +212,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
   batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
   init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
+  blame = partial(blaming, config['task'])
   _check_crop(batches.loader.crop, plain, init, batch)
   # Where members are widened into one operation, one of them cannot stop alone.
   stop = config['on_nan'] == 'stop' and not (members and platform(mesh) != 'cpu')
@@ -244,16 +223,15 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
                     stop_on_nonfinite=stop)
   job = partial(Job, facts, task, optimizer, batches, mesh, total, steps)
   if members:
-    return job(compile_swept(make_loop, mesh, _data_seeds(members, batches)),
-               init=lambda: init_swept(task, optimizer, _filled(hps, mesh),
-                                       _filled([c['seed'] for c in members], mesh), facts.example,
-                                       mesh),
-               empty=partial(empty_swept, plain, batch=batch, members=len(members)))
-  placed = rules.place(init, mesh)
+    first = partial(init_swept, task, optimizer, _filled(hps, mesh),
+                    _filled([c['seed'] for c in members], mesh), facts.example, mesh)
+    return job(compile_swept(make_loop, mesh, _data_seeds(members, batches)), init=blame(first),
+               empty=blame(partial(empty_swept, plain, batch=batch, members=len(members))))
+  placed = rules.place(blame(init), mesh)
   return job(compile_pmap(make_loop(), mesh, resident=batches.resident) if axis else
              compile_jit(make_loop(), mesh, placed),
-             init=partial(init, placed),
-             empty=partial(empty_tally, plain, batch=batch))
+             init=blame(partial(init, placed)),
+             empty=blame(partial(empty_tally, plain, batch=batch)))
 
 
 def _check_crop(crop: RandomCrop | None, step: Callable, init: Callable, batch):

@@ -13,9 +13,10 @@ from visionlab.augment import ORDER
 from visionlab.config import check_choice, resolve
 from visionlab.data import SOURCES
 from visionlab.models import MODELS
-from visionlab.optim import SCALARS, make_optimizer
+from visionlab.optim import make_optimizer, options_of
 from visionlab.schedule import SCHEDULES
 from visionlab.tasks import TASKS
+from visionlab.update_rules import SCALARS, rule_of
 
 WIDTH = 100
 # What a program supplies, so that no config does.
@@ -59,7 +60,8 @@ def summary(target: Callable) -> str:
 
 
 def listing(kind: str = '', name: str = '') -> str:
-  """What a terminal shows: everything, one kind, or one name with its options and docstring.
+  """What a terminal shows: everything, one kind, or one name, also 'package.module:name', with its
+  options and docstring.
 
   Raises:
     ConfigError: no such kind or name; the nearest is given.
@@ -70,8 +72,7 @@ def listing(kind: str = '', name: str = '') -> str:
   check_choice(kind, tuple(found), 'list')
   if not name:
     return _table(kind, found[kind])
-  check_choice(name, tuple(found[kind]), f'list {kind}')
-  return _page(kind, name, found[kind][name])
+  return _page(kind, name, resolve(name, found[kind], f'list {kind}'))
 
 
 def _table(kind: str, names: Mapping[str, Callable]) -> str:
@@ -85,7 +86,10 @@ def _table(kind: str, names: Mapping[str, Callable]) -> str:
 def _page(kind: str, name: str, target: Callable) -> str:
   own = options(target)
   if kind == 'optimizers':
-    own += [Option(f'hp.{k}', repr(v)) for k, v in SCALARS[name].items()]
+    rule, known = rule_of(name), options_of(name)
+    own = [o for o in [*own, *options(make_optimizer)] if o.name in known]
+    own = list(dict.fromkeys(own)) + [Option(f'hp.{k}', '' if v is None else repr(v))
+                                      for k, v in rule.scalars.items()]
   wide = max((len(option.name) for option in own), default=0)
   rows = [f'  {o.name:<{wide}}  {o.default or "(must be given)"}' for o in own]
   return '\n'.join([f'{kind} {name}: {target.__module__}:{target.__qualname__}', *rows, '',

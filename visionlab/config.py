@@ -6,37 +6,27 @@ are that callable's arguments, checked by `bind`: names, then types. Nothing is 
 at the place of use, so a key that nobody reads cannot exist.
 """
 
-import difflib
 import functools
-import importlib
 import inspect
 import json
-import typing
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from visionlab.kinds import Amount, Count, Duration, Natural, misfit, plain
+from visionlab.kinds import Amount, Count, Duration, Natural, plain
 
-
-class ConfigError(ValueError):
-  """A mistake in what the user asked for; its text is all the user needs to see."""
-
-
-class TrainingError(RuntimeError):
-  """Training cannot go on; the text says why, and what is left to go on from."""
-
-
-def nearest(word: str, words) -> str:
-  """A hint naming the member of `words` most like `word`, or '' when none is near.
-
-  >>> nearest('momentun', ['lr', 'momentum'])
-  ' (did you mean "momentum"?)'
-  """
-  alike = {str(w).lower(): str(w) for w in words}
-  close = difflib.get_close_matches(str(word).lower(), alike, n=1, cutoff=.5)
-  return f' (did you mean "{alike[close[0]]}"?)' if close else ''
+# Most who read a config name its mistakes, and need no more than these beside it.
+from visionlab.mistakes import ConfigError, TrainingError, nearest  # noqa: F401
+from visionlab.parts import (  # noqa: F401
+  bind,
+  check_choice,
+  check_kind,
+  check_mapping,
+  check_names,
+  hints_of,
+  resolve,
+)
 
 
 class Pipeline(NamedTuple):
@@ -75,6 +65,7 @@ class Evaluation(NamedTuple):
   first: bool = True
   batch: Count = 1
   data: Mapping = {}
+  metrics: tuple[str, ...] = ()
 
 
 PARTS = dict(pipeline=Pipeline, parallel=Parallel, log=Log, checkpoint=Checkpoint)
@@ -101,7 +92,7 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
   """A whole experiment; the keys, what they default to, and so what may be overridden.
 
   Args:
-    steps: length of training: a duration (see `parse_steps`).
+    steps: length of training: a duration (see `visionlab.durations.parse_steps`).
     batch: examples per update, over all devices and processes.
     data: `name` of a source (`visionlab.data.SOURCES`) and its options.
     task: `name` of a task (`visionlab.tasks.TASKS`), its `model`, its options.
@@ -115,7 +106,7 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
       (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
       (whether rare classes are repeated until all are as frequent).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, first=, batch=, data=): see
+    evals: name -> dict(split=, every=, first=, batch=, data=, metrics=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
@@ -178,116 +169,6 @@ def is_smoke(variant: str, *others: str) -> bool:
   """
   check_choice(variant, ('', 'smoke', *others), 'the argument after the config file')
   return variant == 'smoke'
-
-
-def check_names(given, known, where: str):
-  """Raises `ConfigError` for the first name in `given` that is not in `known`."""
-  for name in given:
-    if name not in known:
-      raise ConfigError(f'{where}.{name}: no such key{nearest(name, known)}; '
-                        f'there are: {", ".join(sorted(known)) or "none"}')
-
-
-def check_choice(value, choices, where: str):
-  """Raises `ConfigError` unless `value` is one of `choices`."""
-  if value not in list(choices):
-    raise ConfigError(f'{where}: {value!r} is not one of {", ".join(map(repr, choices))}'
-                      f'{nearest(value, choices)}')
-
-
-def resolve(name: str, table: Mapping[str, str], where: str) -> Callable:
-  """The callable that `name` stands for: a key of `table`, or any 'package.module:callable'."""
-  check_kind(name, str, where)
-  path = table.get(name, name)
-  if not all(path.partition(':')):
-    raise ConfigError(f'{where}: unknown name {name!r}{nearest(name, table)}; '
-                      f'there are: {", ".join(sorted(table))}, or "package.module:name"')
-  module, attribute = path.split(':', 1)
-  try:
-    return getattr(importlib.import_module(module), attribute)
-  except (ImportError, AttributeError, ValueError) as e:
-    raise ConfigError(f'{where}: cannot load {path!r}: {e}') from e
-
-
-def bind(target: Callable, options: Mapping[str, Any], where: str, **given) -> Any:
-  """Calls `target(**options, **given)` once every option's name and type is found to fit.
-
-  Args:
-    target: a function or (data)class; its signature says which options there are.
-    options: what the user wrote under `where`; a `name` in it was for choosing `target`.
-    given: what the program supplies; each is dropped where `target` does not take it.
-
-  Raises:
-    ConfigError: unknown, missing or ill-typed option.
-  """
-  parameters = {n: p for n, p in inspect.signature(target).parameters.items()
-                if n not in ('parent', 'name')}        # flax's own fields
-  given = {k: v for k, v in given.items() if k in parameters}
-  check_mapping(options, where)
-  options = {k: plain(v) if isinstance(v, ConfigDict) else v for k, v in options.items()
-             if k != 'name'}
-  check_names(options, [n for n in parameters if n not in given], where)
-  hints = hints_of(target)
-  for name, parameter in parameters.items():
-    if name in options:
-      check_kind(options[name], hints.get(name, Any), f'{where}.{name}')
-    elif name not in given and parameter.default is inspect.Parameter.empty:
-      raise ConfigError(f'{where}.{name}: missing ({target.__name__} needs it)')
-  return target(**options, **given)
-
-
-def hints_of(target: Callable) -> dict[str, Any]:
-  """The annotations of what `target` is called with."""
-  if inspect.isclass(target):         # a NamedTuple is made by __new__
-    target = target.__new__ if target.__init__ is object.__init__ else target.__init__
-  try:
-    return typing.get_type_hints(target, include_extras=True)
-  except (NameError, TypeError):
-    return {}
-
-
-def check_mapping(options, where: str):
-  """Raises `ConfigError` unless `options` are a dict, of whatever kind."""
-  if not hasattr(options, 'items'):
-    raise ConfigError(f'{where}: expected a dict of options, got {options!r}')
-
-
-def check_kind(value, hint, where: str):
-  """Raises `ConfigError` unless `value` is of the kind that an annotation says."""
-  wrong = misfit(value, hint)
-  if wrong:
-    raise ConfigError(f'{where}{wrong.place}: expected {wrong.expected}, got {wrong.value!r} '
-                      f'({type(wrong.value).__name__})')
-
-
-def parse_steps(duration: Duration, where: str, *, batch: int, examples: int,
-                total: int | None = None) -> int:
-  """A duration in steps, rounded, at least one unless it is zero.
-
-  Args:
-    duration: steps (`500`, '500', '500 steps'), '3 epochs', '50000 examples', or '5%' of `total`.
-    examples: in an epoch.
-
-  >>> parse_steps('2 epochs', 'config.steps', batch=32, examples=1600)
-  100
-  >>> parse_steps('5%', 'config.evals.test.every', batch=32, examples=1600, total=1000)
-  50
-  """
-  text = str(duration).lower().replace('%', ' percent')
-  per = {'step': 1, 'epoch': examples / batch, 'example': 1 / batch}
-  if total is not None:
-    per['percent'] = total / 100
-  try:
-    number, unit = text.split() if len(text.split()) != 1 else (text, 'steps')
-    value = float(number)
-    steps = value * per[unit.rstrip('s')]
-  except (ValueError, KeyError):
-    percent = ', "5%"' if total is not None else ''
-    raise ConfigError(f'{where}: {duration!r} is no duration; write e.g. "500", "3 epochs", '
-                      f'"50000 examples"{percent}') from None
-  if not 0 <= value < float('inf'):
-    raise ConfigError(f'{where}: {duration!r} must not be negative or infinite')
-  return max(1, round(steps)) if steps else 0
 
 
 def to_json(config: ConfigDict) -> str:

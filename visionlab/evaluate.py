@@ -38,6 +38,7 @@ from visionlab.storage.workdir import check_words, save_figures
 from visionlab.task import Results, Task, Variables
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars
+from visionlab.training.own_metrics import metrics_of
 
 ROWS = 40                   # of the table of classes, before it is shortened
 ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target')      # what examples may lack
@@ -74,7 +75,8 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
   try:
-    results = compile_evaluation(task, mesh)(*everywhere, batches())
+    metrics = metrics_of(runs[0].config, task)
+    results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, batches())
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
                       f'nor other data can change that ({e})') from e

@@ -31,7 +31,7 @@ Count = Annotated[int, Range(1)]           # of what there must be some
 Natural = Annotated[int, Range(0)]
 Share = Annotated[float, Range(0, 1)]      # a probability, a part of a whole
 Amount = Annotated[float, Range(0)]
-Duration = int | str                       # see `visionlab.config.parse_steps`
+Duration = int | str                       # see `visionlab.durations.parse_steps`
 
 SIMPLE = (int, float, bool, str, tuple, dict, type(None), Mapping)
 WORDS = {'true': True, 'false': False, 'yes': True, 'no': False, '1': True, '0': False}

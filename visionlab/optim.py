@@ -1,4 +1,4 @@
-"""Optimisers and parameter groups, with every scalar read from traced `hp`.
+"""Optimisers, with every scalar read from traced `hp`.
 
 An `Optimizer` is a pair of pure functions like optax's, but its update is given `hp`: the optax
 transformation is built inside the trace, so a learning rate or momentum is data, not code.
@@ -6,7 +6,7 @@ transformation is built inside the trace, so a learning rate or momentum is data
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
@@ -15,27 +15,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from visionlab.config import ConfigError, Duration, bind, check_choice, check_names, nearest
+from visionlab.config import ConfigError, Duration, bind, check_names, hints_of
+from visionlab.mistakes import is_own
+from visionlab.parameter_groups import Group, check_matches, check_regex, make_group, paths
 from visionlab.schedule import make_schedule
-
-# The scalars each optimiser reads from hp, beside lr and weight_decay.
-SCALARS = {
-    'sgd': dict(momentum=0.),
-    'adam': dict(b1=.9, b2=.999, eps=1e-8),
-    'adamw': dict(b1=.9, b2=.999, eps=1e-8),
-    'rmsprop': dict(momentum=0., rms_decay=.9, eps=1e-8),
-    'lars': dict(momentum=.9, trust=.001),
-    'lamb': dict(b1=.9, b2=.999, eps=1e-6),
-    'lion': dict(b1=.9, b2=.99),
-}
-
-# The names of weights that multiply: layers' kernels and, of attention, its three. Biases, norms'
-# scales and tables of embeddings are none.
-WEIGHTS = r'(^|[/_])kernel$|(^|/)(query|score|gate)$'
+from visionlab.update_rules import Rule, rule_of
 
 
 class Optimizer(NamedTuple):
-  """init(params) -> opt_state; update(grads, opt_state, params, hp, step) -> params, opt_state.
+  """init(params, hp) -> opt_state; update(grads, opt_state, params, hp, step) -> params, opt_state.
 
   `schedule(step)` multiplies hp['lr']. `freeze(params, phase)` stops the gradient of parameters
   that are frozen, or not yet trained in that phase, so that none is computed; `starts` are the
@@ -43,39 +31,29 @@ class Optimizer(NamedTuple):
   parameter, its decay a number.
   """
   hyperparameters: Mapping[str, float]
-  init: Callable[[Any], Any]
+  init: Callable[..., Any]
   update: Callable[[Any, Any, Any, Mapping[str, jax.Array], jax.Array], tuple[Any, Any]]
   schedule: Callable[[jax.Array], jax.Array]
   freeze: Callable[[Any, int], Any]
   starts: tuple[int, ...]
   ema: bool
-  setting: Callable[[str], 'Group']
-
-
-class Group(NamedTuple):
-  """What holds for the parameters whose path matches (a regex, searched). lr and decay multiply
-  hp's; neither is negative. Without a decay of its own the optimiser's regex decides (1 or 0). They
-  are trained from `start`, a duration, on; before that they cost no backward pass."""
-  match: str
-  lr: float = 1.
-  decay: float | None = None
-  frozen: bool = False
-  start: int | str = 0
+  setting: Callable[[str], Group]
 
 
 def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], int],
                    schedule: Mapping | None = None, decay: str | None = None,
                    groups: tuple = (), nesterov: bool = False, clip: bool = False,
-                   ema: bool = False) -> Optimizer:
+                   ema: bool = False, own: Mapping | None = None) -> Optimizer:
   """An optimiser by name.
 
   hp: `lr`, `weight_decay` (coupled: added to the gradient, for sgd, adam, rmsprop and lars;
   decoupled: multiplied by the learning rate only, for adamw, lamb and lion), `clip_norm` where
-  clip is on, `ema_decay` where ema is, and the optimiser's own (`SCALARS`). Momentum is as in
-  torch: the learning rate scales the accumulated gradient.
+  clip is on, `ema_decay` where ema is, and the optimiser's own (`visionlab.update_rules.SCALARS`).
+  Momentum is as in torch: the learning rate scales the accumulated gradient.
 
   Args:
-    rule: one of `SCALARS` (config.optim.name).
+    rule: config.optim.name, one of `SCALARS`, or any of optax's or one's own, as 'optax:adan' (see
+      `visionlab.update_rules.rule_of`).
     total: steps of the whole training.
     steps: turns a duration into steps.
     schedule: `name` of one of `visionlab.schedule.make_schedule`'s, and its options.
@@ -87,32 +65,62 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
     clip: clips the gradient to a global norm of `hp.clip_norm`.
     ema: keeps an exponential moving average of the weights and of BatchNorm's statistics, which
       evaluation then uses.
+    own: options of an own rule.
 
   Raises:
     ConfigError: unknown name, or a wrong value; at `init`, parameters that no group covers, a
       group that holds for none, or a decay that decides for none.
   """
-  check_choice(rule, SCALARS, 'config.optim.name')
   if nesterov and rule != 'sgd':
     raise ConfigError(f'config.optim.nesterov: for sgd, not {rule}')
   if decay is not None:
-    _check_regex(decay, 'config.optim.decay')
-  groups = tuple(_group(g, f'config.optim.groups[{i}]', total, steps)
+    check_regex(decay, 'config.optim.decay')
+  groups = tuple(make_group(g, f'config.optim.groups[{i}]', total, steps)
                  for i, g in enumerate(groups))
+  made = rule_of(rule, own, nesterov=nesterov)
+  _check_decays(rule, made, decay, groups)
   starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
-  recipe = Recipe(rule, groups, decay, nesterov, clip, starts,
-                  make_schedule(schedule or {}, total, steps))
-  return Optimizer(_hyperparameters(rule, clip, ema), partial(_init, recipe),
-                   partial(_update, recipe), recipe.schedule, partial(_freeze, recipe), starts, ema,
-                   recipe.setting)
+  recipe = Recipe(made, groups, decay, clip, starts, make_schedule(schedule or {}, total, steps))
+  hyperparameters = {**made.scalars, **(dict(clip_norm=1.) if clip else {}),
+                     **(dict(ema_decay=.999) if ema else {})}
+  return Optimizer(hyperparameters, partial(_init, recipe), partial(_update, recipe),
+                   recipe.schedule, partial(_freeze, recipe), starts, ema, recipe.setting)
+
+
+def optimizer_of(options: Mapping, total: int, steps: Callable[[Duration, str], int]) -> Optimizer:
+  """`make_optimizer` of config.optim, where an own rule's options stand beside the others.
+
+  Raises:
+    ConfigError: an option that neither has, or a number that is hp's.
+  """
+  where, options = 'config.optim', dict(options)
+  if 'name' not in options:
+    raise ConfigError(f'{where}.name: missing')
+  known, rule = options_of(options['name']), rule_of(options['name'])
+  for key in options:
+    if key in rule.scalars and key not in known:
+      raise ConfigError(f'{where}.{key}: is a traced number, which config.hp.{key} sets')
+  check_names(options, known, where)
+  own = {k: options.pop(k) for k in rule.options if k in options and is_own(options['name'])}
+  return bind(make_optimizer, options, where, rule=options['name'], total=total, steps=steps,
+              own=own)
+
+
+def options_of(name: str) -> dict[str, Any]:
+  """What config.optim may set where its name is this one, with the annotations."""
+  rule = rule_of(name)
+  ours = {k: v for k, v in hints_of(make_optimizer).items()
+          if k not in ('rule', 'total', 'steps', 'own', 'return')}
+  if is_own(name):
+    del ours['nesterov']
+  return {**rule.options, **ours, 'name': str}
 
 
 class Recipe(NamedTuple):
   """What `make_optimizer` was asked for, once it is known to make sense."""
-  rule: str
+  rule: Rule
   groups: tuple[Group, ...]
   decay: str | None
-  nesterov: bool
   clip: bool
   starts: tuple[int, ...]
   schedule: Callable[[jax.Array], jax.Array]
@@ -121,23 +129,23 @@ class Recipe(NamedTuple):
     """The group that holds for a parameter, with its decay made definite."""
     group = next((g for g in self.groups if re.search(g.match, path)), Group(''))
     if group.decay is None:
-      return group._replace(decay=float(bool(re.search(self.decay or WEIGHTS, path))))
+      decayed = re.search(self.decay or self.rule.decays, path)
+      return group._replace(decay=float(bool(decayed)))
     return group
 
+  def transformation(self, hp, step) -> optax.GradientTransformation:
+    """Of gradients, path -> array, at a step."""
+    rate = hp['lr'] * self.schedule(step)
+    return self.rule.make({**hp, 'lr': rate}, lambda path: self.setting(path).decay)
 
-def _hyperparameters(rule, clip, ema) -> dict:
-  """What is read from hp, with its default; None: there is none."""
-  return dict(lr=None, weight_decay=0., **SCALARS[rule],
-              **(dict(clip_norm=1.) if clip else {}), **(dict(ema_decay=.999) if ema else {}))
 
-
-def _init(recipe, params):
+def _init(recipe, params, hp=None):
   """start -> the state of the parameters that are trained from then on."""
   _check_groups(paths(params), recipe)
-  # The state's form hangs on no value.
-  hp = dict.fromkeys(_hyperparameters(recipe.rule, recipe.clip, False), jnp.float32(0))
-  return {start: _transformation(recipe, hp).init(part)
-          for start, part in _trainable(recipe, params).items()}
+  # That of ours hangs on no value of hp.
+  defaults = {k: 0. if v is None else v for k, v in recipe.rule.scalars.items()}
+  rule = recipe.transformation(jax.tree.map(jnp.float32, {**defaults, **(hp or {})}), 0)
+  return {start: rule.init(part) for start, part in _trainable(recipe, params).items()}
 
 
 def _update(recipe, grads, opt_state, params, hp, step):
@@ -145,14 +153,15 @@ def _update(recipe, grads, opt_state, params, hp, step):
   grads, parts = _trainable(recipe, grads), _trainable(recipe, params)
   if recipe.clip:
     grads, _ = optax.clip_by_global_norm(hp['clip_norm']).update(grads, optax.EmptyState())
-  rule, changes, state = _transformation(recipe, hp), {}, {}
+  rule, changes, state = recipe.transformation(hp, step), {}, {}
   for start, part in parts.items():
     change, state[start] = rule.update(grads[start], opt_state[start], part)
     if start != '0':
       change, state[start] = _once_begun(step >= int(start), change, state[start],
                                          opt_state[start])
     changes |= change
-  return _moved(recipe, params, changes, hp['lr'] * recipe.schedule(step)), state
+  rate = -1. if recipe.rule.has_rate else hp['lr'] * recipe.schedule(step)
+  return _moved(recipe, params, changes, rate), state
 
 
 def _once_begun(begun, changes, state, old_state):
@@ -188,75 +197,20 @@ def _trainable(recipe, params) -> dict[str, dict]:
   return {str(start): part for start, part in parts.items()}
 
 
-def _transformation(recipe, hp) -> optax.GradientTransformation:
-  """From gradients, path -> array, to what is subtracted, but for the learning rate."""
-  core, decayed = _core(recipe, hp), _decayed(recipe, hp)
-  if recipe.rule == 'lars':    # You et al. 2017, with |w| / |g + wd w|, as it mostly is;
-    trust = optax.scale_by_trust_ratio(trust_coefficient=hp['trust'])
-    decayed_only = optax.masked(trust, lambda u: {n: recipe.setting(n).decay > 0 for n in u})
-    return optax.chain(decayed, decayed_only, core)    # what is not decayed has plain momentum
-  if recipe.rule == 'lamb':    # You et al. 2020, algorithm 2
-    return optax.chain(core, decayed, optax.scale_by_trust_ratio())
-  late = recipe.rule in ('adamw', 'lion')
-  return optax.chain(*((core, decayed) if late else (decayed, core)))
-
-
-def _core(recipe, hp) -> optax.GradientTransformation:
-  """Moments, without decay of the weights."""
-  if recipe.rule in ('adam', 'adamw', 'lamb'):
-    return optax.scale_by_adam(hp['b1'], hp['b2'], hp['eps'])
-  if recipe.rule == 'lion':    # Chen et al. 2023, algorithm 2
-    return optax.scale_by_lion(hp['b1'], hp['b2'])
-  momentum = optax.trace(hp['momentum'], recipe.nesterov)
-  if recipe.rule == 'rmsprop':
-    scaled = optax.scale_by_rms(hp['rms_decay'], hp['eps'], eps_in_sqrt=False)
-    return optax.chain(scaled, momentum)
-  return momentum
-
-
-def _decayed(recipe, hp) -> optax.GradientTransformation:
-  """Adds to each parameter's update its decay times the parameter."""
-  def add(updates, params):
-    decays = {n: recipe.setting(n).decay for n in updates}
-    return {n: u + hp['weight_decay'] * decays[n] * params[n] if decays[n] else u
-            for n, u in updates.items()}
-  return optax.stateless(add)
-
-
-def _group(options, where, total, steps) -> Group:
-  """A group from a config; its start in steps."""
-  group = bind(Group, options, where)
-  _check_regex(group.match, f'{where}.match')
-  for key in ('lr', 'decay'):
-    value = getattr(group, key)
-    if value is not None and not 0 <= value < math.inf:
-      raise ConfigError(f'{where}.{key}: must be finite and not negative, not {value}')
-  start = steps(group.start, f'{where}.start')
-  if start and group.frozen:
-    raise ConfigError(f'{where}: a frozen group is never trained; leave out start, or frozen')
-  if start >= total > 0:
-    raise ConfigError(f'{where}.start: step {start} is not before the end of training, {total}; '
-                      'what is never trained is frozen=True')
-  return group._replace(start=start)
-
-
-def _check_regex(regex, where):
-  if not regex:
-    raise ConfigError(f'{where}: an empty regular expression matches everything; write "." for '
-                      'all')
-  try:
-    re.compile(regex)
-  except re.error as e:
-    raise ConfigError(f'{where}: {regex!r} is no regular expression: {e}') from e
-
-
 def complete(hp: Mapping, *defaults: Mapping[str, float]) -> dict[str, float]:
   """config.hp over the defaults of whatever reads it (None: there is none).
 
   Raises:
-    ConfigError: a key that nothing reads, one that is missing, or a value that is no number.
+    ConfigError: a key that nothing reads or that two do, one that is missing, or a value that is no
+      number.
   """
-  known = {k: v for d in defaults for k, v in d.items()}
+  known = {}
+  for scalars in defaults:
+    for key in scalars:
+      if key in known:
+        raise ConfigError(f'config.hp.{key}: is read by the optimiser and by the loss; give one of '
+                          'them another name for it')
+    known |= scalars
   check_names(hp, known, 'config.hp')
   hp = {**known, **hp}
   for key, value in hp.items():
@@ -267,29 +221,17 @@ def complete(hp: Mapping, *defaults: Mapping[str, float]) -> dict[str, float]:
   return {k: float(v) for k, v in hp.items()}
 
 
-def paths(params) -> list[str]:
-  """'stage1/conv/kernel' for each leaf, in the order of the leaves."""
-  return [jax.tree_util.keystr(path, simple=True, separator='/')
-          for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-
-
-def check_matches(regexes: Mapping[str, str], names: Sequence[str]) -> None:
-  """Checks a table of regexes, where -> regex, of which the first that is found in a name holds.
-
-  Raises:
-    ConfigError: one is found in no name, or only in such as an earlier one holds for.
-  """
-  holds = {}
-  for where, regex in regexes.items():
-    found = [n for n in names if re.search(regex, n)]
-    if not found:
-      raise ConfigError(f'{where}: {regex!r} matches no parameter{nearest(regex, names)}; '
-                        f'there are: {", ".join(names)}')
-    if all(n in holds for n in found):
-      first = holds[found[0]]
-      raise ConfigError(f'{where}: {regex!r} never holds: {first}, {regexes[first]!r}, comes first '
-                        f'for {found[0]}; put the narrower one before it')
-    holds = {**dict.fromkeys(found, where), **holds}
+def _check_decays(name, rule, decay, groups):
+  """Of an own rule, which may know of no decay but its own."""
+  asked = {f'config.optim.groups[{i}].decay': g.decay for i, g in enumerate(groups)
+           if g.decay is not None}
+  if rule.closed and (asked or decay is not None):
+    where = 'config.optim.decay' if decay is not None else next(iter(asked))
+    raise ConfigError(f'{where}: {name} takes weight_decay and no mask, and so decays every '
+                      'parameter; leave this out')
+  for where, value in asked.items():
+    if rule.masks and value not in (0, 1):
+      raise ConfigError(f'{where}: {name} decays a parameter or not; write 1 or 0, not {value}')
 
 
 def _check_groups(names, recipe):

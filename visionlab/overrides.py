@@ -6,7 +6,6 @@ Every option of what the config names may be set, whether the config file sets i
 keeps the ones that it has too, and what is left out is said.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,15 +27,17 @@ from visionlab.data import SOURCES
 from visionlab.data.crop import RandomCrop
 from visionlab.kinds import Duration, misfit, plain, typed
 from visionlab.models import MODELS
-from visionlab.optim import SCALARS, make_optimizer
+from visionlab.optim import options_of
+from visionlab.parts import parameters_of
+from visionlab.schedule import SCHEDULES
 from visionlab.tasks import TASKS
+from visionlab.update_rules import rule_of
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
 GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
-             model=('classes', 'outputs', 'words', 'dtype', 'axis_name', 'parent', 'name'),
-             optim=('rule', 'total', 'steps'))
+             model=('classes', 'outputs', 'words', 'dtype', 'axis_name'), schedule=('span',))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
-             model={'name': str}, optim={'name': str})
+             model={'name': str}, schedule={'name': str, 'warmup': Duration})
 
 
 def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
@@ -71,31 +72,33 @@ def options_at(node: Mapping, path: tuple[str, ...]) -> Mapping[str, Any] | None
   """The options, with their annotations, of the dict `node` at `path` of a config; None where that
   is not known: whoever reads it will say."""
   kind = _kind(path)
-  table = dict(data=SOURCES, task=TASKS, model=MODELS).get(kind)
+  table = dict(data=SOURCES, task=TASKS, model=MODELS, schedule=SCHEDULES).get(kind)
   if path in ((), ('pipeline', 'crop')) or path[0] in PARTS and len(path) == 1:
     return _options({(): experiment, ('pipeline', 'crop'): RandomCrop}.get(path)
                     or PARTS[path[0]])
   if path[0] == 'evals' and len(path) == 2:
     return _options(Evaluation)
   if kind == 'optim':
-    return _options(make_optimizer, kind)
+    return options_of(node.get('name', 'sgd'))
   if table and hasattr(node, 'items') and 'name' in node:
     return _options(resolve(node['name'], table, f'config.{".".join(path)}.name'), kind)
   return None
 
 
 def _kind(path: tuple[str, ...]) -> str:
-  """What the dict at `path` describes: 'data', 'task', 'model', 'optim', or ''."""
+  """What the dict at `path` describes: 'data', 'task', 'model', 'optim', 'schedule', or ''."""
   if path[-1:] in (('model',), ('backbone',)):
     return 'model'
   if path[:1] == ('data',) or path[:1] == ('evals',) and path[2:3] == ('data',):
     return '' if path[-1] == 'proposals' else 'data'
+  if path == ('optim', 'schedule'):
+    return 'schedule'
   return path[0] if path in (('task',), ('optim',)) else ''
 
 
 def _options(target: Callable, kind: str = '') -> dict[str, Any]:
   hints, given = hints_of(target), GIVEN.get(kind, ())
-  names = [name for name in inspect.signature(target).parameters if name not in given]
+  names = [name for name in parameters_of(target, kind) if name not in given]
   return {**{name: hints.get(name, Any) for name in names}, **TAKEN.get(kind, {})}
 
 
@@ -132,8 +135,6 @@ def _value(value, hint, was):
 def _drop_options(node: dict, path: tuple[str, ...]):
   """A dict has another `name`: what that does not take goes."""
   known = options_at(node, path)
-  if path == ('optim', 'schedule'):
-    known = {'name': str, 'warmup': Duration}
   gone = [k for k, v in node.items() if known is not None
           and not (k in known and misfit(v, known[k]) is None)]
   _say_left_out('.'.join(('config', *path)), node['name'], gone)
@@ -144,7 +145,7 @@ def _drop_options(node: dict, path: tuple[str, ...]):
 def _drop_scalars(tree: dict, old: str):
   """With another optimiser, config.hp goes without the scalars that only the old one reads."""
   new = tree['optim']['name']
-  only = set(SCALARS.get(old, ())) - set(SCALARS.get(new, SCALARS.get(old, ())))
+  only = set(rule_of(old).scalars) - set(rule_of(new).scalars) if old else ()
   gone = [k for k in tree['hp'] if k in only]
   _say_left_out('config.hp', new, gone)
   for k in gone:

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from visionlab.config import Duration, bind, check_choice
+from visionlab.config import ConfigError, Duration, bind, resolve
+from visionlab.mistakes import is_own, own_mistakes
 
 WHERE = 'config.optim.schedule'
 
@@ -15,21 +17,37 @@ WHERE = 'config.optim.schedule'
 def make_schedule(options: Mapping, total: int, steps: Callable[[Duration, str], int]):
   """A multiplier of the learning rate as a function of the step.
 
-  `name` is one of `SCHEDULES`, with its options. Each may have `warmup`, a duration over which the
-  rate rises linearly to what the schedule says; cosine, linear and polynomial then run over what is
-  left.
+  `name` is one of `SCHEDULES`, with its options, or one's own, as 'optax:sgdr_schedule' or
+  'package.module:function': called with its options, and the run's `Span` if it takes a `span`, it
+  gives a function of the step. Each may have `warmup`, a duration over which the rate rises
+  linearly to what the schedule says; cosine, linear and polynomial then run over what is left.
+
+  Raises:
+    ConfigError: no such schedule, an option that does not fit, or an own one that raises or gives
+      no number.
   """
   options = {'name': 'constant', 'warmup': 0, **options}
-  name = options.pop('name')
-  check_choice(name, SCHEDULES, f'{WHERE}.name')
+  name = options['name']
+  make = resolve(name, SCHEDULES, f'{WHERE}.name')
   run = Span(steps(options.pop('warmup'), f'{WHERE}.warmup'), total, steps)
-  curve = bind(SCHEDULES[name], options, WHERE, span=run)
+  curve = bind(make, options, WHERE, span=run)
+  if is_own(name):
+    _check_curve(curve, name)
 
   def multiplier(step):
     t = jnp.asarray(step, jnp.float32)
     ramp = jnp.minimum((t + 1) / run.warm, 1) if run.warm else 1.
     return ramp * curve(t)
   return multiplier
+
+
+def _check_curve(curve, name: str):
+  """Raises `ConfigError` unless it gives a number for a step."""
+  with own_mistakes(WHERE, name):
+    form = jax.eval_shape(curve, jnp.float32(0)) if callable(curve) else None
+  if getattr(form, 'shape', None) != ():
+    raise ConfigError(f'{WHERE}: {name} gave {curve!r:.60}; expected a function of the step that '
+                      'gives a number, what the learning rate is multiplied by')
 
 
 class Span(NamedTuple):

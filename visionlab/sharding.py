@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError, check_names, nearest
-from visionlab.optim import check_matches, paths
+from visionlab.parameter_groups import check_matches, paths
 
 DATA, MODEL = 'data', 'model'
 

@@ -97,7 +97,7 @@ def _fresh(task, optimizer, batch, key, hp) -> State:
   collections = dict(task.init(jax.random.fold_in(key, 0), zeros))
   params = collections.pop('params')
   ema = jax.tree.map(jnp.copy, averageable(params, collections)) if optimizer.ema else None
-  return State(jnp.int32(0), params, collections, optimizer.init(params), ema, hp,
+  return State(jnp.int32(0), params, collections, optimizer.init(params, hp), ema, hp,
                jax.random.fold_in(key, 1))
 
 

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from configs.digits_cnn import get_config
 from experiments.benchmarks.torch_models import cnn
-from visionlab.config import parse_steps
 from visionlab.data.sources.digits import digits
+from visionlab.durations import parse_steps
 
 
 def dataset(split: str) -> TensorDataset:

@@ -25,8 +25,9 @@ from visionlab.measures.per_class import auroc, average_precision, mean, precisi
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward, mean_over
+from visionlab.tasks.forward import check_output, forward, fresh, mean_over
 from visionlab.tasks.label_losses import label_losses, weights_of_classes
+from visionlab.tasks.own_loss import OwnLoss, own_loss
 
 RANKED = 100
 """Classes for which all scores of a split are kept, to rank its examples by: AUROC and AP."""
@@ -46,16 +47,18 @@ class Classify:
   preprocess: Standardise
   class_weights: tuple[float, ...] = field(default=(), kw_only=True)
   focal: bool = field(default=False, kw_only=True)
+  own: OwnLoss | None = field(default=None, kw_only=True)
 
   mixable = ('label',)
 
   def hyperparameters(self):
     auxiliary = getattr(self.model, 'auxiliary', {})
-    return dict(label_smoothing=0., **(dict(focal_gamma=2.) if self.focal else {}),
-                **{f'{k}_weight': w for k, w in auxiliary.items()})
+    scalars = dict(self.own.scalars) if self.own else dict(
+        label_smoothing=0., **(dict(focal_gamma=2.) if self.focal else {}))
+    return scalars | {f'{k}_weight': w for k, w in auxiliary.items()}
 
   def init(self, key, batch):
-    return self.model.init(key, self.preprocess(batch['image']), train=False)
+    return fresh(self.model, key, self.preprocess(batch['image']))
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """{'logits': (b k) float32, in training also those of auxiliary heads}, and the collections
@@ -63,16 +66,21 @@ class Classify:
     out, updated = forward(self.model, variables, self.preprocess(batch['image']), key,
                            train=train)
     out = out if isinstance(out, dict) else {'logits': out}
+    check_output(out.get('logits'), (len(batch['image']), len(self.classes)), self.model,
+                 'logits of the classes')
     return {k: v.astype(jnp.float32) for k, v in out.items()}, updated
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
-    if train:
+    if self.own:
+      costs = partial(self._own_cost, hp=hp)
+    elif train:
       costs = partial(self.cross_entropy, smoothing=hp['label_smoothing'],
                       weights=self.class_weights, gamma=hp['focal_gamma'] if self.focal else None)
     else:                       # what is measured is the plain loss, to be compared between runs
       costs = partial(self.cross_entropy, smoothing=0.)
-    terms = {'cross_entropy' if k == 'logits' else k: costs(v, batch) for k, v in outputs.items()}
+    name = self.own.term if self.own else 'cross_entropy'
+    terms = {name if k == 'logits' else k: costs(v, batch) for k, v in outputs.items()}
     return terms, Aux(collections, {'accuracy': self.accuracy(outputs['logits'], batch)})
 
   def cross_entropy(self, logits, batch, smoothing, weights: tuple = (), gamma=None) -> Ratio:
@@ -80,12 +88,13 @@ class Classify:
     `visionlab.tasks.label_losses` for the other arguments."""
     def cost(label):
       return label_losses(logits, label, self.head, smoothing, weights, gamma)
-    losses, counts = cost(batch['label'])
-    if 'label_mixed' in batch:
-      share, other = batch['mix_weight'], cost(batch['label_mixed'])
-      losses, counts = (share * a + (1 - share) * b
-                        for a, b in zip((losses, counts), other, strict=True))
-    return Ratio(Ratio.of(losses, known(batch)).sum, Ratio.of(counts, known(batch)).sum)
+    return _over_batch(batch, cost)
+
+  def _own_cost(self, logits, batch, hp) -> Ratio:
+    def cost(label):
+      losses = self.own(logits, label, hp, logits.shape[:1])
+      return losses.reshape(len(losses), -1).mean(-1), jnp.ones(len(losses))
+    return _over_batch(batch, cost)
 
   def accuracy(self, logits, batch) -> Ratio:
     return Ratio.of(self._correct(logits, batch['label']), known(batch))
@@ -137,7 +146,8 @@ class Classify:
         return task.predict(variables, {'image': view.see(batch['image'])})['probabilities']
       p = jnp.clip(mean_over(ask, members, variables, views), 1e-12, 1 - 1e-7)
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
-    return Averaged(None, self.classes, self.head, Standardise(), log_mean)
+    return Averaged(None, self.classes, self.head, Standardise(), log_mean,
+                    own=self.own)
 
   def _correct(self, logits, label):
     if self.head == 'sigmoid':
@@ -207,13 +217,15 @@ class Averaged(Classify):
 
 
 def classify(*, make_model: Callable, info: Info, counts: tuple = (), head: str = 'softmax',
-             class_weights: tuple | str = (), focal: bool = False, mean: tuple = (),
-             std: tuple = (), channel_order: str = 'RGB') -> Classify:
+             loss: str = 'cross_entropy', class_weights: tuple | str = (), focal: bool = False,
+             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Classify:
   """Which class an image is of (softmax), or which labels it has (sigmoid).
 
   Args:
     counts: training examples of each class, where they are known.
     head: 'softmax', or 'sigmoid' where an image may have any number of labels.
+    loss: 'cross_entropy', or one's own: 'package.module:function' of logits (b k) and labels, that
+      gives losses (b,); its floats are hp's.
     class_weights: what an example of each class counts in training; 'balanced': n / (k n_c) for the
       n_c of n examples in each of k classes, as scikit-learn has it.
     focal: what is already right counts less, by (1 - p)^hp.focal_gamma (Lin et al. 2017, eq. 4).
@@ -224,9 +236,24 @@ def classify(*, make_model: Callable, info: Info, counts: tuple = (), head: str 
   if not info.classes:
     raise ConfigError('config.task: classify needs classes, but this source has continuous targets;'
                       ' use name="regress"')
+  own = own_loss(loss, ('cross_entropy',), 'config.task.loss')
+  if own and (class_weights or focal):
+    key = 'class_weights' if class_weights else 'focal'
+    raise ConfigError(f'config.task.{key}: is for the cross-entropy, not for {loss}')
   weights = weights_of_classes(class_weights, counts, info.classes)
   return Classify(make_model(classes=len(info.classes)), info.classes, head,
-                  Standardise(mean, std, channel_order), class_weights=weights, focal=focal)
+                  Standardise(mean, std, channel_order), class_weights=weights, focal=focal,
+                  own=own)
+
+
+def _over_batch(batch, cost: Callable) -> Ratio:
+  """Of cost(label) -> losses, and what each counts in their mean; of both labels where mixed."""
+  losses, counts = cost(batch['label'])
+  if 'label_mixed' in batch:
+    share, other = batch['mix_weight'], cost(batch['label_mixed'])
+    losses, counts = (share * a + (1 - share) * b
+                      for a, b in zip((losses, counts), other, strict=True))
+  return Ratio(Ratio.of(losses, known(batch)).sum, Ratio.of(counts, known(batch)).sum)
 
 
 def known(batch: Mapping[str, Any]) -> jax.Array:

@@ -18,7 +18,7 @@ from visionlab.metrics import Ratio
 from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward
+from visionlab.tasks.forward import forward, fresh
 
 KINDS = ('softmax', 'l2')
 
@@ -92,11 +92,11 @@ class MultiTask:
     return {f'{t.entry}_weight': 1. for t in self.targets} | stop
 
   def init(self, key, batch):
-    fresh = self.model.init(key, self.preprocess(batch['image']), train=False)
+    first = fresh(self.model, key, self.preprocess(batch['image']))
     if not self.stopping:
-      return fresh
+      return first
     n, k = len(self.targets), self.stopping.strips
-    return {**fresh, 'tasks': dict(
+    return {**first, 'tasks': dict(
         train=jnp.zeros((n, 2)), held_out=jnp.zeros((n, 2)), history=jnp.zeros((n, k)),
         best=jnp.full(n, jnp.inf), stopped=jnp.zeros(n), updates=jnp.int32(0))}
 

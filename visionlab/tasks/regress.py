@@ -13,7 +13,8 @@ from visionlab.measures.regression import regression_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward, mean_over
+from visionlab.tasks.forward import check_output, forward, fresh, mean_over
+from visionlab.tasks.own_loss import OwnLoss, own_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Regress:
   target_mean: float
   target_std: float
   preprocess: Standardise
+  own: OwnLoss | None = dataclasses.field(default=None, kw_only=True)
 
   def hyperparameters(self):
-    return dict(huber_delta=1.) if self.distance == 'huber' else {}
+    return dict(self.own.scalars if self.own else
+                dict(huber_delta=1.) if self.distance == 'huber' else {})
 
   def init(self, key, batch):
-    return self.model.init(key, self.preprocess(batch['image']), train=False)
+    return fresh(self.model, key, self.preprocess(batch['image']))
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """(b d) in units of target_std from target_mean, and the collections after this batch."""
@@ -43,17 +46,23 @@ class Regress:
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
     target = (_columns(batch[self.target]) - self.target_mean) / self.target_std
-    # Masked before it is squared: 0 times the gradient of NaN would be NaN.
-    error = jnp.where(batch['valid'][:, None], outputs - target, 0)
-    size = jnp.abs(error)
+    check_output(outputs, target.shape, self.model, 'the numbers of each image')
+    losses = self._losses(jnp.where(batch['valid'][:, None], outputs, target), target, hp)
+    term = self.own.term if self.own else self.distance
+    return {term: Ratio.of(losses, batch['valid'])}, Aux(collections, {})
+
+  def _losses(self, outputs, target, hp):
+    """(b d); what is not valid was masked, since 0 times the gradient of NaN would be NaN."""
+    if self.own:
+      return self.own(outputs, target, hp, target.shape[:1])
+    error = outputs - target
     if self.distance == 'l2':
-      losses = size ** 2
-    elif self.distance == 'l1':
-      losses = size
-    else:                  # Huber 1964: quadratic up to delta, then linear
-      delta = hp['huber_delta']
-      losses = jnp.where(size < delta, .5 * size ** 2, delta * (size - .5 * delta))
-    return {self.distance: Ratio.of(losses, batch['valid'])}, Aux(collections, {})
+      return error ** 2
+    size = jnp.abs(error)
+    if self.distance == 'l1':
+      return size
+    delta = hp['huber_delta']     # Huber 1964: quadratic up to delta, then linear
+    return jnp.where(size < delta, .5 * size ** 2, delta * (size - .5 * delta))
 
   def predict(self, variables, batch):
     outputs, _ = self.outputs(variables, batch)
@@ -70,7 +79,7 @@ class Regress:
         return task.predict(variables, {'image': view.see(batch['image'])})['prediction']
       return (mean_over(ask, members, variables, views) - self.target_mean) / self.target_std
     return Averaged(None, self.target, self.distance, self.target_mean, self.target_std,
-                    Standardise(), mean)
+                    Standardise(), mean, own=self.own)
 
   def evaluators(self):
     def update(variables, batch, hp):
@@ -102,12 +111,14 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
 
   Args:
     target: the batch's entry to predict; `label` serves too.
-    distance: 'l2', 'l1' or 'huber' (with hp.huber_delta), on standardised targets.
+    distance: 'l2', 'l1' or 'huber' (with hp.huber_delta), on standardised targets; or one's own,
+      'package.module:function' of outputs and targets (b d), that gives losses; its floats are
+      hp's.
     target_mean, target_std: what targets are standardised by.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
   """
-  check_choice(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
+  own = own_loss(distance, ('l2', 'l1', 'huber'), 'config.task.distance')
   check_choice(target, [k for k in example if k not in ('image', 'valid')], 'config.task.target')
   if target == 'label' and 'labelled' in example:
     raise ConfigError('config.task.target: "label" is hidden in part by this source, and regress '
@@ -116,7 +127,7 @@ def regress(*, make_model: Callable, example: Mapping, target: str = 'target', d
     raise ConfigError(f'config.task.target_std: must be above 0, not {target_std}')
   outputs = int(np.prod(example[target].shape[1:]))
   return Regress(make_model(classes=outputs), target, distance, target_mean, target_std,
-                 Standardise(mean, std, channel_order))
+                 Standardise(mean, std, channel_order), own=own)
 
 
 def _columns(target):

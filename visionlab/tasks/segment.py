@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError, check_choice
+from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.figures import charts
 from visionlab.measures.classification import confusion
@@ -19,7 +19,8 @@ from visionlab.ops.crop import centre_crop
 from visionlab.ops.image import Standardise
 from visionlab.ops.tiling import segment_images
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.forward import forward, mean_over
+from visionlab.tasks.forward import forward, fresh, mean_over
+from visionlab.tasks.own_loss import OwnLoss, own_loss
 
 LOSSES = dict(cross_entropy=('cross_entropy',), dice=('dice',), both=('cross_entropy', 'dice'))
 
@@ -39,12 +40,14 @@ class Segment:
   class_weights: tuple[float, ...]
   tolerance: float
   preprocess: Standardise
+  own: OwnLoss | None = dataclasses.field(default=None, kw_only=True)
 
   def hyperparameters(self):
-    return {f'{term}_weight': 1. for term in self.terms}
+    scalars = dict(self.own.scalars) if self.own else {}
+    return {f'{term}_weight': 1. for term in self.terms} | scalars
 
   def init(self, key, batch):
-    return self.model.init(key, self.preprocess(batch['image']), train=False)
+    return fresh(self.model, key, self.preprocess(batch['image']))
 
   def logits(self, variables, batch, key=None, *, train=False):
     """(b h' w' k) float32, and the collections after this batch."""
@@ -63,6 +66,10 @@ class Segment:
     # Masked before the logarithm: what does not count may be anything, and gets no gradient.
     log_p = jax.nn.log_softmax(jnp.where(counted[..., None], logits, 0))
     terms = {}
+    if self.own:
+      losses = self.own(jnp.where(counted[..., None], logits, 0), label, hp, label.shape)
+      weights = jnp.where(counted, self._weights(batch, label), 0)
+      terms[self.own.term] = Ratio((weights * losses).sum(), weights.sum())
     if 'cross_entropy' in self.terms:
       weights = jnp.where(counted, self._weights(batch, label), 0)
       losses = -jnp.where(one_hot, log_p, 0).sum(-1)
@@ -137,11 +144,11 @@ class Segment:
       p = mean_over(partial(_seen, image=batch['image']), members, variables, views)
       return jnp.log(jnp.maximum(p, 1e-12))
     return Averaged(None, self.classes, self.terms, self.class_weights, self.tolerance,
-                    Standardise(), log_mean)
+                    Standardise(), log_mean, own=self.own)
 
   def _truth(self, batch, logits):
     """Labels (b h' w'), and which of them count: those of a class, in valid examples."""
-    if logits.shape[-1] != len(self.classes):
+    if logits.ndim != 4 or logits.shape[-1] != len(self.classes):
       raise ConfigError(f'config.task.model: {len(self.classes)} classes, but logits of shape '
                         f'{logits.shape}')
     label = centre_crop(batch['label_map'].astype(jnp.int32), logits.shape[1:3])
@@ -219,15 +226,16 @@ def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = '
 
   Args:
     loss: 'cross_entropy', over pixels; 'dice', see `soft_dice`; or 'both', added with the weights
-      hp.cross_entropy_weight and hp.dice_weight.
-    class_weights: of each class in the cross-entropy, which is divided by the sum of the weights;
-      empty for ones.
+      hp.cross_entropy_weight and hp.dice_weight; or one's own, 'package.module:function' of logits
+      (b h w k) and labels (b h w), that gives losses (b h w); its floats are hp's.
+    class_weights: of each class in the cross-entropy, or in a loss of one's own, which is divided
+      by the sum of the weights; empty for ones.
     tolerance: of the boundary F1 (see `visionlab.measures.segmentation.boundary_f1`), as a part of
       the diagonal if below 1, else in pixels; 0: not measured.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
   """
-  check_choice(loss, LOSSES, 'config.task.loss')
+  own = own_loss(loss, tuple(LOSSES), 'config.task.loss')
   if 'label_map' not in example:
     raise ConfigError('config.task: segment needs a label_map for each image, but this source '
                       f'gives {", ".join(sorted(example))}')
@@ -243,8 +251,8 @@ def segment(*, make_model: Callable, info: Info, example: Mapping, loss: str = '
                       f'{class_weights}')
   if tolerance < 0:
     raise ConfigError(f'config.task.tolerance: must not be negative, but is {tolerance}')
-  return Segment(make_model(classes=len(classes)), classes, LOSSES[loss], class_weights, tolerance,
-                 Standardise(mean, std, channel_order))
+  return Segment(make_model(classes=len(classes)), classes, (own.term,) if own else LOSSES[loss],
+                 class_weights, tolerance, Standardise(mean, std, channel_order), own=own)
 
 
 def soft_dice(probabilities: jax.Array, one_hot: jax.Array, counted: jax.Array) -> Ratio:

@@ -19,6 +19,7 @@ from visionlab.step import State, each_member
 from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
 from visionlab.training.meanings import check_meanings
+from visionlab.training.own_metrics import check_asked, own_metrics
 from visionlab.training.pictures import drawn
 
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
@@ -40,13 +41,16 @@ def loss_evaluator(task: Task) -> Evaluator:
   return Evaluator(update, finish)
 
 
-def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False) -> Callable[..., Results]:
+def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False,
+                       metrics: Mapping[str, Evaluator] | None = None) -> Callable[..., Results]:
   """evaluate(variables, hp, batches) -> results, compiled once for every split and call.
 
   variables, hp: as the task's loss takes them. batches: this process's rows as host arrays.
-  swept: variables and hp are those of several members, stacked; the results are a list.
+  swept: variables and hp are those of several members, stacked; the results are a list. metrics:
+  beside the task's own (see `visionlab.training.own_metrics`).
   """
-  evaluators = {'loss': loss_evaluator(task), **task.evaluators()}
+  metrics = metrics or {}
+  evaluators = {'loss': loss_evaluator(task), **task.evaluators(), **metrics}
 
   @jax.jit                 # traced once, for the form of the sums and for the sums
   def statistics(variables, hp, batch):
@@ -89,7 +93,15 @@ def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False) -> Callab
     return [finished(jax.tree.map(lambda x, k=k: x[k], stats)) for k in range(len(hp['lr']))]
 
   def finished(stats):
-    return {k: v for name, e in evaluators.items() for k, v in e.finish(stats[name]).items()}
+    results = {}
+    for name, evaluator in evaluators.items():
+      found = evaluator.finish(stats[name])
+      twice = name in metrics and results.keys() & found.keys()
+      if twice:
+        raise ConfigError(f'config.evals: {name} gives {min(twice)!r}, which is measured already; '
+                          'give it another name')
+      results |= found
+    return results
   return evaluate
 
 
@@ -101,13 +113,15 @@ def _kept(rows, valid, swept: bool):
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, first=, batch=, data=), each with its own schedule.
+  """config.evals: name -> dict(split=, every=, first=, batch=, data=, metrics=), each with its own
+  schedule.
 
   `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
   `first=False` leaves out the start: a detector that has learnt nothing may take longer to measure
   than to train for its first hundred steps.
   `batch` is by default the training batch, rounded up to divide over the devices.
+  `metrics` are one's own, as ('package.module:function',): see `visionlab.training.own_metrics`.
   """
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
@@ -115,9 +129,9 @@ class Evaluations:
     config = whole(config)
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
-    self.run = compile_evaluation(task, mesh, swept=swept)
     self.predict = jax.jit(task.predict)
     self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
+    self.runs, compiled = {}, {}          # by name; by what is measured: one program for many
     cut = 1 if swept else mesh.shape[DATA]
     for name, options in config['evals'].items():
       where = f'config.evals.{name}'
@@ -127,15 +141,24 @@ class Evaluations:
       self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
+      metrics = options.get('metrics', ())
+      if metrics not in compiled:
+        own = own_metrics(metrics, task, f'{where}.metrics')
+        compiled[metrics] = compile_evaluation(task, mesh, swept=swept, metrics=own)
+      self.runs[name] = compiled[metrics]
       self.every[name] = at_least_one(steps, options.get('every', '100%'), f'{where}.every')
       self.first[name] = options.get('first', True)
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
 
   def check_facts(self, facts: Facts):
     """Raises `ConfigError` where a number stands for something else in a split that is measured
-    than in the data that is trained on, whose facts these are."""
+    than in the data that is trained on, whose facts these are, or where one's own metric asks for
+    what there is not."""
     for name, source in self.sources.items():
       check_meanings(source.info, facts.info, f'config.evals.{name}')
+      metrics = self.config['evals'][name].get('metrics', ())
+      if metrics:
+        check_asked(metrics, self.task, source, f'config.evals.{name}.metrics')
 
   def check_metric(self, metric: str, state: State):
     """Raises `ConfigError` unless config.checkpoint.best is a number that is measured: of the first
@@ -143,9 +166,10 @@ class Evaluations:
     name, _, key = metric.removeprefix('-').partition('/')
     if not metric:
       return
-    for count in (1, None):
+    # One's own may not make sense of a few examples.
+    for count in (None,) if self.config['evals'][name].get('metrics') else (1, None):
       batches = itertools.islice(self.batches(name), count)
-      results = self.run(state.variables, self._hp(state), batches)
+      results = self.runs[name](state.variables, self._hp(state), batches)
       results = results[0] if self.swept else results
       if isinstance(results.get(key), float):
         return
@@ -163,7 +187,7 @@ class Evaluations:
   def evaluate(self, name: str, state: State):
     """Measures the state, with its averaged weights where it has them: results, or a list of them
     where the state is that of several members."""
-    self.results[name] = self.run(state.variables, self._hp(state), self.batches(name))
+    self.results[name] = self.runs[name](state.variables, self._hp(state), self.batches(name))
     return self.results[name]
 
   def _hp(self, state: State):

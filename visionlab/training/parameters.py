@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from visionlab.optim import Optimizer, paths
+from visionlab.optim import Optimizer
+from visionlab.parameter_groups import paths
 from visionlab.sharding import bytes_per_device, is_cut
 
 ROWS = 40                        # of the table, before it is shortened

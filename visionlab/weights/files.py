@@ -13,7 +13,7 @@ import numpy as np
 from visionlab import config as configs
 from visionlab.config import ConfigError
 from visionlab.data.text import read_json
-from visionlab.optim import paths
+from visionlab.parameter_groups import paths
 from visionlab.storage import checkpoint
 from visionlab.weights.arrays import open_arrays, read_arrays, taken
 from visionlab.weights.state_dict import find_network
