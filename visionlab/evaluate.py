@@ -187,14 +187,12 @@ def main(_):
   results, pictures = measure(runs, source, views=views, figures=options.figures is not None)
   values = scalars(results)
   wide = max(map(len, values))
-  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}, step '
-        f'{", ".join(str(r.step) for r in runs)}'
+  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}'
         f'{", ten crops" if options.ten_crop else ""}'
         f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
         f'{", mirrored too" if options.mirror else ""}')
   for run in runs:
-    if run.best_step not in (None, run.step):
-      print(f'(the best by {run.config.checkpoint.best} is step {run.best_step}: --step=best)')
+    print(f'{f"{run.workdir}: " if len(runs) > 1 else ""}{run.which}')
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):

@@ -26,11 +26,11 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def export(workdir: str | Path, folder: str | Path, *, step: int | str | None = None,
-           platforms: Sequence[str] = PLATFORMS) -> Path:
+           member: int | str | None = None, platforms: Sequence[str] = PLATFORMS) -> Path:
   """Writes an export of a run and returns its folder.
 
   Args:
-    workdir: whatever `visionlab.load` takes; step: as there.
+    workdir: whatever `visionlab.load` takes; step, member: as there.
     folder: made if need be; files of an earlier export in it are replaced.
     platforms: that the compiled program is for.
 

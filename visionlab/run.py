@@ -27,7 +27,8 @@ from visionlab.data.text import read_json
 from visionlab.paths import local
 from visionlab.published import complete, published
 from visionlab.storage import checkpoint
-from visionlab.storage.workdir import member_folder, outcome
+from visionlab.storage.selection import best_step, newest_step, selected
+from visionlab.storage.workdir import member_folder, members_line, outcome
 from visionlab.task import Task, Variables
 from visionlab.training import log
 from visionlab.weights.files import EXPORT, HUB, HUB_FILES, download, read_weights
@@ -61,8 +62,20 @@ class Run:
   @property
   def best_step(self) -> int | None:
     """The step of the best checkpoint, if one was kept; `load(..., step='best')` gives it."""
-    steps = checkpoint.steps_of(self.workdir / 'best')
-    return steps[-1] if steps else None
+    return best_step(self.workdir)
+
+  @property
+  def which(self) -> str:
+    """Which checkpoint this is, and which others there are that one may want."""
+    if not self.facts.examples:
+      return 'weights alone'
+    best, newest = self.best_step, newest_step(self.workdir)
+    by = f'the best by {self.config.checkpoint.best}' if best is not None else ''
+    others = [f'the newest is step {newest}: --step=newest'] if self.step != newest else []
+    if by and self.step != best:
+      others.insert(0, f'{by} is step {best}: --step=best')
+    return (f'step {self.step}' + (f', {by}' if by and self.step == best else '')
+            + (f' ({"; ".join(others)})' if others and newest is not None else ''))
 
   @property
   def metrics(self) -> list[dict[str, Any]]:
@@ -72,7 +85,7 @@ class Run:
   def __repr__(self) -> str:
     model = self.config.task.get('model', {}).get('name', 'its own model')
     size = 'x'.join(map(str, self.facts.image.shape[1:]))
-    return (f'Run({self.workdir}: {self.config.task.name} by {model}, step {self.step}, '
+    return (f'Run({self.workdir}: {self.config.task.name} by {model}, {self.which}, '
             f'{len(self.classes)} classes, images of {size})')
 
   @cached_property
@@ -197,7 +210,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   Args:
     workdir: a run's folder; an export (see `visionlab.export`); or weights that another library
       trained, in any form `config.init_from` takes, such as 'resnet50.pth' or 'hf://owner/name'.
-    step: a checkpoint's step, or 'best' for the best one kept; by default the newest.
+    step: a checkpoint's step, 'best' or 'newest'; by default the newest or, where patience ended
+      the run, the best (see config.checkpoint). The run says which: `run.which`.
     member: of a sweep, whose folder `workdir` then is: a setting's name or its number.
 
   Raises:
@@ -216,7 +230,7 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       missing = 'data.json' if (workdir / 'config.json').exists() else 'config.json'
-      raise ConfigError(f'{workdir}: no run here (there is no {missing})' + _members(workdir))
+      raise ConfigError(f'{workdir}: no run here (there is no {missing})' + members_line(workdir))
     config, facts, task, variables = published(workdir)
     return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
   config, facts = _saved(workdir)
@@ -229,17 +243,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
     variables = jax.device_put(complete(task, facts.example, read_weights(workdir)))
     hp, at = _about(workdir / EXPORT)
     return Run(workdir, config, task, variables, _scalars(task, {**config.hp, **hp}), at, facts)
-  at, fields = _checkpoint(workdir, step)
+  at, fields = selected(workdir, step)
   return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
-
-
-def _members(folder: Path) -> str:
-  """Where a sweep's runs are, if it is one."""
-  names = sorted(path.parent.name for path in folder.glob('*/config.json'))
-  if not names:
-    return ''
-  return (f'; it holds {len(names)} runs, such as {names[0]!r}: name one, or give --member '
-          f'(member= in Python) where it is a sweep')
 
 
 def _saved(workdir: Path) -> tuple[ConfigDict, Facts]:
@@ -269,20 +274,3 @@ def _scalars(task: Task, hp: Mapping[str, float]) -> dict[str, jax.Array]:
   return {k: jnp.float32(v) for k, v in hp.items() if v is not None}
 
 
-def _checkpoint(workdir: Path, step: int | str | None):
-  if step is None:
-    found = checkpoint.read_newest(workdir, ('model',))
-    if found is None:
-      raise ConfigError(f'{workdir}: no checkpoint yet')
-    return found
-  place = checkpoint.home(workdir)
-  folder = place.folder / ('best' if step == 'best' else 'checkpoints')
-  there = checkpoint.steps_of(folder)
-  if not there or step not in ('best', *there):
-    raise ConfigError(f'{folder}: no checkpoint {step}; there are: '
-                      f'{", ".join(map(str, there)) or "none"}')
-  at = there[-1] if step == 'best' else step
-  fields = checkpoint.read_row(place, folder.name, at, ('model', 'loop'))
-  if step == 'best' and not fields['step']:
-    raise ConfigError(f'{workdir}: no best checkpoint yet')
-  return int(fields['step']), fields
