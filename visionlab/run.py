@@ -62,6 +62,12 @@ class Run:
     return best_step(self.workdir)
 
   @property
+  def kind(self) -> str:
+    """What it does, and by which network: 'classify by resnet'."""
+    model = self.config.task.get('model', {}).get('name', 'its own model')
+    return f'{self.config.task.name} by {model}'
+
+  @property
   def which(self) -> str:
     """Which checkpoint this is, and which others there are that one may want."""
     if not self.facts.examples:
@@ -88,9 +94,8 @@ class Run:
     return frame(self.metrics)
 
   def __repr__(self) -> str:
-    model = self.config.task.get('model', {}).get('name', 'its own model')
     size = 'x'.join(map(str, self.facts.image.shape[1:]))
-    return (f'Run({self.workdir}: {self.config.task.name} by {model}, {self.which}, '
+    return (f'Run({self.workdir}: {self.kind}, {self.which}, '
             f'{len(self.classes)} classes, images of {size})')
 
   @cached_property
