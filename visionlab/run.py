@@ -132,7 +132,8 @@ class Run:
         0..1, uint16 in 0..65535 and booleans (see `visionlab.data.any_image.eight_bits`). All are
         brought to the run's own size and channels; preprocessing is the run's.
       batch: images at a time, by default the run's; the last batch is filled up, so that one
-        program serves all.
+        program serves all. Of images of their own sizes a segmenter takes so many tiles at a time,
+        a detector one image.
 
     A task that answers for every pixel does so at each image's own size, and gives lists, unless
     the images are an array of the run's size.
@@ -148,8 +149,9 @@ class Run:
     if self.dense and not (whole and getattr(self.task, 'propose', None) is None):
       # Where training shrank whole images to one size, so must this; else pixels are as they are.
       scale = 'fit' if self.placing.get('size') and 'resize' in self.placing else 1.
+      options = dict(scale=scale) | ({'batch': batch} if batch else {})
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
-                                      scale=scale)
+                                      **options)
     return self._in_batches(self._predict, images, batch)
 
   def features(self, images, maps: str | Sequence[str] = (), *, batch: int = 0):
