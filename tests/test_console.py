@@ -36,7 +36,7 @@ def shown(written: str, columns: int) -> list[str]:
 
 @pytest.mark.parametrize('columns', [20, 60, 80, 160])
 def test_one_row_passes_and_lines_stay(columns, monkeypatch, capsys):
-  monkeypatch.setattr(module, 'width', lambda: columns)
+  monkeypatch.setattr(module, 'width', lambda stream: columns)
   console = Console(terminal=True)
   console.say('table')
   for step in range(50):
@@ -51,10 +51,10 @@ def test_one_row_passes_and_lines_stay(columns, monkeypatch, capsys):
 
 def test_a_line_that_a_narrower_window_has_broken_is_taken_away_whole(monkeypatch, capsys):
   console = Console(terminal=True)
-  monkeypatch.setattr(module, 'width', lambda: 100)
+  monkeypatch.setattr(module, 'width', lambda stream: 100)
   console.say('stays')
   console.passing('a' * 90)
-  monkeypatch.setattr(module, 'width', lambda: 40)      # the terminal breaks it into three rows
+  monkeypatch.setattr(module, 'width', lambda stream: 40)    # the terminal breaks it in three rows
   console.passing('b' * 10)
   assert shown(capsys.readouterr().out, 40) == ['stays', 'b' * 10]
 
@@ -69,7 +69,7 @@ def test_elsewhere_only_lines_that_stay_are_written(capsys):
 
 def test_long_work_is_named_with_its_time_and_short_work_passes(monkeypatch, capsys):
   console = Console(terminal=True)
-  monkeypatch.setattr(module, 'width', lambda: 80)
+  monkeypatch.setattr(module, 'width', lambda stream: 80)
   with console.doing('reading'):
     pass
   monkeypatch.setattr(module, 'WAIT', 0)
@@ -80,7 +80,7 @@ def test_long_work_is_named_with_its_time_and_short_work_passes(monkeypatch, cap
 
 
 def test_work_that_fails_leaves_no_passing_line(monkeypatch, capsys):
-  monkeypatch.setattr(module, 'width', lambda: 80)
+  monkeypatch.setattr(module, 'width', lambda stream: 80)
   with pytest.raises(KeyError), Console(terminal=True).doing('reading'):
     raise KeyError
   assert shown(capsys.readouterr().out, 80) == ['']

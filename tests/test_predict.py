@@ -78,7 +78,9 @@ def test_many_files_are_read_some_at_a_time(run, images, monkeypatch):
   files = predict.find([str(images)])
   (whole,) = predict.answers(run, files)
   monkeypatch.setattr(predict, 'AT_ONCE', 2)
-  parts = list(predict.answers(run, files))
+  seen = []
+  parts = list(predict.answers(run, files, 1, lambda: seen.append(0)))
+  assert len(seen) == 5                                            # one of them cannot be read
   assert [len(good) for _, good, _, _ in parts] == [2, 1, 1] and len(whole[1]) == 4
   assert [file for _, good, _, _ in parts for file in good] == whole[1]
   (bad,) = [line for *_, bad in parts for line in bad]

@@ -128,5 +128,5 @@ def test_a_folder_of_runs_says_which_there_are(tmp_path):
   for name in ('lr=0.1,seed=0', 'lr=0.2,seed=0'):
     (tmp_path / 'sweep' / name).mkdir(parents=True)
     (tmp_path / 'sweep' / name / 'config.json').write_text('{}')
-  with pytest.raises(ConfigError, match="holds 2 runs, such as 'lr=0.1,seed=0'.*--member"):
+  with pytest.raises(ConfigError, match='holds 2 runs: name one, such as .*sweep/lr=0.1,seed=0'):
     load(tmp_path / 'sweep')

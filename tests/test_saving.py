@@ -14,7 +14,7 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info
 from visionlab.run import load
-from visionlab.storage.checkpoint import steps_of
+from visionlab.storage.checkpoint import steps_of, to_save
 from visionlab.storage.saving import Checkpoints, improves, saving_intervals
 from visionlab.sweeps.checkpoints import SharedCheckpoints
 from visionlab.sweeps.together import train_together
@@ -106,6 +106,31 @@ def test_after_a_resume_from_before_the_best_a_better_one_is_kept(tmp_path, kind
   third.see(15, .97)                                    # on another machine
   third.close()
   assert kind(tmp_path).best() == (15, .97, 18)
+
+
+@pytest.mark.parametrize('kind', [Alone, Swept])
+def test_the_best_holds_no_optimiser(tmp_path, kind):
+  """Momentum alone is as large as the weights. A best of before, which has it, is read as well."""
+  run = kind(tmp_path)
+  run.see(5, .5)
+  run.close()
+  kept = tmp_path / 'best' / '5'
+  assert {'model', 'loop', 'optimizer'} & {p.name for p in kept.iterdir()} == {'model', 'loop'}
+  older = kind(tmp_path)
+  best = older.checkpoints.best
+  best.delete(5)
+  metrics = dict(value=.7, metric='test/accuracy', values=[.7, None])
+  step = jnp.full(2 if kind is Swept else (), 7, jnp.int32)
+  best.save(7, args=to_save(dataclasses.replace(older.state, step=step)), metrics=metrics)
+  older.close()
+  assert (tmp_path / 'best' / '7' / 'optimizer').is_dir()
+  if kind is Swept:
+    return
+  again = kind(tmp_path)
+  assert again.best()[:2] == (7, .7)
+  again.see(9, .8)
+  again.close()
+  assert steps_of(tmp_path / 'best') == [9]
 
 
 def test_what_another_metric_chose_is_no_record(tmp_path):

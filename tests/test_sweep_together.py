@@ -220,7 +220,7 @@ def test_a_member_stops_at_the_step_that_it_would_alone(tmp_path, monkeypatch, a
                  checkpoint=dict(every='80', keep=1, best='-test/loss', patience='23'))
   configs = dict(still=config(0., hp=dict(lr=0.), **options), moving=config(.1, **options))
   assert train_together(configs, tmp_path).step == 33
-  assert outcome(tmp_path / 'still') == dict(status='done', step=33)
+  assert outcome(tmp_path / 'still') == dict(status='done', step=33, stopped_early=True)
 
 
 def test_members_stop_early_one_by_one(tmp_path):
@@ -230,9 +230,11 @@ def test_members_stop_early_one_by_one(tmp_path):
   configs = dict(still=config(0., hp=dict(lr=0.), augment={}, model=dict(norm=False), **options),
                  moving=config(.1, augment={}, model=dict(norm=False), **options))
   assert train_together(configs, tmp_path).step == 6
-  assert outcome(tmp_path / 'still') == dict(status='done', step=6) and not outcome(
-      tmp_path / 'moving')
+  ended = dict(status='done', step=6, stopped_early=True)
+  assert outcome(tmp_path / 'still') == ended and not outcome(tmp_path / 'moving')
   assert train_together({'moving': configs['moving']}, tmp_path).step == 12
   train(alone(configs['still']), tmp_path / 'alone')
-  assert outcome(tmp_path / 'alone') == dict(status='done', step=6)
-  assert visionlab.load(tmp_path / 'still', step='best').step == 2
+  assert outcome(tmp_path / 'alone') == ended
+  assert outcome(tmp_path / 'moving') == dict(status='done', step=12)
+  assert [visionlab.load(tmp_path / name).step for name in ('still', 'alone', 'moving')] == [
+      2, 2, 12]

@@ -273,10 +273,11 @@ def test_one_batch_can_be_overfitted(tmp_path):
   assert read_metrics(tmp_path)[-1]['seen/accuracy'] == 1
 
 
-def test_what_a_run_leaves(tmp_path):
+def test_what_a_run_leaves(tmp_path, capsys):
   settings = config(log=dict(every='5', tensorboard=True), checkpoint=dict(
       every='5', keep=2, best='test/accuracy'), profile=(3, 6))
   train(settings, tmp_path)
+  said = capsys.readouterr().out.splitlines()[-1]
   names = {p.name for p in tmp_path.iterdir()}
   assert {'config.json', 'versions.json', 'data.json', 'metrics.jsonl', 'checkpoints', 'best',
           'figures', 'profile'} <= names
@@ -292,6 +293,9 @@ def test_what_a_run_leaves(tmp_path):
   run = load(tmp_path, step='best')
   assert best == next(line['test/accuracy'] for line in lines
                       if line['step'] == run.step and 'test/loss' in line)
+  assert said == (f'done: step 20, best test/accuracy {best:.4f} at step {run.step}; figures in '
+                  f'{tmp_path / "figures"}')
+  assert [line['train/data_wait_seconds'] for line in lines if 'train/loss' in line] == [0.] * 4
 
 
 def test_tensorboard_reads_back_every_scalar_and_image(tmp_path):
@@ -415,7 +419,7 @@ def test_early_stopping_is_at_the_same_step_on_any_machine(tmp_path, monkeypatch
                        evals=dict(test=dict(split='test', every=10, batch=120)),
                        log=dict(every='100', tensorboard=False),
                        checkpoint=dict(every='100', best='-test/loss', patience=23)), tmp_path)
-  assert int(state.step) == load(tmp_path).step == 33
+  assert int(state.step) == load(tmp_path, step='newest').step == 33
 
 
 def test_an_interrupted_runs_lines_are_those_of_an_unbroken_one(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Weights that other libraries wrote: read, renamed, fitted, and used with their preprocessing."""
 
+import os
+import re
 import sys
 import types
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tiny import config
 
 import visionlab
@@ -301,9 +303,10 @@ def test_an_export_says_what_the_run_says(tmp_path):
   again = visionlab.load(folder).predict(images)
   jax.tree.map(np.testing.assert_array_equal, again, expected)
   program = jax.export.deserialize(bytearray((folder / 'model.stablehlo').read_bytes()))
+  weights = load_file(folder / 'model.safetensors')
   for n in (5, 2):                             # the batch is symbolic
     jax.tree.map(lambda a, b, n=n: np.testing.assert_allclose(a, b[:n], rtol=1e-5, atol=1e-6),
-                 program.call(images[:n]), expected)
+                 program.call(weights, images[:n]), expected)
   assert program.platforms == ('cpu', 'cuda', 'tpu')
   state = train(config(steps=1, evals={}, hp=dict(lr=0.), init_from=str(folder)), tmp_path / 'next')
   assert_same(state.params, visionlab.load(folder).variables['params'])
@@ -311,3 +314,29 @@ def test_an_export_says_what_the_run_says(tmp_path):
     visionlab.export(tmp_path / 'run', tmp_path / 'run')
   with pytest.raises(ConfigError, match='is an export'):
     visionlab.load(folder, step=3)
+
+
+def test_an_export_is_for_others(tmp_path, monkeypatch):
+  """Anyone may read its files, weights are in one of them alone, and its README's lines run."""
+  model = dict(name='mlp', hidden=(300,))
+  train(config(steps=1, evals={}, task=dict(name='classify', model=model)), tmp_path / 'run')
+  mask = os.umask(0o022)
+  folder = visionlab.export(tmp_path / 'run', tmp_path / 'out')
+  os.umask(mask)
+  assert {p.stat().st_mode & 0o777 for p in folder.iterdir()} == {0o644}
+  sizes = {p.name: p.stat().st_size for p in folder.iterdir()}
+  weights = sum(x.nbytes for x in load_file(folder / 'model.safetensors').values())
+  assert sizes['model.safetensors'] > weights > 10 * sizes['model.stablehlo']
+  text = (folder / 'README.md').read_text()
+  assert 'classify by mlp, step 1.' in text and '0: 0, 1: 1,' in text
+  assert '* `probabilities`: (n, 10) float32' in text and '* `prediction`: (n,) int32' in text
+  without, with_us = re.findall(r'```python\n(.*?)```', text, re.S)
+  assert 'visionlab' not in without
+  monkeypatch.chdir(folder)
+  Image.new('L', (20, 10)).save('photo.jpg')
+  names = {}
+  exec(without, names)
+  assert names['answers']['probabilities'].shape == (2, 10)
+  exec(with_us, names)
+  np.testing.assert_allclose(names['run'].predict(names['images'])['logits'],
+                             names['answers']['logits'], rtol=1e-4, atol=1e-5)

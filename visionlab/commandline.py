@@ -56,7 +56,8 @@ def joined():
 
 def step_flag():
   """--step, which checkpoint of a run."""
-  flags.DEFINE_string('step', None, 'A checkpoint\'s step, or best; default: the newest.')
+  flags.DEFINE_string('step', None, 'A checkpoint\'s step, best or newest; default: the newest '
+                      'or, where patience ended the run, the best.')
 
 
 def chosen_step() -> int | str | None:

@@ -8,10 +8,11 @@ python -m visionlab.evaluate --workdir=resnet50.pth --root=imagenet --split=val
 python -m visionlab.evaluate --workdir=resnet20.th --data=cifar10 --root=cifar --split=test
 """
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ from visionlab.task import Results, Task, Variables
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars
 from visionlab.training.own_metrics import metrics_of
+from visionlab.training.progress import Progress
 
 ROWS = 40                   # of the table of classes, before it is shortened
+Watch = Callable[[Iterable], Iterable]
 ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target')      # what examples may lack
 
 
@@ -62,8 +65,10 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
 
 
 def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
-            batch: int = 0, figures: bool = False) -> tuple[Results, dict[str, np.ndarray]]:
-  """`evaluate` on a source whose classes are the runs'."""
+            batch: int = 0, figures: bool = False,
+            watch: Watch = iter) -> tuple[Results, dict[str, np.ndarray]]:
+  """`evaluate` on a source whose classes are the runs'. watch: is given the batches and passes them
+  on."""
   task, variables = averaged(runs, views)
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
@@ -76,7 +81,7 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
   try:
     metrics = metrics_of(runs[0].config, task)
-    results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, batches())
+    results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, watch(batches()))
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
                       f'nor other data can change that ({e})') from e
@@ -106,7 +111,8 @@ def averaged(runs: Sequence[Run], views: Sequence[View]) -> tuple[Task, Variable
   return task.averaged([r.task for r in runs], views), {'params': [r.variables for r in runs]}
 
 
-def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,)) -> list[dict]:
+def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,), *,
+              batch: int = 0, watch: Watch = iter) -> list[dict]:
   """A record for each image (see `visionlab.records`), with its `label`: the name of its class.
   What is wrong comes first, the surest mistake before the others.
 
@@ -116,14 +122,15 @@ def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOL
   task, variables = averaged(runs, views)
   names, found = names_of_examples(source), []
   predict = jax.jit(task.predict)
-  for batch in eval_batches(source, runs[0].batch, runs[0].config.pipeline.workers):
-    said = jax.device_get(predict(variables, batch))
-    if 'probabilities' not in said or np.ndim(batch.get('label')) != 1:
+  for rows in watch(eval_batches(source, batch or runs[0].batch, runs[0].config.pipeline.workers)):
+    said = jax.device_get(predict(variables, rows))
+    if 'probabilities' not in said or np.ndim(rows.get('label')) != 1:
       raise ConfigError('--per_image: is for tasks that tell the class of an image')
     start = len(found)
-    rows = records_of(runs[0], names[start:start + len(batch['valid'])], said)
-    found += [dict(file=row.pop('file'), label=runs[0].classes[int(k)], **row)
-              for row, k, valid in zip(rows, batch['label'], batch['valid'], strict=False) if valid]
+    records = records_of(runs[0], names[start:start + len(rows['valid'])], said)
+    found += [dict(file=one.pop('file'), label=runs[0].classes[int(k)], **one)
+              for one, k, valid in zip(records, rows['label'], rows['valid'], strict=False)
+              if valid]
   return sorted(found, key=lambda r: (r['label'] == r['prediction'],
                                       -r['scores'][r['prediction']]))
 
@@ -178,6 +185,15 @@ def for_json(value: Any) -> Any:
   return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def watched(source: Source) -> Watch:
+  """Batches of a source with a line that says how far they are."""
+  def watch(batches):
+    progress = Progress(len(source))
+    with contextlib.closing(progress):
+      yield from progress.over(batches, lambda batch: int(batch['valid'].sum()))
+  return watch
+
+
 def main(_):
   options = flags.FLAGS
   views = chosen_views()
@@ -186,23 +202,23 @@ def main(_):
   runs = chosen_runs()
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
-  results, pictures = measure(runs, source, views=views, figures=options.figures is not None)
+  results, pictures = measure(runs, source, views=views, batch=options.batch,
+                              figures=options.figures is not None, watch=watched(source))
   values = scalars(results)
   wide = max(map(len, values))
-  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}, step '
-        f'{", ".join(str(r.step) for r in runs)}'
+  print(f'{", ".join(str(r.workdir) for r in runs)} on {split}'
         f'{", ten crops" if options.ten_crop else ""}'
         f'{"".join(f", at {s} times its size" for s in options.scales or [])}'
         f'{", mirrored too" if options.mirror else ""}')
   for run in runs:
-    if run.best_step not in (None, run.step):
-      print(f'(the best by {run.config.checkpoint.best} is step {run.best_step}: --step=best)')
+    print(f'{f"{run.workdir}: " if len(runs) > 1 else ""}{run.which}')
   for name, value in values.items():
     print(f'{name:<{wide}}  {value:.4f}')
   if any(name.startswith('class_') for name in results):
     print(f'\n{class_table(results, runs[0].task.classes, most=ROWS)}')
   if as_table:
-    as_table.write_text(as_csv(per_image(runs, source, views)), encoding='utf-8')
+    rows = per_image(runs, source, views, batch=options.batch, watch=watched(source))
+    as_table.write_text(as_csv(rows), encoding='utf-8')
   if as_text:
     as_text.write_text(json.dumps(for_json(results), indent=2, allow_nan=False))
   if options.figures:
@@ -222,6 +238,8 @@ if __name__ == '__main__':
   flags.DEFINE_bool('ten_crop', False, 'Average over ten crops of each image.')
   flags.DEFINE_list('scales', None, 'Average over the image at these scales: .75,1,1.25.')
   flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')
+  flags.DEFINE_integer('batch', 0, 'Images at a time; default: the largest batch of the run. It '
+                       'changes no number.', lower_bound=0)
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('per_image', None, 'Write a row for each image to this .csv: its file, '
                       'label, prediction and scores, mistakes first.')

@@ -7,7 +7,7 @@ all scores.
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -21,6 +21,8 @@ from visionlab.data.images import SUFFIXES
 from visionlab.figures import charts
 from visionlab.paths import output_file
 from visionlab.run import Run, load
+from visionlab.training.console import Console
+from visionlab.training.progress import Progress
 
 SHOWN = 24                  # images in the picture
 AT_ONCE = 1024              # images in memory, of the run's size
@@ -57,8 +59,10 @@ def _images(folder: Path) -> list[Path]:
           and not any(part[0] == '.' for part in file.relative_to(folder).parts)]
 
 
-def read(run: Run, paths: Sequence[str]) -> tuple[list[np.ndarray], list[str], list[str]]:
-  """(images, the files they are from, a line for each file that cannot be read as one)."""
+def read(run: Run, paths: Sequence[str], seen: Callable[[], None] = lambda: None
+         ) -> tuple[list[np.ndarray], list[str], list[str]]:
+  """(images, the files they are from, a line for each file that cannot be read as one). seen: is
+  called after each."""
   images, good, bad = [], [], []
   for path in paths:
     try:
@@ -66,16 +70,19 @@ def read(run: Run, paths: Sequence[str]) -> tuple[list[np.ndarray], list[str], l
       good.append(path)
     except ConfigError as e:
       bad.append(str(e).removeprefix('image 0, '))
+    seen()
   return images, good, bad
 
 
-def answers(run: Run, paths: Sequence[str]) -> Iterator[tuple]:
+def answers(run: Run, paths: Sequence[str], batch: int = 0,
+            seen: Callable[[], None] = lambda: None) -> Iterator[tuple]:
   """(images, their files, what `predict` says of them, lines of what cannot be read), some of the
-  files at a time: there may be more than the memory holds."""
-  n = WHOLE_AT_ONCE if run.dense else AT_ONCE
+  files at a time: there may be more than the memory holds. batch: as `Run.predict` takes it; seen:
+  see `read`."""
+  n = WHOLE_AT_ONCE if run.dense else max(AT_ONCE, batch)
   for start in range(0, len(paths), n):
-    images, good, bad = read(run, paths[start:start + n])
-    said = run.predict(images if run.dense else np.stack(images)) if images else None
+    images, good, bad = read(run, paths[start:start + n], seen)
+    said = run.predict(images if run.dense else np.stack(images), batch=batch) if images else None
     yield images, good, said, bad
 
 
@@ -141,15 +148,18 @@ def main(argv):
   files = find(argv[1:], output)
   run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
   output = output_of(run, output)
+  console = Console()
+  console.say(f'{run.workdir}: {run.which}')
+  progress = Progress(len(files), console)
   wide, count, shown, captions, said = max(map(len, files)), 0, [], [], []
   kept = []
-  for images, paths, answer, bad in answers(run, files):
+  for images, paths, answer, bad in answers(run, files, options.batch, progress.add):
     for line in bad:
-      print(f'skipped {line}')
+      console.say(f'skipped {line}')
     if not paths:
       continue
     lines = table(run, paths, answer, options.top, wide)
-    print('\n'.join(lines))
+    console.say('\n'.join(lines))
     count += len(paths)
     few = min(len(paths), SHOWN - len(shown))
     shown += images[:few]
@@ -158,6 +168,7 @@ def main(argv):
     said.append(first(answer, few))
     if as_table or as_text:
       kept += records.records_of(run, paths, answer)
+  progress.close()
   if not count:
     raise ConfigError('none of the files is a readable image')
   if as_table:
@@ -193,5 +204,6 @@ if __name__ == '__main__':
   flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
                       'setting or its number.')
   commandline.step_flag()
+  flags.DEFINE_integer('batch', 0, 'Images at a time; default: the run\'s.', lower_bound=0)
   flags.DEFINE_integer('top', 3, 'How many classes to name for each image.', lower_bound=1)
   commandline.run(main, words='images')

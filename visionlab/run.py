@@ -1,35 +1,33 @@
 """A finished, or unfinished, run: reloaded from its workdir in one line."""
 
 import dataclasses
-import inspect
-import json
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from PIL import Image, ImageOps
-from safetensors import safe_open
 
-from visionlab import config as configs
 from visionlab.build import Facts, build_task
-from visionlab.config import ConfigError, resolve
-from visionlab.data import SOURCES
+from visionlab.config import ConfigError
 from visionlab.data.any_image import as_array, one_by_one, read
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
+from visionlab.data.placing import placing
 from visionlab.data.source import Arrays
-from visionlab.data.text import read_json
+from visionlab.features import features_of
 from visionlab.paths import local
 from visionlab.published import complete, published
+from visionlab.saved import noted, saved
 from visionlab.storage import checkpoint
-from visionlab.storage.workdir import member_folder, outcome
+from visionlab.storage.selection import best_step, newest_step, selected
+from visionlab.storage.workdir import member_folder, members_line, outcome
 from visionlab.task import Task, Variables
 from visionlab.training import log
+from visionlab.training.frame import frame
 from visionlab.weights.files import EXPORT, HUB, HUB_FILES, download, read_weights
 
 
@@ -61,18 +59,43 @@ class Run:
   @property
   def best_step(self) -> int | None:
     """The step of the best checkpoint, if one was kept; `load(..., step='best')` gives it."""
-    steps = checkpoint.steps_of(self.workdir / 'best')
-    return steps[-1] if steps else None
+    return best_step(self.workdir)
+
+  @property
+  def kind(self) -> str:
+    """What it does, and by which network: 'classify by resnet'."""
+    model = self.config.task.get('model', {}).get('name', 'its own model')
+    return f'{self.config.task.name} by {model}'
+
+  @property
+  def which(self) -> str:
+    """Which checkpoint this is, and which others there are that one may want."""
+    if not self.facts.examples:
+      return 'weights alone'
+    best, newest = self.best_step, newest_step(self.workdir)
+    by = f'the best by {self.config.checkpoint.best}' if best is not None else ''
+    others = [f'the newest is step {newest}: --step=newest'] if self.step != newest else []
+    if by and self.step != best:
+      others.insert(0, f'{by} is step {best}: --step=best')
+    return (f'step {self.step}' + (f', {by}' if by and self.step == best else '')
+            + (f' ({"; ".join(others)})' if others and newest is not None else ''))
 
   @property
   def metrics(self) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl: `step`, and values such as `train/loss` or `test/accuracy`."""
     return log.read_metrics(self.workdir)
 
+  def frame(self):
+    """The same as a pandas DataFrame: a row for each step, NaN where nothing was measured.
+
+    Raises:
+      ConfigError: pandas is not installed.
+    """
+    return frame(self.metrics)
+
   def __repr__(self) -> str:
-    model = self.config.task.get('model', {}).get('name', 'its own model')
     size = 'x'.join(map(str, self.facts.image.shape[1:]))
-    return (f'Run({self.workdir}: {self.config.task.name} by {model}, step {self.step}, '
+    return (f'Run({self.workdir}: {self.kind}, {self.which}, '
             f'{len(self.classes)} classes, images of {size})')
 
   @cached_property
@@ -81,7 +104,7 @@ class Run:
     data = self.config.data.to_dict()
     if 'name' not in data:                # several sources; the facts are the first one's
       data = data[next(iter(self.facts.example))]
-    return _placing(data)
+    return placing(data)
 
   @cached_property
   def canvas(self) -> Canvas:
@@ -109,7 +132,8 @@ class Run:
         0..1, uint16 in 0..65535 and booleans (see `visionlab.data.any_image.eight_bits`). All are
         brought to the run's own size and channels; preprocessing is the run's.
       batch: images at a time, by default the run's; the last batch is filled up, so that one
-        program serves all.
+        program serves all. Of images of their own sizes a segmenter takes so many tiles at a time,
+        a detector one image.
 
     A task that answers for every pixel does so at each image's own size, and gives lists, unless
     the images are an array of the run's size.
@@ -125,15 +149,50 @@ class Run:
     if self.dense and not (whole and getattr(self.task, 'propose', None) is None):
       # Where training shrank whole images to one size, so must this; else pixels are as they are.
       scale = 'fit' if self.placing.get('size') and 'resize' in self.placing else 1.
+      options = dict(scale=scale) | ({'batch': batch} if batch else {})
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
-                                      scale=scale)
+                                      **options)
+    return self._in_batches(self._predict, images, batch)
+
+  def features(self, images, maps: str | Sequence[str] = (), *, batch: int = 0):
+    """What the network sees of images, for retrieval, clustering or a classifier of one's own.
+
+    Args:
+      images, batch: as `predict` takes them; all are brought to the run's own size.
+      maps: the name of one map, names of several, or 'all'.
+
+    Returns:
+      Without `maps` (n d) float32: what a classifier's last layer is given, as timm's networks give
+      with `num_classes=0`; of a detector, segmenter or captioner the mean of its backbone's last
+      map. With one name that map (n h w c); with several, or 'all', a dict of them, in the order of
+      the network: those its `features` names ('stage3'), or the outputs of its layers.
+
+    Raises:
+      ConfigError: no images; no map of that name, and which there are.
+
+    >>> run.features(images).shape                                            # doctest: +SKIP
+    >>> {name: x.shape for name, x in run.features(images, 'all').items()}    # doctest: +SKIP
+    """
+    maps = maps if isinstance(maps, str) else tuple(maps)
+    ask, names = self._features(maps)
+    found = self._in_batches(ask, images, batch)
+    return {name: found[name] for name in names} if isinstance(found, dict) else found
+
+  @cached_property
+  def _features(self):
+    def compiled(maps):
+      ask, names = features_of(self.task, maps)
+      return jax.jit(ask), names
+    return cache(compiled)
+
+  def _in_batches(self, ask, images, batch: int):
+    """ask(variables, batch) of all images, with a row for each."""
     pixels = self.fit(images)
     batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
     for part in eval_batches(Arrays({'image': pixels}), batch, workers=0):
       valid = part.pop('valid')
-      rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v],
-                               self._predict(self.variables, part)))
+      rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v], ask(self.variables, part)))
     return jax.tree.map(lambda *x: np.concatenate(x), *rows)
 
   @property
@@ -175,21 +234,6 @@ def _stacked(images, shape: tuple[int, ...]) -> np.ndarray:
   return np.stack(arrays)
 
 
-def _placing(data: Mapping) -> dict[str, Any]:
-  """`size`, `resize` and `crop_fraction` of the source that `data` names, as far as it has them; of
-  one that is made of another, that other's."""
-  for key, value in data.items():
-    if isinstance(value, Mapping) and 'name' in value and key != 'proposals':
-      return _placing(value)
-  try:
-    signature = inspect.signature(resolve(data['name'], SOURCES, 'config.data.name'))
-  except ConfigError:               # a source that is not here, which a run needs no more
-    defaults = {}
-  else:
-    defaults = {k: p.default for k, p in signature.parameters.items()}
-  return {k: v for k, v in {**defaults, **data}.items() if k in ('size', 'resize', 'crop_fraction')}
-
-
 def load(workdir: str | Path, *, step: int | str | None = None,
          member: int | str | None = None) -> Run:
   """Reloads a run: its config, its task, its weights, without its data or its optimiser.
@@ -197,7 +241,8 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   Args:
     workdir: a run's folder; an export (see `visionlab.export`); or weights that another library
       trained, in any form `config.init_from` takes, such as 'resnet50.pth' or 'hf://owner/name'.
-    step: a checkpoint's step, or 'best' for the best one kept; by default the newest.
+    step: a checkpoint's step, 'best' or 'newest'; by default the newest or, where patience ended
+      the run, the best (see config.checkpoint). The run says which: `run.which`.
     member: of a sweep, whose folder `workdir` then is: a setting's name or its number.
 
   Raises:
@@ -216,10 +261,10 @@ def load(workdir: str | Path, *, step: int | str | None = None,
   if not (workdir / 'data.json').exists():
     if workdir.is_dir() and not any((workdir / name).exists() for name in HUB_FILES[:2]):
       missing = 'data.json' if (workdir / 'config.json').exists() else 'config.json'
-      raise ConfigError(f'{workdir}: no run here (there is no {missing})' + _members(workdir))
+      raise ConfigError(f'{workdir}: no run here (there is no {missing})' + members_line(workdir))
     config, facts, task, variables = published(workdir)
     return Run(workdir, config, task, variables, _scalars(task, {}), 0, facts)
-  config, facts = _saved(workdir)
+  config, facts = saved(workdir)
   if outcome(workdir).get('status') == 'diverged' and (workdir / checkpoint.MEMBER).exists():
     raise ConfigError(f'{workdir}: diverged at step {outcome(workdir)["step"]}; it has no weights')
   task = build_task(config, facts)
@@ -227,40 +272,10 @@ def load(workdir: str | Path, *, step: int | str | None = None,
     if step is not None:
       raise ConfigError(f'{workdir} is an export: it holds one checkpoint, and no {step}')
     variables = jax.device_put(complete(task, facts.example, read_weights(workdir)))
-    hp, at = _about(workdir / EXPORT)
+    hp, at = noted(workdir / EXPORT)
     return Run(workdir, config, task, variables, _scalars(task, {**config.hp, **hp}), at, facts)
-  at, fields = _checkpoint(workdir, step)
+  at, fields = selected(workdir, step)
   return Run(workdir, config, task, checkpoint.weights_of(fields), fields['hp'], at, facts)
-
-
-def _members(folder: Path) -> str:
-  """Where a sweep's runs are, if it is one."""
-  names = sorted(path.parent.name for path in folder.glob('*/config.json'))
-  if not names:
-    return ''
-  return (f'; it holds {len(names)} runs, such as {names[0]!r}: name one, or give --member '
-          f'(member= in Python) where it is a sweep')
-
-
-def _saved(workdir: Path) -> tuple[ConfigDict, Facts]:
-  """What config.json and data.json say."""
-  config, data = (read_json(workdir / name) for name in ('config.json', 'data.json'))
-  for key in ('task', 'data', 'batch'):
-    if not isinstance(config, dict) or key not in config:
-      raise ConfigError(f'{workdir / "config.json"} is no config of a run: it has no "{key}"')
-  try:
-    facts = Facts.from_json(json.dumps(data))
-  except (KeyError, TypeError, ValueError, AttributeError) as e:
-    raise ConfigError(f'{workdir / "data.json"} does not hold the facts of a run\'s data: '
-                      f'{type(e).__name__} {e}') from e
-  return ConfigDict(configs.with_tuples(config), convert_dict=True), facts
-
-
-def _about(path: Path) -> tuple[dict[str, float], int]:
-  """The hyperparameters and the step that an export notes beside its weights."""
-  with safe_open(path, 'np') as file:
-    noted = file.metadata() or {}
-  return json.loads(noted.get('hp', '{}')), int(noted.get('step', 0))
 
 
 def _scalars(task: Task, hp: Mapping[str, float]) -> dict[str, jax.Array]:
@@ -269,20 +284,3 @@ def _scalars(task: Task, hp: Mapping[str, float]) -> dict[str, jax.Array]:
   return {k: jnp.float32(v) for k, v in hp.items() if v is not None}
 
 
-def _checkpoint(workdir: Path, step: int | str | None):
-  if step is None:
-    found = checkpoint.read_newest(workdir, ('model',))
-    if found is None:
-      raise ConfigError(f'{workdir}: no checkpoint yet')
-    return found
-  place = checkpoint.home(workdir)
-  folder = place.folder / ('best' if step == 'best' else 'checkpoints')
-  there = checkpoint.steps_of(folder)
-  if not there or step not in ('best', *there):
-    raise ConfigError(f'{folder}: no checkpoint {step}; there are: '
-                      f'{", ".join(map(str, there)) or "none"}')
-  at = there[-1] if step == 'best' else step
-  fields = checkpoint.read_row(place, folder.name, at, ('model', 'loop'))
-  if step == 'best' and not fields['step']:
-    raise ConfigError(f'{workdir}: no best checkpoint yet')
-  return int(fields['step']), fields

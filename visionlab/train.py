@@ -27,16 +27,19 @@ from visionlab.storage.saving import Checkpoints
 from visionlab.training.console import Console
 from visionlab.training.divergence import stop_if_bad, unless_ignored
 from visionlab.training.due import Schedule, next_size, next_stop
+from visionlab.training.ending import last_line, stopping_line
 from visionlab.training.evaluation import Evaluations
 from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
+from visionlab.training.meanings import loss_of_training
 from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.pictures import drawn, saved
 from visionlab.training.plan import Plan
 from visionlab.training.preview import preview
 from visionlab.training.profiler import profiler
 from visionlab.training.resume import resume, resume_tally, schedule_line
+from visionlab.training.waiting import Waits
 
 
 def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
@@ -72,7 +75,7 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   workdirs.prepare(workdir, config, job.facts)     # only now: a config that fails leaves no trace
   log = Log(workdir, step=int(state.step), total=job.total, examples=config.batch,
             epoch=job.facts.examples, tensorboard=config.log.tensorboard,
-            hooks=open_hooks(workdir, config))
+            hooks=open_hooks(workdir, config), loss=loss_of_training(config))
   log.settings(config)
   log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example),
                           settings_of(job.optimizer, state.params, state.hp)))
@@ -89,17 +92,15 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
     state, step, stale = loop(job, evaluations, state, tally, records, schedule, interrupted,
                               profile)
     if stale:
-      log.say(f'stopped early: {config.checkpoint.best} has not improved since step '
-              f'{checkpoints.best_step}; load(..., step="best") gives that one')
+      log.say(stopping_line(config.checkpoint.best, checkpoints))
     if step < job.total and not stale:
       log.say(f'interrupted; {workdir} holds step {step}, the same command goes on from there')
       return state
-    if config.checkpoint.best and not checkpoints.best_step:
-      log.say(f'{config.checkpoint.best} was never a number: there is no best checkpoint')
     pictures = evaluations.figures(state) | drawn('the learning curves', lambda: {
-        'learning_curves': charts.curves(read_metrics(workdir))})
+        'learning_curves': charts.curves(read_metrics(workdir), loss_of_training(config))})
     log.pictures(step, saved(pictures, workdir))
-  workdirs.conclude(workdir, 'done', step)
+    log.say(last_line(config.checkpoint, checkpoints, step, workdir))
+  workdirs.conclude(workdir, 'done', step, early=stale)
   return state
 
 
@@ -120,6 +121,7 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
   step = start = int(state.step)
   stream = job.batches.start(step, job.total)
   empty = job.empty(state)
+  waits = Waits()
   flight, size = None, 1                 # the chunk that is being computed; steps in the next one
   while True:
     done = step >= schedule.until or interrupted()
@@ -141,14 +143,15 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
     stop = min(next_stop(step, schedule, checkpoints.deadline()), step + size)
     begun, first = time.perf_counter(), step
     with log.doing('compiling the training step') if first == start else nullcontext():
-      for data, n in stream.take(stop - step):
+      for data, n in waits.over(stream.take(stop - step)):
         state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
         step += n
     if first == start:
       charts.preload()
     land(flight, log, check)                          # ... while the chunk before is looked at
     logged = step % schedule.log == 0 or step == schedule.until
-    flight = Chunk(first, step, tally, begun, logged)
+    waited = 0. if job.batches.resident else waits.taken()
+    flight = Chunk(first, step, tally, begun, waited, logged)
     tally = tally.cleared(empty) if logged else tally
     size = next_size(step - first, log.rate)
 
@@ -159,6 +162,7 @@ class Chunk(NamedTuple):
   stop: int
   tally: Tally           # since the last log line
   begun: float           # when it was dispatched
+  waited: float          # seconds, for data
   logged: bool           # whether a log line is due at its end
 
 
@@ -167,7 +171,7 @@ def land(chunk: Chunk | None, log: Log, check: Callable) -> None:
   if chunk is None:
     return
   check(chunk.tally)
-  log.tick(chunk.first, chunk.stop, chunk.begun)
+  log.tick(chunk.first, chunk.stop, chunk.begun, chunk.waited)
   if chunk.logged:
     metrics = jax.device_get(chunk.tally.metrics)
     log.train(chunk.stop, {k: np.asarray(v.value) for k, v in metrics.items()})

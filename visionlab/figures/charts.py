@@ -157,15 +157,18 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], *,
   return rendered(figure)
 
 
-def curves(lines: Sequence[Mapping]) -> np.ndarray:
-  """Learning curves from the lines of metrics.jsonl: a panel for each metric, its splits in it."""
+def curves(lines: Sequence[Mapping], loss: str = 'loss') -> np.ndarray:
+  """Learning curves from the lines of metrics.jsonl: a panel for each metric, its splits in it.
+
+  loss: what the loss of training is called, where it is not the one of what is measured.
+  """
   series = {}
   for line in lines:
     for key, value in line.items():
       if '/' in key:
         split, metric = key.split('/', 1)
         series.setdefault(metric, {}).setdefault(split, []).append((line['step'], float(value)))
-  hidden = ('examples_per_second', 'memory_bytes', 'top1_error', 'top5_error')
+  hidden = ('examples_per_second', 'data_wait_seconds', 'memory_bytes', 'top1_error', 'top5_error')
   panels = [m for m in series if m not in hidden]
   # One loss term is the loss itself: drawing it twice says nothing.
   panels = [m for m in panels if m == 'loss' or series[m] != series.get('loss')]
@@ -179,7 +182,9 @@ def curves(lines: Sequence[Mapping]) -> np.ndarray:
   for axis, metric in zip(axes.flat, panels, strict=False):
     for split, points in series[metric].items():
       steps, values = np.array(points).T
-      axis.plot(steps, values, marker='o' if split != 'train' else None, markersize=3, label=split)
+      own = loss.removeprefix('loss') if (metric, split) == ('loss', 'train') else ''
+      axis.plot(steps, values, marker='o' if split != 'train' else None, markersize=3,
+                label=split + own)
     positive = [v for points in series[metric].values() for _, v in points if v > 0]
     if metric == 'loss' and positive:
       axis.set_yscale('log')

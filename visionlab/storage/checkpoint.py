@@ -3,7 +3,7 @@
 <workdir>/checkpoints/<step>/ holds three items, so that the weights can be read alone: `model`
 (params, other collections, averages of both, hp), `optimizer` (its state) and `loop` (step, key);
 beside them `tally`, what was added up since the last line of the log. <workdir>/best/<step>/ is the
-same for the best step so far, without a tally.
+same for the best step so far, without a tally, and without an optimiser: nobody trains on from it.
 
 Runs that were trained in one program (visionlab.sweeps.together) share one checkpoint, in which
 every array has a leading member axis; `member.json` in a run's own folder says where it is, and
@@ -33,6 +33,7 @@ from visionlab.storage.fingerprint import fingerprint
 MEMBER, TALLY = 'member.json', 'tally'
 ITEMS = {'model': ('params', 'collections', 'ema', 'hp'), 'optimizer': ('opt_state',),
          'loop': ('step', 'key')}
+USED = ('model', 'loop')       # what is needed of a state to use it, not to train on
 
 
 def manager(folder: Path, keep: int | None, best: bool = False) -> ocp.CheckpointManager:
@@ -65,15 +66,20 @@ def writing(files: ocp.CheckpointManager, state: State | None = None):
     raise OSError(f'cannot write a checkpoint in {files.directory}: {lines[0][:300]}') from e
 
 
-def to_save(state: State, tally: Tally | None = None):
+def to_use(state: State) -> State:
+  """The state without its optimiser's, which is as large as the weights or larger."""
+  return dataclasses.replace(state, opt_state=())
+
+
+def to_save(state: State, tally: Tally | None = None, names: Sequence[str] = tuple(ITEMS)):
   """A state as orbax wants it, in the items of a checkpoint."""
   items = {}
   if tally is not None:
     items[TALLY] = ocp.args.JsonSave({
         name: np.asarray(jax.device_get([v.sum, v.count])).tolist()
         for name, v in tally.metrics.items()})
-  for item, fields in ITEMS.items():
-    tree = {f: getattr(state, f) for f in fields}
+  for item in names:
+    tree = {f: getattr(state, f) for f in ITEMS[item]}
     items[item] = ocp.args.StandardSave({**tree, 'fingerprint': fingerprint(tree)})
   return ocp.args.Composite(**items)
 

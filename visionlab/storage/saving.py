@@ -9,7 +9,7 @@ from typing import Any
 from visionlab.config import ConfigError, Duration, bind, nearest
 from visionlab.distributed import agreed
 from visionlab.step import State, Tally
-from visionlab.storage.checkpoint import manager, to_save, writing
+from visionlab.storage.checkpoint import USED, manager, to_save, to_use, writing
 
 
 class Checkpoints:
@@ -62,7 +62,8 @@ class Checkpoints:
       self.record, self.best_step = value, step
 
   def keep(self, state: State, step: int, metrics: Mapping[str, Any], *, alone: bool = False):
-    """Writes `state` to the folder of the best, from which the one before then goes.
+    """Writes `state`, but for the optimiser's, to the folder of the best, from which the one before
+    then goes.
 
     orbax declines what is not newer than all that is there, as after a resume from before the best
     step; and between two it keeps the larger value, be it of another metric. Such go first.
@@ -70,11 +71,11 @@ class Checkpoints:
     Args:
       alone: nothing that is there can be compared.
     """
-    with writing(self.best, state):
+    with writing(self.best, to_use(state)):
       for old in self.best.all_steps():
         if old >= step or alone:
           self.best.delete(old)
-      self.best.save(step, args=to_save(state), metrics=metrics)
+      self.best.save(step, args=to_save(state, names=USED), metrics=metrics)
 
   def deadline(self) -> float:
     """The step at which training ends unless a better state is seen before; infinite without."""

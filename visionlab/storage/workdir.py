@@ -18,6 +18,8 @@ from visionlab.figures import charts
 from visionlab.storage.versions import versions
 
 MEMBERS, OUTCOME = 'members.json', 'outcome.json'
+EARLY = 'stopped_early'      # in outcome.json
+LISTED = 12                 # members in an error
 
 
 def check_config(workdir: Path, config):
@@ -92,10 +94,13 @@ def prepare(workdir: Path, config, facts):
     (workdir / OUTCOME).unlink(missing_ok=True)
 
 
-def conclude(workdir: Path, status: str, step: int, **more):
-  """Writes how the run ended, once it has: 'done', 'diverged' or 'pruned', and after which step."""
+def conclude(workdir: Path, status: str, step: int, *, early: bool = False, **more):
+  """Writes how the run ended, once it has: 'done', 'diverged' or 'pruned', and after which step.
+
+  early: patience ended it, so that its best stands for it.
+  """
   if jax.process_index() == 0:
-    ended = dict(status=status, step=step, **more)
+    ended = dict(status=status, step=step, **({EARLY: True} if early else {}), **more)
     write_atomically(workdir / OUTCOME, json.dumps(ended, indent=2))
 
 
@@ -123,8 +128,20 @@ def member_folder(folder: Path, member: int | str) -> Path:
   named = {str(i): p for i, p in enumerate(paths)} | {Path(p).name: p for p in paths}
   if str(member) not in named:
     raise ConfigError(f'{folder}: no member {member!r}{nearest(member, named)}; there are '
-                      f'{len(paths)}')
+                      f'{len(paths)}, by number or name, such as {Path(paths[0]).name!r}')
   return folder / named[str(member)]
+
+
+def members_line(folder: Path) -> str:
+  """What an error adds for a folder that is a sweep's, or holds runs; '' for any other."""
+  if (folder / MEMBERS).exists():
+    names = [Path(p).name for p in expect(read_json(folder / MEMBERS), list, folder / MEMBERS)]
+    some = [f'  {i}  {name}' for i, name in enumerate(names[:LISTED])]
+    more = [f'  ... {len(names)} in all'] if len(names) > LISTED else []
+    return '\n'.join(['. It is a sweep: name one of its settings by --member (member= in Python)',
+                      *some, *more])
+  names = sorted(path.parent.name for path in folder.glob('*/config.json'))
+  return f'; it holds {len(names)} runs: name one, such as {folder / names[0]}' if names else ''
 
 
 def save_figures(workdir: Path, pictures: Mapping[str, np.ndarray]):

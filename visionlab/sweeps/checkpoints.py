@@ -17,7 +17,16 @@ from visionlab.config import ConfigError
 from visionlab.paths import local
 from visionlab.step import State, Tally
 from visionlab.storage import checkpoint, workdir as workdirs
-from visionlab.storage.checkpoint import ITEMS, MEMBER, home, read_newest, read_tally, steps_of
+from visionlab.storage.checkpoint import (
+  ITEMS,
+  MEMBER,
+  USED,
+  home,
+  read_newest,
+  read_tally,
+  steps_of,
+  to_use,
+)
 from visionlab.storage.saving import Checkpoints, improves, value_of
 from visionlab.sweeps.stacked import choose, placed, resized, row, rows, stacked
 from visionlab.training.resume import resume, tally_of
@@ -46,7 +55,7 @@ class SharedCheckpoints(Checkpoints):
   def take_over(self, state: State, step: int, tally: Tally):
     """Makes this program's checkpoints the members': what they were before is saved here first."""
     places = [home(path) for path in self.members.paths]
-    now = self.rows(state)
+    now = to_use(self.rows(state))
     if self.best is not None:
       like = dataclasses.replace(now, step=self._shared(np.zeros(self.count, np.int32)))
       bests = _bests(places, like)
@@ -76,7 +85,7 @@ class SharedCheckpoints(Checkpoints):
       if improves(values[k], self.values[k]):
         better[k], self.values[k] = True, values[k]
     if better.any():
-      now = self.rows(state)
+      now = to_use(self.rows(state))
       now = dataclasses.replace(now, step=self._shared(np.full(self.count, step, np.int32)))
       self.best_state = self.choose(better, now, self.best_state)
       self._keep_best(step)
@@ -150,7 +159,7 @@ def _bests(places, like: State) -> list:
       return None
     with contextlib.closing(checkpoint.manager(folder / 'best', None, best=True)) as files:
       values = files.metrics(there[-1])['values']
-    return State(**checkpoint.read(folder / 'best', there[-1], tuple(ITEMS), resized(
+    return State(opt_state=(), **checkpoint.read(folder / 'best', there[-1], USED, resized(
         like, rows))), values
   found = [read(place.folder, place.rows) if place.row is not None else None for place in places]
   return [best and (row(best[0], place.row), best[1][place.row])

@@ -103,7 +103,7 @@ def _train(paths: Sequence[Path], configs: Sequence[Mapping], folder: Path, job:
   ended = checkpoints.ended(step)
   for k in members.alive:
     if step == job.total or k in ended:
-      workdirs.conclude(paths[k], 'done', step)
+      workdirs.conclude(paths[k], 'done', step, early=k in ended)
   return Stopped(step, schedule.until, told)
 
 

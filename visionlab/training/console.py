@@ -8,13 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 WAIT = 1.       # seconds of work of which it is said how long it took
 
 
 class Console:
-  """Writes to stdout. On a terminal the passing line is rewritten in place; elsewhere, in a file or
-  a notebook, there is none.
+  """Writes to stdout, or another stream. On a terminal the passing line is rewritten in place;
+  elsewhere, in a file or a notebook, there is none.
 
   Nothing is coloured, so NO_COLOR has nothing to turn off.
 
@@ -22,18 +23,24 @@ class Console:
     terminal: whether lines may be rewritten; default: if stdout is a terminal that can.
     quiet: nothing is written.
     copy: a file to which lines that stay are added too.
+    stream: None is whatever sys.stdout is at the time.
   """
 
   def __init__(self, *, terminal: bool | None = None, quiet: bool = False,
-               copy: Path | None = None):
-    can = sys.stdout.isatty() and os.environ.get('TERM') != 'dumb'
+               copy: Path | None = None, stream: TextIO | None = None):
+    self._stream = stream
+    can = self.stream.isatty() and os.environ.get('TERM') != 'dumb'
     self.terminal = can if terminal is None else terminal
     self.quiet, self.passed, self.copy = quiet, 0, copy
+
+  @property
+  def stream(self) -> TextIO:
+    return self._stream or sys.stdout
 
   def say(self, text: str):
     """Lines that stay."""
     if not self.quiet:
-      print(self._erased() + text, flush=True)
+      self._write(self._erased() + text + '\n')
     if self.copy:
       with self.copy.open('a', encoding='utf-8') as file:
         file.write(text + '\n')
@@ -41,9 +48,14 @@ class Console:
   def passing(self, text: str):
     """One line that the next line replaces, cut to the width that the terminal has now."""
     if self.terminal and not self.quiet:
-      erased, text = self._erased(), cut(text, width())
-      print(erased + text, end='', flush=True)
+      erased, text = self._erased(), cut(text, width(self.stream))
+      self._write(erased + text)
       self.passed = len(text)
+
+  def clear(self):
+    """Takes the passing line away."""
+    if self.passed:
+      self._write(self._erased())
 
   @contextlib.contextmanager
   def doing(self, what: str, *, lasting: bool = True) -> Iterator[None]:
@@ -54,34 +66,38 @@ class Console:
     try:
       yield
     except BaseException:         # what is said of it begins a line
-      print(self._erased(), end='', flush=True)
+      self.clear()
       raise
     took = time.perf_counter() - begun
     if lasting and took >= WAIT:
       self.say(f'{what}: {took:.1f} s')
-    elif self.passed:
-      print(self._erased(), end='', flush=True)
+    else:
+      self.clear()
 
   def close(self):
     """Leaves the last passing line where it is."""
     if self.passed and not self.quiet:
-      print()
+      self._write('\n')
     self.passed = 0
+
+  def _write(self, text: str):
+    self.stream.write(text)
+    self.stream.flush()
 
   def _erased(self) -> str:
     """What takes the passing line away. Where the window was made narrower it now fills several
     rows: those above are reached by moving up."""
     if not self.passed:
       return ''
-    above = math.ceil(self.passed / width()) - 1
+    above = math.ceil(self.passed / width(self.stream)) - 1
     self.passed = 0
     return '\r' + (f'\x1b[{above}A' if above else '') + '\x1b[J'
 
 
-def width() -> int:
+def width(stream: TextIO) -> int:
   """Columns of the terminal, asked each time: windows are resized, and $COLUMNS stays behind."""
   try:
-    columns = os.get_terminal_size(sys.stdout.fileno()).columns
+    columns = os.get_terminal_size(stream.fileno()).columns
   except (OSError, ValueError, AttributeError):
     columns = shutil.get_terminal_size().columns
   return max(20, columns)

@@ -19,7 +19,8 @@ from visionlab.task import Results
 from visionlab.training.console import Console
 from visionlab.training.hooks import Hooks
 
-OF_THE_MACHINE = ('time', 'train/examples_per_second', 'train/memory_bytes')
+OF_THE_MACHINE = ('time', 'train/examples_per_second', 'train/data_wait_seconds',
+                  'train/memory_bytes')
 """What lines of metrics.jsonl hold that another run of the same config does not repeat."""
 
 
@@ -35,16 +36,18 @@ class Log:
     epoch: examples in an epoch, or 0 where nobody is told of epochs.
     hooks: called with each line of metrics.jsonl, a dict, and closed at the end; see
       `visionlab.training.hooks`.
+    loss: what a line of training calls its loss (see `loss_of_training`).
     quiet: writes files, and prints nothing.
     terminal: whether the progress line may be rewritten in place; default: if stdout is one.
   """
 
   def __init__(self, workdir: Path, *, step: int, total: int, examples: int, epoch: int = 0,
-               tensorboard: bool = True, hooks: Hooks | None = None,
+               tensorboard: bool = True, hooks: Hooks | None = None, loss: str = 'loss',
                quiet: bool = False, terminal: bool | None = None):
     self.writes = jax.process_index() == 0
     self.total, self.examples, self.epoch, self.hooks = total, examples, epoch, hooks
-    self.landed = self.rate = self.pace = self.last = None
+    self.loss, self.landed = loss, None
+    self.rate = self.pace = self.last = self.waited = None
     self.busy, self.did = 0., 0
     self.console = Console(terminal=terminal, quiet=quiet or not self.writes,
                            copy=workdir / 'log.txt' if self.writes and not quiet else None)
@@ -58,12 +61,15 @@ class Log:
     self.file = path.open('a')
     self.events = Events(workdir, step) if tensorboard else None
 
-  def tick(self, first: int, stop: int, begun: float):
+  def tick(self, first: int, stop: int, begun: float, waited: float):
     """Notes that steps `first` to `stop`, dispatched at `begun`, are done; shows it on a terminal.
+
+    waited: seconds for data, of those since `begun`.
 
     Time between chunks (evaluation, saving) is not counted; nor the first, which is compilation.
     """
     now = time.perf_counter()
+    self.waited = (self.waited or 0.) + waited
     if self.landed:
       self.busy, self.did = (self.busy + now - max(begun, self.landed), self.did + stop - first)
       self.rate = (stop - first) / max(now - max(begun, self.landed), 1e-9)
@@ -78,14 +84,16 @@ class Log:
     self.busy, self.did, self.last = 0., 0, values
     self.write(step, {f'train/{k}': v for k, v in values.items()}
                | ({'train/examples_per_second': speed * self.examples} if speed else {})
+               | ({} if self.waited is None else {'train/data_wait_seconds': self.waited})
                | {'train/memory_bytes': float(peak_memory())})
+    self.waited = None
     self.say(self._line(step, values, speed))
 
   def _line(self, step: int, values: Mapping[str, float], speed: float | None) -> str:
     rate = f'  {speed * self.examples:,.0f} examples/s' if speed else ''
     left = (f'  {timedelta(seconds=int((self.total - step) / self.pace))} left' if self.pace
             else '')
-    return f'{self._step(step)}  {_in_a_line(values, ".4g")}{rate}{left}'
+    return f'{self._step(step)}  {_in_a_line(values, ".4g", self.loss)}{rate}{left}'
 
   def _step(self, step: int) -> str:
     return f'step {step:>{len(str(self.total))}}/{self.total}'
@@ -136,11 +144,13 @@ class Log:
         other.close()
 
 
-def _in_a_line(values: Mapping[str, float], form: str) -> str:
+def _in_a_line(values: Mapping[str, float], form: str, loss_name: str = 'loss') -> str:
   """'loss 0.1  accuracy 0.9': the loss first, and its one term not again beside it."""
   loss = values.get('loss')
   names = sorted(values, key=lambda k: (k != 'loss', k in ('grad_norm', 'lr')))
-  return '  '.join(f'{k} {values[k]:{form}}' for k in names if k == 'loss' or values[k] != loss)
+  shown = {k: loss_name if k == 'loss' else k for k in names}
+  return '  '.join(f'{shown[k]} {values[k]:{form}}' for k in names
+                   if k == 'loss' or values[k] != loss)
 
 
 class Events:

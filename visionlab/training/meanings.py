@@ -1,6 +1,6 @@
-"""What numbers stand for: the same in what is measured as in what is trained on."""
+"""What numbers stand for: the same in training and in what is measured, but for the loss."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
@@ -29,3 +29,19 @@ def check_meanings(measured: Info, trained: Info, where: str):
 def _listed(names: Sequence[str]) -> str:
   more = f', ... {len(names):,} in all' if len(names) > SHOWN else ''
   return ', '.join(names[:SHOWN]) + more
+
+
+def loss_of_training(config: Mapping) -> str:
+  """What the loss of training is called: what is measured is the plain one of plain labels, and may
+  lie far below.
+
+  >>> loss_of_training(dict(hp={'label_smoothing': .1}, augment={'mixup': {}}, task={}))
+  'loss (smoothed, mixed)'
+  """
+  task, augment = config['task'], config['augment']
+  altered = dict(smoothed=config['hp'].get('label_smoothing', 0),
+                 mixed=any(augment.get(name) not in (None, False) for name in ('mixup', 'cutmix')),
+                 weighted=task.get('name') == 'classify' and task.get('class_weights'),
+                 focal=task.get('focal'))
+  said = [word for word, yes in altered.items() if yes]
+  return f'loss ({", ".join(said)})' if said else 'loss'

@@ -14,7 +14,7 @@ from visionlab import config as configs
 from visionlab.config import ConfigError
 from visionlab.data.text import read_json
 from visionlab.parameter_groups import paths
-from visionlab.storage import checkpoint
+from visionlab.storage import checkpoint, selection
 from visionlab.weights.arrays import open_arrays, read_arrays, taken
 from visionlab.weights.state_dict import find_network
 from visionlab.weights.translate import COUNTS, split, translate
@@ -136,10 +136,7 @@ def _ours(path: Path, where: str) -> Weights:
   if (path / EXPORT).is_file():
     arrays = read_arrays(path / EXPORT)
   else:
-    found = checkpoint.read_newest(path, ('model',))
-    if found is None:
-      raise ConfigError(f'{where}: no checkpoint yet')
-    step, fields = found
+    step, fields = selection.selected(path)
     where = f'{where}, step {step}'
     arrays = flat(checkpoint.weights_of(fields))
   task = {k: config.task.get(k, default) for k, default in PREPROCESSING.items()}
