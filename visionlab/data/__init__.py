@@ -26,6 +26,7 @@ SOURCES = {
     'cifar10': 'visionlab.data.sources.cifar:cifar10',
     'cifar100': 'visionlab.data.sources.cifar:cifar100',
     'folder': 'visionlab.data.sources.folder:folder',
+    'table': 'visionlab.data.sources.table:table',
     'pairs': 'visionlab.data.sources.pairs:pairs',
     'captions': 'visionlab.data.sources.captions:captions',
     'voc': 'visionlab.data.sources.voc:voc',
