@@ -27,6 +27,7 @@ SOURCES = {
     'cifar100': 'visionlab.data.sources.cifar:cifar100',
     'folder': 'visionlab.data.sources.folder:folder',
     'table': 'visionlab.data.sources.table:table',
+    'hf': 'visionlab.data.sources.hf:hf',
     'pairs': 'visionlab.data.sources.pairs:pairs',
     'captions': 'visionlab.data.sources.captions:captions',
     'voc': 'visionlab.data.sources.voc:voc',

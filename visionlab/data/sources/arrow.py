@@ -54,6 +54,7 @@ def schema_of(path: Path):
       with pa.parquet.ParquetFile(path) as file:
         return file.schema_arrow, file.metadata.num_rows
     table = _mapped(path)
+    table.validate(full=True)              # a damaged file would end the process when it is read
     return table.schema, table.num_rows
   except (pa.ArrowException, OSError, ValueError) as error:
     kind = 'parquet' if path.suffix.lower() in PARQUET else 'Arrow'

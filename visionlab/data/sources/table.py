@@ -1,23 +1,21 @@
 """A table of images with classes or numbers: .csv, .tsv, lines of JSON, or parquet."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.classes import number_labels
 from visionlab.data.files import as_in_folder, in_threads, split_file, splits_with_file
 from visionlab.data.images import Canvas
-from visionlab.data.source import Info, check_split
+from visionlab.data.source import check_split
 from visionlab.data.sources.arrow import Cells, schema_of
 from visionlab.data.sources.arrow_images import ArrowImages
 from visionlab.data.sources.encoded import Encoded, check_on_broken
 from visionlab.data.sources.folder import image_files
 from visionlab.data.sources.labelled_files import LABEL
-from visionlab.data.sources.table_rows import Rows, read_table
+from visionlab.data.sources.table_rows import Rows, read_table, role_of, targets_of
 from visionlab.data.table import FILE, SPLIT, plain
 
 SHOWN = 5                    # missing files that a warning names
@@ -71,7 +69,7 @@ def table(split: str, *, root: str = '', path: str = '', images: str = '', image
   others = [read.rows(top / path.replace('{split}', name)) for name in splits_with_file(top, path)
             if name != split and not target_columns]
   own = _of_split(rows, split, '{split}' in path)
-  given, info = _targets(rows, others, target_columns, classes)
+  given, info = targets_of(rows, others, target_columns, classes)
   given = {key: value[own] for key, value in given.items()}
   if 'image' not in rows.columns:
     name = rows.names['image']
@@ -94,7 +92,7 @@ class Columns:
     self.needed = dict(image=_called(image, FILE))
     if not target or label:
       self.needed['label'] = _called(label, LABEL)
-    self.needed |= {_role(name): _called(name, ()) for name in target}
+    self.needed |= {role_of(name): _called(name, ()) for name in target}
     self.optional = {} if split else dict(split=SPLIT)
     if split:
       self.needed['split'] = _called(split, ())
@@ -117,11 +115,6 @@ def _called(name: str, usual):
   return ((plain(name),),) if name else usual
 
 
-def _role(name: str) -> str:
-  """That of a column of numbers, which is in no one's way who calls it 'image'."""
-  return f'target {name}'
-
-
 def _of_split(rows: Rows, split: str, one_each: bool) -> np.ndarray:
   """The numbers of the rows of a split."""
   if one_each:
@@ -129,42 +122,6 @@ def _of_split(rows: Rows, split: str, one_each: bool) -> np.ndarray:
   named = [str(value) if value not in (None, '') else 'train' for value in rows.columns['split']]
   check_split(split, sorted(set(named)), f'table {rows.path}')
   return np.flatnonzero([name == split for name in named])
-
-
-def _targets(rows: Rows, others: Sequence[Rows], target: Sequence[str], classes: Sequence[str]
-             ) -> tuple[Mapping[str, np.ndarray], Info]:
-  """What is predicted of each row, and the classes, which are those of all splits."""
-  if target:
-    columns = [list(_numbers(rows, name)) for name in target]
-    return dict(target=np.array(columns, np.float32).T), Info()
-  labels = list(_labels(rows))
-  every = labels + [label for other in others for label in _labels(other)]
-  numbers, names = number_labels(every, classes, f'table {rows.path}')
-  return dict(label=numbers[:len(labels)]), Info(names)
-
-
-def _labels(rows: Rows) -> Iterator[str]:
-  for place, value in zip(rows.places, rows.columns['label'], strict=True):
-    if isinstance(value, float) and value.is_integer():        # as pandas writes columns with gaps
-      value = int(value)
-    if value in (None, '') or isinstance(value, float) and math.isnan(value):
-      raise ConfigError(f'{rows.path}, {place}: the label is missing')
-    if not isinstance(value, str | int):
-      raise ConfigError(f'{rows.path}, {place}: the label is {value!r:.60}; expected a name or a '
-                        'whole number; numbers to predict are named by the option '
-                        'target_columns')
-    yield str(value)
-
-
-def _numbers(rows: Rows, name: str) -> Iterator[float]:
-  for place, value in zip(rows.places, rows.columns[_role(name)], strict=True):
-    try:
-      number = math.nan if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-      number = math.nan
-    if not math.isfinite(number):
-      raise ConfigError(f'{rows.path}, {place}: {name} is {value!r:.60}; expected a number')
-    yield number
 
 
 def _name(rows: Rows, i: int) -> str:

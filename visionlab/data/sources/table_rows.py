@@ -1,10 +1,15 @@
 """Rows of tables of any kind: .csv, .tsv, lines of JSON, parquet."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from visionlab.config import ConfigError
+from visionlab.data.classes import number_labels
+from visionlab.data.source import Info
 from visionlab.data.sources.arrow import parquet_columns, read_column
 from visionlab.data.table import Names, columns_of, read_rows
 from visionlab.data.text import parse_json, read_text
@@ -90,3 +95,56 @@ def _parquet(path: Path, roles, optional, lazy) -> Rows:
           if not (role in lazy and kinds[name] == 'bytes')}
   empty = {role: [None] * count for role in optional if role not in names}
   return Rows(path, read | empty, [f'row {i}' for i in range(count)], names)
+
+
+def targets_of(rows: Rows, others: Sequence[Rows], target: Sequence[str], classes: Sequence[str]
+             ) -> tuple[Mapping[str, np.ndarray], Info]:
+  """What is predicted of each row, and the classes.
+
+  Args:
+    rows: with the role `label`, or that of each target (see `role_of`).
+    others: of the other splits, whose labels are classes too.
+    target: names of columns of numbers; () where labels are predicted.
+    classes: see `visionlab.data.classes.number_labels`.
+
+  Returns:
+    `label` (n,) int32, or `target` (n k) float32.
+
+  Raises:
+    ConfigError: a row with something else, or nothing, in that column.
+  """
+  if target:
+    columns = [list(_numbers(rows, name)) for name in target]
+    return dict(target=np.array(columns, np.float32).T), Info()
+  labels = list(_labels(rows))
+  every = labels + [label for other in others for label in _labels(other)]
+  numbers, names = number_labels(every, classes, str(rows.path))
+  return dict(label=numbers[:len(labels)]), Info(names)
+
+
+def _labels(rows: Rows) -> Iterator[str]:
+  for place, value in zip(rows.places, rows.columns['label'], strict=True):
+    if isinstance(value, float) and value.is_integer():        # as pandas writes columns with gaps
+      value = int(value)
+    if value in (None, '') or isinstance(value, float) and math.isnan(value):
+      raise ConfigError(f'{rows.path}, {place}: the label is missing')
+    if not isinstance(value, str | int):
+      raise ConfigError(f'{rows.path}, {place}: the label is {value!r:.60}; expected a name or a '
+                        'whole number; target_columns names numbers to predict')
+    yield str(value)
+
+
+def _numbers(rows: Rows, name: str) -> Iterator[float]:
+  for place, value in zip(rows.places, rows.columns[role_of(name)], strict=True):
+    try:
+      number = math.nan if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+      number = math.nan
+    if not math.isfinite(number):
+      raise ConfigError(f'{rows.path}, {place}: {name} is {value!r:.60}; expected a number')
+    yield number
+
+
+def role_of(name: str) -> str:
+  """That of a column of numbers, which is in no one's way who calls it 'image'."""
+  return f'target {name}'
