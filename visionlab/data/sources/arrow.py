@@ -12,7 +12,7 @@ from visionlab.config import ConfigError
 from visionlab.data.files import encoded
 
 PARQUET = ('.parquet', '.pq')
-MOST_BYTES = 4 * 2**30        # of images in parquet that a process keeps in memory
+MOST_BYTES = 4 * 2**30        # of parquet, unpacked, that a process keeps in memory
 GROUPS = 8                    # row groups that are kept where they are more
 
 
@@ -69,9 +69,12 @@ def read_column(path: Path, name: str) -> list:
   """
   pa = need_pyarrow(str(path))
   try:
-    table = (pa.parquet.read_table(path, columns=[name]) if path.suffix.lower() in PARQUET
-             else _mapped(path))
-    return table.column(name).to_pylist()
+    if path.suffix.lower() not in PARQUET:
+      return _mapped(path).column(name).to_pylist()
+    column = pa.parquet.read_table(path, columns=[name]).column(name)
+    if len(column) != pa.parquet.read_metadata(path).num_rows:
+      raise ValueError('it has more or fewer rows than the file says')
+    return column.to_pylist()
   except (pa.ArrowException, OSError, ValueError) as error:
     raise ConfigError(f'{path}: the column "{name}" cannot be read: {_line(error)}') from error
 
@@ -146,16 +149,11 @@ class Cells:
     return self._tables.get(file)
 
   def size(self) -> int:
-    """Bytes of the column in all files of parquet, unpacked."""
+    """Bytes of all rows in files of parquet, unpacked."""
     import pyarrow.parquet as pq  # noqa: PLC0415
-    total = 0
-    for i in range(len(self.files)):
-      meta = pq.read_metadata(self._path(i))
-      for group in range(meta.num_row_groups):
-        chunks = (meta.row_group(group).column(j) for j in range(meta.num_columns))
-        total += sum(chunk.total_uncompressed_size for chunk in chunks
-                     if chunk.path_in_schema.split('.')[0] == self.column)
-    return total
+    metas = [pq.read_metadata(self._path(i)) for i in range(len(self.files))]
+    return sum(meta.row_group(i).total_byte_size for meta in metas
+               for i in range(meta.num_row_groups))
 
   def _group(self, file: int, row: int):
     """The group that holds a row, and the row's number in it."""
