@@ -28,6 +28,7 @@ SOURCES = {
     'folder': 'visionlab.data.sources.folder:folder',
     'table': 'visionlab.data.sources.table:table',
     'hf': 'visionlab.data.sources.hf:hf',
+    'webdataset': 'visionlab.data.sources.webdataset:webdataset',
     'pairs': 'visionlab.data.sources.pairs:pairs',
     'captions': 'visionlab.data.sources.captions:captions',
     'voc': 'visionlab.data.sources.voc:voc',
