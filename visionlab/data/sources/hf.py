@@ -1,5 +1,6 @@
 """Image datasets of the Hugging Face hub, from a folder: of save_to_disk, or shards of parquet."""
 
+import glob
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,6 @@ from visionlab.data.classes import check_classes
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.arrow import (
-  PARQUET,
   Cells,
   holds_bytes,
   need_pyarrow,
@@ -197,9 +197,10 @@ def shards(top: Path) -> dict[str, list[Path]]:
     named = state.get('_split') if isinstance(state, dict) else None
     return {re.split(r'[\[+]', named)[0] if isinstance(named, str) else 'train': _saved(top)}
   configurations: dict[Path, dict[str, list[Path]]] = {}
-  for path in sorted(path for path in top.rglob('*') if path.suffix.lower() in PARQUET):
-    if any(part.startswith('.') for part in path.relative_to(top).parts):
-      continue                                       # what downloads keep for themselves
+  # No deeper: whoever names the wrong folder does not wait until all of the disk is looked at.
+  found = (name for deep in ('*', '*/*', '*/*/*')
+           for name in glob.glob(f'{deep}.parquet', root_dir=top))
+  for path in sorted(top / name for name in found):
     split, folder = _split_of(path)
     configurations.setdefault(folder, {}).setdefault(split, []).append(path)
   if not configurations:

@@ -1,5 +1,6 @@
 """Tar files of samples, as webdataset writes them: where each member lies, by which it is read."""
 
+import glob
 import itertools
 import json
 import re
@@ -122,13 +123,16 @@ def shard_files(top: Path, pattern: str, split: str) -> list[Path]:
     UnknownSplit: there are none, but for others in place of {split}.
     ConfigError: there are none, or one that braces name is missing.
   """
+  if not pattern or '\0' in pattern or Path(pattern).is_absolute():
+    raise ConfigError(f'webdataset: path is {pattern!r}; expected the shards in root, such as '
+                      '"train-{000..146}.tar"')
   if '{split}' not in pattern:
     check_split(split, ('train',), f'webdataset {top}: {pattern}')
   named = pattern.replace('{split}', split)
   paths = []
   for name in braces(named):
     if any(sign in name for sign in '*?['):
-      paths += sorted(path for path in top.glob(name) if path.is_file())
+      paths += _globbed(top, name)
     elif (top / name).is_file():
       paths.append(top / name)
     elif '{' in named:
@@ -139,6 +143,11 @@ def shard_files(top: Path, pattern: str, split: str) -> list[Path]:
     raise ConfigError(f'webdataset: there is no file {top / named}; the option path names the '
                       f'shards; {top} holds {there or "no .tar"}')
   return list(dict.fromkeys(paths))
+
+
+def _globbed(top: Path, pattern: str) -> list[Path]:
+  return [path for name in sorted(glob.glob(pattern, root_dir=top))
+          if (path := top / name).is_file()]
 
 
 def splits_there(top: Path, pattern: str) -> list[str]:
@@ -155,9 +164,8 @@ def splits_there(top: Path, pattern: str) -> list[str]:
   signs = {'*': '[^/]*', '?': '[^/]'}
   form = re.compile(re.escape(before) + '([^/]+?)' + number
                     + ''.join(signs.get(sign) or re.escape(sign) for sign in rest))
-  glob = (before + '*' + after).replace('**', '*')
-  matches = (form.fullmatch(path.relative_to(top).as_posix()) for path in top.glob(glob)
-             if path.is_file())
+  paths = _globbed(top, (before + '*' + after).replace('**', '*'))
+  matches = (form.fullmatch(path.relative_to(top).as_posix()) for path in paths)
   return sorted({match[1] for match in matches if match})
 
 
