@@ -1,6 +1,9 @@
 """Options of sources that are nonsense: an error that says so, whatever they are set to."""
 
 import inspect
+import shutil
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +16,22 @@ from visionlab.data.images import Canvas
 from visionlab.data.sources.captions import captions
 from visionlab.data.sources.digits_m import digits_m
 from visionlab.data.sources.folder import folder
+from visionlab.data.sources.hf import hf
 from visionlab.data.sources.pairs import pairs
 from visionlab.data.sources.strips import strips
 from visionlab.data.sources.synnumbers import synnumbers
+from visionlab.data.sources.table import table
+from visionlab.data.sources.webdataset import webdataset
 
+GOLDEN = Path(__file__).parent / 'golden/hf/hub'
 NONSENSE = (0, -1, 3.7, float('nan'), float('inf'), '', 'nonsense', True, (), (1, 2), ('a', 'b'),
             (None, 1.5), None, {'a': 1}, [1], np.int64(5), np.float32(.5), '{split}', '/', 'a\0b',
             '../x', '/{split}.csv', '[a**', b'x')
 SOURCES = dict(
     folder=(folder, {}), labels=(folder, dict(labels='labels.csv')),
     pairs=(pairs, dict(images='cat', masks='masks', classes=('a',))),
-    captions=(captions, dict(least_count=1)))
+    captions=(captions, dict(least_count=1)), table=(table, dict(path='labels.csv')),
+    webdataset=(webdataset, {}), hf=(hf, {}))
 
 
 @pytest.fixture(scope='module')
@@ -34,6 +42,10 @@ def root(tmp_path_factory):
     Image.new('L', (9, 7)).save(top / name)
   (top / 'labels.csv').write_text('file,label\ncat/1.png,a\n')
   (top / 'captions.csv').write_text('file,caption\ncat/1.png,a cat\n')
+  (top / '1.cls').write_text('a')
+  with tarfile.open(top / 'train-0.tar', 'w') as tar:
+    tar.add(top / 'cat/1.png', '1.png')
+    tar.add(top / '1.cls', '1.cls')
   return top
 
 
@@ -56,6 +68,9 @@ def tried(target, options, **given):
 def test_options_of_sources_of_files(root, name, monkeypatch):
   monkeypatch.setattr(logging, 'warning', lambda *_: None)
   target, options = SOURCES[name]
+  if name == 'hf':
+    pytest.importorskip('pyarrow', reason='it needs the extra "parquet"')
+    root = shutil.copytree(GOLDEN, root / 'hf', dirs_exist_ok=True)
   assert tried(target, dict(options, root=str(root), size=4), split='train')
 
 

@@ -229,6 +229,40 @@ def test_arrays_shapes_and_types(tmp_path):
   assert arrays('val', path=path, classes=tuple('wxyz')).info.classes == tuple('wxyz')
 
 
+@pytest.mark.parametrize('form', [np.array, lambda x: np.array(x)[:, None],
+                                  lambda x: np.char.encode(np.array(x), 'utf-8')])
+def test_labels_that_are_names(tmp_path, form):
+  path = str(tmp_path / 'a.npz')
+  np.savez(path, x_train=X, y_train=form(['dog', 'cat', 'dog', 'émeu', 'cat', 'cat']),
+           x_test=X[:2], y_test=form(['zebra', 'dog']))
+  train, test = (arrays(split, path=path) for split in ('train', 'test'))
+  assert train.info.classes == test.info.classes == ('cat', 'dog', 'zebra', 'émeu')
+  assert train.arrays['label'].tolist() == [1, 0, 1, 3, 0, 0]
+  assert test.arrays['label'].tolist() == [2, 1] and test.arrays['label'].dtype == np.int32
+  own = arrays('test', path=path, classes=('zebra', 'émeu', 'dog', 'cat'))
+  assert own.arrays['label'].tolist() == [0, 2] and own.info.classes[0] == 'zebra'
+
+
+def test_names_of_labels_that_no_class_has(tmp_path):
+  path = str(tmp_path / 'a.npz')
+  np.savez(path, image=X, label=np.array(['cat', 'dgo'] * 3))
+  with pytest.raises(ConfigError, match=r"a.npz: the label 'dgo' is none of the 2 classes, cat, "
+                                        r'dog \(did you mean "dog"\?\)'):
+    arrays('train', path=path, classes=('cat', 'dog'))
+  np.savez(path, x_train=X, y_train=np.array(['cat'] * 6), x_test=X, y_test=Y)
+  with pytest.raises(ConfigError, match='labels of train are names, of test numbers'):
+    arrays('train', path=path)
+
+
+def test_numbers_that_are_text_sort_by_value(tmp_path):
+  np.savez(tmp_path / 'a.npz', image=X, label=np.array(['10', '9', '10', '2', '9', '2']))
+  source = arrays('train', root=str(tmp_path), path='a.npz')
+  assert source.info.classes == ('2', '9', '10')
+  assert source.arrays['label'].tolist() == [2, 1, 2, 0, 1, 0]
+  named = arrays('train', root=str(tmp_path), path='a.npz', classes=tuple('abcdefghijk'))
+  assert named.arrays['label'].tolist() == [10, 9, 10, 2, 9, 2]          # their numbers
+
+
 def test_label_maps(tmp_path):
   path = str(tmp_path / 'a.npz')
   maps = RNG.integers(0, 4, (6, 4, 5), np.uint8)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from visionlab.config import (
   with_tuples,
 )
 from visionlab.data.balance import class_counts
+from visionlab.data.box_sizes import Anchors, anchor_line, anchors_like
 from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
@@ -58,12 +59,14 @@ class Facts:
     examples: in an epoch.
     infos: of every source by name, where there are several.
     counts: examples of each class, where that is known (see `visionlab.data.balance`).
+    anchors: fitted to the boxes, where the config asks for it (see `visionlab.data.box_sizes`).
   """
   info: Info
   example: Any
   examples: int
   infos: Mapping[str, Info] = field(default_factory=dict)
   counts: tuple[int, ...] = ()
+  anchors: Anchors | tuple = ()
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
@@ -87,7 +90,7 @@ class Facts:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
     infos = {name: asdict(info) for name, info in self.infos.items()}
     return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos,
-                           counts=self.counts), indent=2)
+                           counts=self.counts, anchors=self.anchors), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -101,7 +104,7 @@ class Facts:
       return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
     infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
     return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos,
-               saved.get('counts', ()))
+               saved.get('counts', ()), Anchors(*saved['anchors']) if saved.get('anchors') else ())
 
 
 def _first(source):
@@ -134,7 +137,18 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
                        axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
-              counts=facts.counts)
+              counts=facts.counts, anchors=facts.anchors)
+
+
+def _anchors(config: Mapping, sources: Sources) -> Anchors | tuple:
+  """As many as the model has, fitted to the data; () where config.task.fit_anchors is not set."""
+  options = config['task']
+  if not options.get('fit_anchors') or isinstance(sources, Mapping):
+    return ()
+  model = build_model(options.get('model', {}), 'config.task.model', classes=1)
+  if not hasattr(model, 'anchor_sizes'):
+    raise ConfigError('config.task.fit_anchors: this model has no anchors')
+  return anchors_like(sources, model.anchor_sizes, model.anchor_ratios)
 
 
 def durations(config: Mapping, n: int):
@@ -174,6 +188,13 @@ class Job:
   init: Callable                 # () -> a fresh state
   empty: Callable                # (state) -> a tally of nothing
 
+  def anchor_line(self) -> str:
+    """How well a detector's anchors fit the training boxes; '' where there are none."""
+    model, source = getattr(self.task, 'model', None), self.batches.sources
+    if isinstance(source, Mapping) or getattr(model, 'proposals', False) is not True:
+      return ''
+    return anchor_line(source, Anchors(model.anchor_sizes, model.anchor_ratios))
+
 
 def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   """Builds what the config names; every mistake in it is found here, before anything is trained.
@@ -193,6 +214,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   mesh = data_mesh(spread, config['parallel']['model'])
   sources = open_sources(config['data'], config['split'])
   facts = Facts.of(sources)
+  facts = replace(facts, anchors=_anchors(config, sources))
   total, steps = durations(config, facts.examples)
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)

@@ -82,7 +82,8 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
-  for line in filter(None, (extended, count_line(job.facts.counts, job.facts.info.classes))):
+  for line in filter(None, (extended, count_line(job.facts.counts, job.facts.info.classes),
+                            job.anchor_line())):
     log.say(line)
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(

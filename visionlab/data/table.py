@@ -69,7 +69,7 @@ def read_rows(text: str, path: str | Path, roles: Mapping[str, Names],
     names = list(roles)
   else:
     next(rows, None)
-  columns = _columns(names, roles, optional or {}, path)
+  columns = columns_of(names, roles, optional or {}, path)
   result = []
   for line, fields in rows:
     while len(fields) > len(names) and not fields[-1].strip():
@@ -115,9 +115,12 @@ def _column(names: Sequence[str], wanted: Names) -> list[int]:
   return next(filter(None, found), [])
 
 
-def _columns(names: Sequence[str], roles: Mapping[str, Names], optional: Mapping[str, Names],
-             path: str | Path) -> dict[str, int]:
-  """The number of each role's column; -1 of one that is missing and may be."""
+def columns_of(names: Sequence[str], roles: Mapping[str, Names], optional: Mapping[str, Names],
+               path: str | Path) -> dict[str, int]:
+  """The number of each role's column; -1 of one that is missing and may be.
+
+  Args, Raises: see `read_rows`.
+  """
   columns = {}
   for role, wanted in {**roles, **optional}.items():
     found = _column(names, wanted)
@@ -128,8 +131,8 @@ def _columns(names: Sequence[str], roles: Mapping[str, Names], optional: Mapping
     if found:
       columns[role] = found[0]
     elif role in roles:
-      raise ConfigError(f'{path} has no column "{role}"{nearest(role, names)}; expected a first '
-                        f'line such as "{",".join(roles)}", not {",".join(names)[:80]!r}')
+      raise ConfigError(f'{path} has no column "{role}"{nearest(role, names)}; expected '
+                        f'columns such as "{",".join(roles)}", not {",".join(names)[:80]!r}')
     else:
       columns[role] = -1
   return columns

@@ -216,13 +216,17 @@ class Detect:
 _predict = jax.jit(Detect.predict, static_argnums=0)
 
 
-def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str = 'rpn',
-           rpn: Mapping | None = None, box: Mapping | None = None, sigmas: tuple = (),
-           mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Detect:
+def detect(*, make_model: Callable, info: Info, example: Mapping, anchors: tuple = (),
+           proposals: str = 'rpn', fit_anchors: bool = False, rpn: Mapping | None = None,
+           box: Mapping | None = None, sigmas: tuple = (), mean: tuple = (), std: tuple = (),
+           channel_order: str = 'RGB') -> Detect:
   """Objects: boxes, and masks or keypoints where the model has such heads.
 
   Args:
+    anchors: (sizes, ratios), those that were fitted to the data.
     proposals: what is looked at: 'rpn', 'given', 'windows' or 'image'.
+    fit_anchors: whether the model's anchors are fitted to the boxes of the training data, by
+      k-means; its anchor_sizes and anchor_ratios then say how many.
     rpn, box: options of `Proposing` and of `Detecting`.
     sigmas: of each keypoint, see `visionlab.measures.coco.coco_scores`.
     mean, std, channel_order: what is done to images before the network sees them, see
@@ -237,6 +241,8 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, proposals: str
   if not info.classes:
     raise ConfigError('config.task: detect needs a source that names the classes of objects')
   model = make_model(classes=len(info.classes))
+  if fit_anchors and anchors:
+    model = model.clone(anchor_sizes=anchors[0], anchor_ratios=anchors[1])
   _check(model, proposals, example)
   propose = proposer(info.proposals, 'config.data.proposals') if info.proposals else None
   return Detect(model, info.classes, proposals, *rules, tuple(example['image'].shape[1:3]), sigmas,

@@ -30,6 +30,8 @@ def preview(config, workdir: Path) -> str:
            f'{schedule.log:,} steps, a checkpoint each {schedule.save:,}']
   if job.facts.counts:
     lines.append(f'  {count_line(job.facts.counts, job.facts.info.classes)}')
+  if line := job.anchor_line():
+    lines.append(f'  {line}')
   for name, source in evaluations.sources.items():
     lines.append(f'{name}: {config.evals[name].split}, {len(source):,} examples, each '
                  f'{evaluations.every[name]:,} steps')

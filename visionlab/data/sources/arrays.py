@@ -1,11 +1,13 @@
 """Datasets in one .npz file, in the usual spellings."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.classes import number_labels
 from visionlab.data.source import Arrays, Info, check_split
 from visionlab.ops.geometry import IGNORE
 
@@ -24,15 +26,15 @@ def arrays(split: str, *, root: str = '', path: str = '', classes: tuple[str, ..
   Keys are `x_<split>`, `<split>_image` or `<split>/image` with `y` or `label` likewise, or plain
   `image` and `label`, which make up the one split 'train'; variants (`images`, `labels`, `target`)
   too. Further arrays of a split are passed on under their own names. The second array
-  becomes, by its shape and type, `label` (n,) int32, `label_map` (n h w) int32, or else `target`
-  (n ...) float32.
+  becomes, by its shape and type, `label` (n,) int32, of whole numbers or names, `label_map`
+  (n h w) int32, or else `target` (n ...) float32.
 
   Args:
     split: one of those in the file.
     root: the folder that a relative `path` starts from.
     path: the .npz file.
     classes: names of the classes, or of a label map's; by default '0' up to the largest label in
-      any split.
+      any split, or where labels are names those there are, sorted.
     ignore: the value in label maps that stands for unlabelled; it becomes 255.
 
   Returns:
@@ -53,15 +55,19 @@ def arrays(split: str, *, root: str = '', path: str = '', classes: tuple[str, ..
   except ConfigError:
     raise
   except Exception as error:  # what damaged archives make of the parsers knows no bounds
-    raise ConfigError(f'arrays: {file} is not a readable .npz of plain arrays: {error}') from error
+    hint = '; save names as names.astype(str)' if 'pickle' in str(error) else ''
+    raise ConfigError(f'arrays: {file} is not a readable .npz of plain arrays: {error}{hint}'
+                      ) from error
 
 
 def _from_archive(archive, split: str, file: str, classes: tuple[str, ...], ignore: int | None):
   splits = _splits(archive.files, file)
   check_split(split, tuple(splits), file)
   # Labels of every split are read, so that the classes do not depend on the split asked for.
-  targets = {name: _target(archive[keys['label']], ignore, f'{file}: {keys["label"]}')
-             for name, keys in splits.items() if 'label' in keys}
+  labels = {name: archive[keys['label']] for name, keys in splits.items() if 'label' in keys}
+  labels, classes = _numbered(labels, classes, file)
+  targets = {name: _target(value, ignore, f'{file}: {splits[name]["label"]}')
+             for name, value in labels.items()}
   found = [_largest(value) for kind, value in targets.values() if kind != 'target']
   if found and not classes:
     if max(found) >= MOST_CLASSES:
@@ -123,6 +129,27 @@ def _image(value: np.ndarray, where: str) -> np.ndarray:
     raise ConfigError(f'{where}: images are integers in 0..255 or floats in [0, 1], '
                       f'but these are {value.dtype} from {low} to {high}')
   return value.astype(np.float32 if floating else np.uint8)
+
+
+def _numbered(labels: Mapping[str, np.ndarray], classes: tuple[str, ...], file: str):
+  """Labels by split, those that are names as numbers, and the classes."""
+  named = {split: _names(value) for split, value in labels.items() if value.dtype.kind in 'US'}
+  if not named:
+    return labels, classes
+  if len(named) < len(labels):
+    raise ConfigError(f'{file}: the labels of {", ".join(sorted(named))} are names, of '
+                      f'{", ".join(sorted(set(labels) - set(named)))} numbers; expected one kind')
+  numbers, classes = number_labels([name for own in named.values() for name in own], classes, file)
+  ends = np.cumsum([len(own) for own in named.values()])
+  return dict(zip(named, np.split(numbers, ends[:-1]), strict=True)), classes
+
+
+def _names(value: np.ndarray) -> list[str]:
+  """Names (n,) or (n 1), of text or of bytes in UTF-8."""
+  value = value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
+  if value.ndim != 1:
+    raise ValueError(f'labels that are names are (n,), not {value.shape}')
+  return [name.decode() if isinstance(name, bytes) else name for name in value.tolist()]
 
 
 def _target(value: np.ndarray, ignore: int | None, where: str) -> tuple[str, np.ndarray]:

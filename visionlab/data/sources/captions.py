@@ -123,7 +123,7 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
     texts = dict(zip(as_in_folder(list(texts), folder), texts.values(), strict=True))
     texts = _with_images(texts, folder, faults) if check else texts
     labels = np.zeros(len(texts), np.int32)
-    pictures = Folder(folder, list(texts), labels, Info(), canvas, on_broken)
+    pictures = Folder(folder, list(texts), dict(label=labels), Info(), canvas, on_broken)
   faults.check_left('images', len(texts))
   faults.report()
   longest = max(len(text.encode()) for of_image in texts.values() for text in of_image)

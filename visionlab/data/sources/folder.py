@@ -1,44 +1,37 @@
 """Images with a class each: a subfolder per class, or a table that names the class of each file."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
+from visionlab.data.files import in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.class_folders import class_folders
+from visionlab.data.sources.encoded import Encoded, broken, check_on_broken
 from visionlab.data.sources.labelled_files import labelled_files
 
 
-class Folder(ImageFiles):
+class Folder(Encoded):
   """A source of image files, decoded when they are asked for; see `folder`."""
 
-  def __init__(self, root: Path, files: list[str], labels: np.ndarray, info: Info,
-               canvas: Canvas, on_broken: str = 'skip'):
-    self.root, self.labels, self.info = root, labels, info
-    self.canvas, self.on_broken = canvas, on_broken
-    self.files = encoded(files)
+  def __init__(self, root: Path, files: Sequence[str], targets: Mapping[str, np.ndarray],
+               info: Info, canvas: Canvas, on_broken: str = 'skip'):
+    super().__init__(files, targets, info, canvas, on_broken)
+    self.root = root
 
-  def read(self, indices: np.ndarray, canvas: Canvas, cuts: Sequence = ()):
-    image = np.zeros((len(indices), *canvas.shape), np.uint8)
-    label = self.labels[indices]
-    valid = np.ones(len(indices), bool)
-    for i, name in enumerate(self.files[indices].tolist()):
-      path = self.root / os.fsdecode(name)
-      try:
-        image[i] = canvas.read(path.read_bytes(), cuts[i] if cuts else None)
-      except Exception as error:  # what decoders raise for damaged files knows no bounds
-        if self.on_broken == 'stop':
-          raise _broken(path, error) from error
-        logging.warning('%s is left out, it cannot be decoded: %s', path, reason(error))
-        label[i], valid[i] = 0, False
-    batch = {'image': image, 'label': label}
-    return batch if self.on_broken == 'stop' else {**batch, 'valid': valid}
+  def content(self, index: int) -> bytes:
+    return self._path(index).read_bytes()
+
+  def called(self, index: int) -> str:
+    return str(self._path(index))
+
+  def _path(self, index: int) -> Path:
+    return self.root / os.fsdecode(self.files[index])
 
 
 def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
@@ -77,8 +70,7 @@ def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
     ConfigError: a wrong option or split, a folder that is not laid out like this, a broken file.
   """
   canvas = Canvas(size, resize, crop_fraction, channels)
-  if on_broken not in ON_BROKEN:
-    raise ConfigError(f'folder: on_broken must be "skip" or "stop", not {on_broken!r}')
+  check_on_broken(on_broken, 'folder')
   top = check_root(root, 'folder', 'a subfolder of images per class, or such folders per split')
   if not labels and (images or label):
     raise ConfigError('folder: images and label are for tables; labels must name one, e.g. '
@@ -87,9 +79,16 @@ def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
     files, numbers, classes = labelled_files(top, split, labels, images, label)
   else:
     files, numbers, classes = _of_folders(top, split)
-  sound = _sound(top, files, on_broken) if check else np.ones(len(files), bool)
+  return image_files(f'folder {top}', top, files, dict(label=numbers), Info(classes), canvas,
+                     on_broken, check)
+
+
+def image_files(where: str, top: Path, files: Sequence[str], targets: Mapping[str, np.ndarray],
+                info: Info, canvas: Canvas, on_broken: str, check: bool) -> Folder:
+  """The source of the files that are sound, if that is to be checked; see `folder`."""
+  sound = _sound(where, top, files, on_broken) if check else np.ones(len(files), bool)
   return Folder(top, [file for file, ok in zip(files, sound, strict=True) if ok],
-                numbers[sound], Info(classes), canvas, on_broken)
+                {key: value[sound] for key, value in targets.items()}, info, canvas, on_broken)
 
 
 def _of_folders(top: Path, split: str) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
@@ -107,7 +106,7 @@ def _of_folders(top: Path, split: str) -> tuple[list[str], np.ndarray, tuple[str
   return list(files), np.array(labels, np.int32), classes
 
 
-def _sound(top: Path, files: list[str], on_broken: str) -> np.ndarray:
+def _sound(where: str, top: Path, files: Sequence[str], on_broken: str) -> np.ndarray:
   """Which files (n,) have the header of an image."""
   def look(name: str) -> tuple[Exception | None, bool]:
     try:
@@ -117,19 +116,13 @@ def _sound(top: Path, files: list[str], on_broken: str) -> np.ndarray:
       return error, False
 
   errors, deep = zip(*in_threads(look, files), strict=True)
-  broken = [(top / name, error) for name, error in zip(files, errors, strict=True) if error]
-  if broken and (on_broken == 'stop' or len(broken) == len(files)):
-    raise _broken(*broken[0])
-  if broken:
-    logging.warning('folder %s: %d of %d files are left out, they cannot be read as images: %s%s '
-                    '(the first: %s)', top, len(broken), len(files),
-                    ', '.join(path.name for path, _ in broken[:5]),
-                    ', ...' if len(broken) > 5 else '', reason(broken[0][1]))
-  warn_of_dim(f'folder {top}', [top / name for name, is_deep in zip(files, deep, strict=True)
-                                if is_deep])
+  found = [(top / name, error) for name, error in zip(files, errors, strict=True) if error]
+  if found and (on_broken == 'stop' or len(found) == len(files)):
+    raise broken(*found[0])
+  if found:
+    logging.warning('%s: %d of %d files are left out, they cannot be read as images: %s%s '
+                    '(the first: %s)', where, len(found), len(files),
+                    ', '.join(path.name for path, _ in found[:5]),
+                    ', ...' if len(found) > 5 else '', reason(found[0][1]))
+  warn_of_dim(where, [top / name for name, is_deep in zip(files, deep, strict=True) if is_deep])
   return np.array([error is None for error in errors])
-
-
-def _broken(path: Path, error: Exception) -> ConfigError:
-  return ConfigError(f'{path} cannot be read as an image: {reason(error)} '
-                     '(on_broken="skip" leaves such files out)')

@@ -1,11 +1,11 @@
 """Tables of files and their labels: a.jpg,cat."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.classes import in_order
 from visionlab.data.files import as_in_folder, split_file, splits_with_file
 from visionlab.data.source import check_split
 from visionlab.data.table import FILE, SPLIT, Row, plain, read_rows
@@ -48,7 +48,7 @@ def labelled_files(top: Path, split: str, table: str, images: str = '', column: 
     if label_of.setdefault(name, label) != label:
       raise ConfigError(f'{path}, line {row.line}: {name} is {label!r} here, and '
                         f'{label_of[name]!r} before')
-  classes = _sorted({row.fields['label'] for own in tables.values() for row in own})
+  classes = in_order({row.fields['label'] for own in tables.values() for row in own})
   number = {name: i for i, name in enumerate(classes)}
   files = as_in_folder(list(label_of), top / images.replace('{split}', split))
   inside = Path(images.replace('{split}', split))
@@ -80,8 +80,3 @@ def _other(top: Path, table: str, split: str, column: str) -> list[Row]:
     return _read(top / table.replace('{split}', split), column)
   except ConfigError:
     return []
-
-
-def _sorted(names: set[str]) -> tuple[str, ...]:
-  whole = all(re.fullmatch('-?[0-9]{1,18}', name) for name in names)
-  return tuple(sorted(names, key=lambda name: (int(name), name) if whole else name))
