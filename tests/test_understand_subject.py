@@ -197,8 +197,8 @@ def test_another_class_or_another_subject_of_a_network_compiles_nothing_new():
   shape = (4, 4, 1)
   first, second = (subject_of(CNN(3, widths=(2,), hidden=4), shape, seed) for seed in (0, 1))
   saliency(first, images(2, shape), 0)
-  programs = attribute._gradient._cache_size()
+  programs = attribute.gradient_program._cache_size()
   saliency(first, images(2, shape), 2)
   saliency(second, images(2, shape), [1, 0])
   saliency(second, images(5, shape), None, chunk=2)
-  assert attribute._gradient._cache_size() == programs
+  assert attribute.gradient_program._cache_size() == programs
