@@ -209,7 +209,7 @@ def resolve(name: str, table: Mapping[str, str], where: str) -> Callable:
     raise ConfigError(f'{where}: cannot load {path!r}: {e}') from e
 
 
-def bind(target: Callable, options: Mapping[str, Any], where: str, **given) -> Any:
+def bind(target: Callable, options: Mapping[str, Any], where: str, /, **given) -> Any:
   """Calls `target(**options, **given)` once every option's name and type is found to fit.
 
   Args:
