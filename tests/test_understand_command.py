@@ -1,0 +1,102 @@
+"""python -m visionlab.understand: a method, a run, images; a picture and the arrays behind it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import config
+
+from visionlab.config import ConfigError
+from visionlab.run import load
+from visionlab.train import train
+from visionlab.understand.__main__ import images_of, listing, method_of, source_of
+from visionlab.understand.commands import METHODS, Look, begun, options_of
+from visionlab.understand.explain import EXPLANATIONS, explain
+from visionlab.understand.subject import Subject
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('run')
+  train(config(steps=2, evals={}, task=dict(
+      name='classify', model=dict(name='cnn', widths=(4, 4), hidden=8))), folder)
+  return load(folder)
+
+
+@pytest.fixture
+def look(run):
+  subject = Subject.of(run)
+  return Look(subject, lambda: images_of(run, [], 'test', 2), '3', lambda: source_of(run, 'test'),
+              None)
+
+
+def test_the_method_is_the_first_word_that_is_no_flag():
+  assert method_of(['--workdir=x', 'grad_cam', 'a.png']) == 'grad_cam'
+  assert method_of(['--workdir=x']) == ''
+  with pytest.raises(ConfigError, match="'grad_cm' .did you mean \"grad_cam\""):
+    method_of(['grad_cm', '--workdir=x'])
+
+
+@pytest.mark.parametrize('method', EXPLANATIONS)
+def test_the_options_of_a_method_are_its_functions_own(method):
+  names = set(options_of(METHODS[method]))
+  assert not names & {'look', 'subject', 'images', 'target', 'given'}
+  assert 'chunk' in names
+
+
+def test_a_picture_and_its_arrays(look):
+  (seen,) = begun('saliency', look, {})
+  assert seen.picture.dtype == np.uint8 and seen.picture.shape[2] == 3
+  assert seen.arrays['values'].shape == (2, 8, 8)
+  np.testing.assert_array_equal(
+      seen.arrays['values'], explain(look.subject, look.images, 'saliency', '3'))
+
+
+def test_what_is_left_unexplained_is_said(look):
+  (seen,) = begun('integrated_gradients', look, dict(steps=4))
+  assert seen.text == ('what the values leave unexplained: '
+                       f'{abs(seen.arrays["residual"]).max():.2g} at most')
+
+
+def test_options_are_checked(look):
+  with pytest.raises(ConfigError, match=r"occlusion.window: expected int .*, got 'x'"):
+    list(begun('occlusion', look, dict(window='x')))
+  with pytest.raises(ConfigError, match='occlusion.windw: no such key .did you mean "window"'):
+    list(begun('occlusion', look, dict(windw=2)))
+  with pytest.raises(ConfigError, match="method: 'lime' is not one of"):
+    explain(look.subject, look.images, 'lime')
+
+
+def test_images_are_files_or_the_first_of_a_split(run, tmp_path):
+  images, names = images_of(run, [], 'test', 3)
+  assert names == ['test 0', 'test 1', 'test 2'] and images.shape == (3, 8, 8, 1)
+  Image.new('L', (20, 12), 200).save(tmp_path / 'a.png')
+  (tmp_path / 'b.png').write_bytes(b'no image')
+  images, names = images_of(run, [str(tmp_path)], 'test', 3)
+  assert names == ['a.png'] and images.shape == (1, 8, 8, 1)
+  with pytest.raises(ConfigError, match='none of the files'):
+    images_of(run, [str(tmp_path / 'b.png')], 'test', 3)
+
+
+def test_layers_are_listed(run):
+  lines = listing(Subject.of(run)).splitlines()
+  assert [line.split()[0] for line in lines] == [
+      'conv0', 'pool0', 'conv1', 'pool1', 'dense', 'drop', 'head']
+  assert lines[1].split()[1:] == ['4', 'x', '4', 'x', '4']
+
+
+def test_the_command(run, tmp_path):
+  command = [sys.executable, '-m', 'visionlab.understand']
+  given = [f'--workdir={run.workdir}', f'--output={tmp_path / "o.png"}']
+  made = subprocess.run([*command, 'grad_cam', '--count=2', f'--save={tmp_path / "a.npz"}',
+                         '--at=pool0', *given], capture_output=True, text=True)
+  assert made.returncode == 0 and f'picture: {tmp_path / "o.png"}' in made.stdout, made.stderr
+  with Image.open(tmp_path / 'o.png') as picture:
+    assert min(picture.size) > 100
+  assert np.load(tmp_path / 'a.npz')['values'].shape == (2, 8, 8)
+  wrong = subprocess.run([*command, 'grad_cam', '--at=pol0', *given], capture_output=True,
+                         text=True)
+  assert wrong.returncode == 2 and 'Traceback' not in wrong.stderr
+  assert 'did you mean "pool0"' in wrong.stderr

@@ -1,0 +1,140 @@
+"""Looks into a network: python -m visionlab.understand grad_cam --workdir=runs/digits a.png b.jpg
+
+The first word is the method, whose options --help then lists too. Images are files, folders or
+patterns; without any, the first of a split of the run's data (--split, --count). Writes one
+picture, and with --save the arrays behind it. `layers` lists what --at can name.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from visionlab import commandline
+from visionlab.config import ConfigError, nearest
+from visionlab.data.pipeline import open_sources
+from visionlab.figures import charts
+from visionlab.kinds import typed
+from visionlab.paths import output_file
+from visionlab.predict import check_output, find, read
+from visionlab.run import Run, load
+from visionlab.training.console import Console
+from visionlab.understand.commands import METHODS, Look, begun, options_of
+from visionlab.understand.subject import Subject
+
+LAYERS = 'layers'                   # the one word that is no method
+
+
+def method_of(words: list[str]) -> str:
+  """The method that was typed: the first word that is no flag; '' if there is none.
+
+  Raises:
+    ConfigError: it is none.
+  """
+  word = next((w for w in words if not w.startswith('-')), '')
+  if word not in (*METHODS, LAYERS, ''):
+    raise ConfigError(f'no method {word!r}{nearest(word, METHODS)}; there are: '
+                      f'{", ".join((*METHODS, LAYERS))}')
+  return word
+
+
+def option_flags(method: Callable):
+  """A flag for each option of the method: what is typed is read as its annotation says."""
+  for name, (_, default) in options_of(method).items():
+    said = '' if default in (None, '') else f' Default: {default}.'
+    flags.DEFINE_string(name, None, f'Of {method.__name__}.{said}')
+
+
+def typed_options(method: Callable) -> dict[str, Any]:
+  """What was typed of a method's options."""
+  given = {name: (flags.FLAGS[name].value, *kind) for name, kind in options_of(method).items()}
+  return {name: typed(text, hint, default) for name, (text, hint, default) in given.items()
+          if text is not None}
+
+
+def images_of(run: Run, names: list[str], split: str, count: int) -> tuple[np.ndarray, list[str]]:
+  """Images (n h w c) of the run's size, and what each is called."""
+  if names:
+    images, good, bad = read(run, find(names))
+    for line in bad:
+      print(f'skipped {line}')
+    if not good:
+      raise ConfigError('none of the files is a readable image')
+    return run.fit(images), [Path(path).name for path in good]
+  source = source_of(run, split)
+  rows = source[np.arange(min(count, len(source)))]
+  return run.fit(rows['image']), [f'{split} {i}' for i in range(len(rows['image']))]
+
+
+def source_of(run: Run, split: str):
+  """A split of the run's data."""
+  if 'name' not in run.config.data:
+    raise ConfigError('name some images: this run has several sources')
+  return open_sources(run.config.data, split)
+
+
+def listing(subject: Subject) -> str:
+  """The layers and their shapes, a line for each."""
+  layers = subject.layers()
+  wide = max(map(len, layers))
+  return '\n'.join(f'{name:<{wide}}  {" x ".join(map(str, shape[1:]))}'
+                   for name, shape in layers.items())
+
+
+def main(argv):
+  options, name = flags.FLAGS, method_of(argv[1:])
+  if not name:
+    raise ConfigError(f'name a method first: {", ".join((*METHODS, LAYERS))}')
+  words = [word for word in argv[1:] if word != name]
+  output = str(Path(options.output or f'{name}.png').expanduser())
+  check_output(output)
+  arrays = output_file(options.save, '--save')
+  run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
+  subject, console = Subject.of(run), Console()
+  if name == LAYERS:
+    print(listing(subject))
+    return
+  look = Look(subject, lambda: images_of(run, words, options.split, options.count),
+              options['class'].value, lambda: source_of(run, options.split), console)
+  seen = None
+  try:
+    for seen in begun(name, look, typed_options(METHODS[name])):
+      charts.save(seen.picture, output)
+      if arrays:
+        np.savez_compressed(arrays, **seen.arrays)
+  except KeyboardInterrupt:
+    if seen is None:
+      raise
+    console.say('stopped; what there was until then is kept')
+  if seen.text:
+    console.say(seen.text)
+  console.close()
+  print(f'picture: {output}')
+
+
+def define_flags(method: str):
+  flags.DEFINE_string('workdir', None, 'The run, or weights that `visionlab.load` takes.',
+                      required=True)
+  flags.DEFINE_string('output', '', 'Where the picture goes; default: METHOD.png here.')
+  flags.DEFINE_string('save', '', 'Write the arrays to this file, an .npz.')
+  flags.DEFINE_string('class', None, 'What is explained: a class by name or number; default: the '
+                      'one that the network finds likeliest in each image.')
+  flags.DEFINE_string('split', 'test', 'Of the run\'s data, where no images are named.')
+  flags.DEFINE_integer('count', 6, 'How many of them.', lower_bound=1)
+  flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
+                      'setting or its number.')
+  commandline.step_flag()
+  if method in METHODS:
+    option_flags(METHODS[method])
+
+
+if __name__ == '__main__':
+  try:
+    define_flags(method_of(sys.argv[1:]))
+  except ConfigError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(2)
+  commandline.run(main, words='images')
