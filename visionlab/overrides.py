@@ -33,7 +33,8 @@ from visionlab.tasks import TASKS
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
 GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
-             model=('classes', 'outputs', 'words', 'dtype', 'axis_name', 'parent', 'name'),
+             model=('classes', 'outputs', 'words', 'shape', 'moments', 'dtype', 'axis_name',
+                    'parent', 'name'),
              optim=('rule', 'total', 'steps'))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
              model={'name': str}, optim={'name': str})
