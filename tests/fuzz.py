@@ -14,7 +14,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -22,7 +22,9 @@ from ml_collections import ConfigDict
 
 from visionlab import build
 from visionlab.config import ConfigError
+from visionlab.data.pipeline import open_sources
 from visionlab.train import Schedule
+from visionlab.training import evaluation
 from visionlab.training.evaluation import Evaluations
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +94,21 @@ def some(all_tries: list, n: int, seed: int) -> list:
   return [all_tries[i] for i in sorted(drawn)]
 
 
+def opened_once() -> Callable:
+  """`open_sources` that remembers the last sets: most tries change something else, and to draw
+  some of them anew takes a minute."""
+  kept = {}
+
+  def opened(options, *args):
+    key = repr((options, args))
+    if key not in kept:
+      if len(kept) > 8:
+        kept.clear()
+      kept[key] = open_sources(options, *args)
+    return kept[key]
+  return opened
+
+
 def main():
   options = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   options.add_argument('--tries', type=int, default=3000)
@@ -101,6 +118,7 @@ def main():
   names = [p.stem for p in sorted((ROOT / 'configs').glob('*.py')) if given.only in p.stem]
   drawn = some(tries(names), given.tries, given.seed)
   failed, begun = 0, time.monotonic()
+  build.open_sources = evaluation.open_sources = opened_once()
   for i, (name, variant, path, value) in enumerate(drawn, 1):
     said = answered(config_of(name, variant), path, value)
     if said:

@@ -54,6 +54,16 @@ def test_accumulation_equals_the_whole_batch(mode):
   assert difference(whole, parts) < 1e-5
 
 
+@pytest.mark.parametrize('form', [
+    dict(parallel=dict(devices=4)), dict(parallel=dict(mode='pmap', devices=2)),
+    dict(accumulate=4, parallel=dict(devices=2))], ids=['jit', 'pmap', 'accumulated'])
+def test_what_is_drawn_of_an_example_is_so_on_whatever_device(form):
+  task = dict(name='reconstruct', variational=True, denoising=True,
+              model=dict(name='autoencoder', codes=3, widths=(4,)))
+  options = dict(task=task, augment={}, evals={}, hp=dict(lr=.01), steps=20)
+  assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5
+
+
 def test_accumulation_is_exact_where_counts_differ():
   """Means of microbatch means would be wrong: examples that are not valid are unevenly spread."""
   settings = config(model=dict(norm=False), augment={})

@@ -35,7 +35,8 @@ from visionlab.update_rules import rule_of
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
 GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
-             model=('classes', 'outputs', 'words', 'dtype', 'axis_name'), schedule=('span',))
+             model=('classes', 'outputs', 'words', 'shape', 'moments', 'dtype', 'axis_name'),
+             schedule=('span',))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
              model={'name': str}, schedule={'name': str, 'warmup': Duration})
 

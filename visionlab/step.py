@@ -126,6 +126,8 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     examples = jax.tree.leaves(batch)[0].shape[0]
     if augment is not None:
       batch = augment(jax.random.fold_in(key, 0), batch, device * examples)
+    if getattr(task, 'draws', False):
+      batch = {**batch, 'draw': _draws(jax.random.fold_in(key, 2), device * examples, examples)}
     key = jax.random.fold_in(jax.random.fold_in(key, 1), device)     # dropout differs by device
 
     def terms_of(params, collections, batch, key, ends=True):
@@ -172,6 +174,11 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
     return dataclasses.replace(new, step=state.step + 1), metrics
 
   return step
+
+
+def _draws(key, first, n):
+  """Keys (n,) of what is drawn of the examples from the batch's `first` on, on whichever device."""
+  return jax.vmap(jax.random.fold_in, (None, 0))(key, first + jnp.arange(n))
 
 
 def _accumulated(terms_of, params, collections, batch, key, n):

@@ -58,6 +58,10 @@ class Task(Protocol):
   # A task whose loss reads `label_mixed` and `mix_weight`, which mixup and cutmix make, says so:
   # mixable: tuple[str, ...] = ('label',). To any other these augmentations are refused.
 
+  # A task whose loss draws numbers of each example says draws = True: in training its batches have
+  # `draw` (b,), typed keys that hang on the step and the example's place in the batch alone, so
+  # that devices and microbatches change nothing.
+
   def hyperparameters(self) -> Mapping[str, float]:
     """The scalars of config.hp that the loss reads, with their defaults.
 

@@ -27,5 +27,6 @@ MODELS: dict[str, str] = {
   'two_column': 'visionlab.models.two_column:TwoColumn',
   'multitask': 'visionlab.models.multitask:MultiHead',
   'recurrent': 'visionlab.models.sequence:Recurrent',
+  'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

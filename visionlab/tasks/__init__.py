@@ -8,5 +8,6 @@ TASKS: dict[str, str] = {
     'two_column': 'visionlab.tasks.two_column:two_column',
     'multitask': 'visionlab.tasks.multitask:multitask',
     'detect': 'visionlab.tasks.detect:detect',
+    'reconstruct': 'visionlab.tasks.reconstruct:reconstruct',
     'caption': 'visionlab.tasks.caption:caption',
 }

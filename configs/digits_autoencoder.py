@@ -1,0 +1,22 @@
+"""Autoencoders of scikit-learn's handwritten digits (1,797 images of 8 x 8): 8 numbers for each.
+
+python -m visionlab.train --config=configs/digits_autoencoder.py --workdir=runs/digits_autoencoder
+`:denoising` learns to make clean images of such with noise of standard deviation .3.
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant, 'denoising')
+  denoising = variant == 'denoising'
+  return experiment(
+      steps=60 if smoke else 4000,
+      batch=32 if smoke else 64,
+      data=dict(name='digits'),
+      task=dict(name='reconstruct', denoising=denoising,
+                model=dict(name='autoencoder', codes=32 if denoising else 8, hidden=128)),
+      optim=dict(name='adam', schedule=dict(name='cosine')),
+      hp=dict(lr=2e-3),
+      evals=dict(test=dict(split='test', every='25%', batch=360)),
+      checkpoint=dict(best='-test/denoised' if denoising else '-test/reconstruction_error'))

@@ -1,0 +1,20 @@
+"""A variational autoencoder of scikit-learn's handwritten digits (1,797 images of 8 x 8).
+
+python -m visionlab.train --config=configs/digits_vae.py --workdir=runs/digits_vae
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant)
+  return experiment(
+      steps=60 if smoke else 4000,
+      batch=32 if smoke else 64,
+      data=dict(name='digits'),
+      task=dict(name='reconstruct', variational=True,
+                model=dict(name='autoencoder', codes=10, hidden=128)),
+      optim=dict(name='adam', schedule=dict(name='cosine')),
+      hp=dict(lr=2e-3),
+      evals=dict(test=dict(split='test', every='25%', batch=360)),
+      checkpoint=dict(best='test/elbo'))

@@ -1,0 +1,64 @@
+"""Images that a network makes, and walks between them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionlab import sample as sampling
+from visionlab.config import ConfigError
+from visionlab.models.autoencoder import AutoEncoder
+from visionlab.tasks.reconstruct import reconstruct
+
+
+@pytest.fixture(scope='module')
+def run():
+  example = dict(image=jax.ShapeDtypeStruct((1, 4, 4, 1), np.float32))
+  task = reconstruct(make_model=lambda **given: AutoEncoder(codes=3, widths=(4,), **given),
+                     example=example, variational=True)
+  variables = jax.jit(task.init)(jax.random.key(0), dict(image=jnp.zeros((1, 4, 4, 1))))
+  return SimpleNamespace(task=task, variables=variables, workdir=Path('runs/made'))
+
+
+def test_a_seed_gives_the_same_images_however_many_are_made_at_once(run, monkeypatch):
+  whole = sampling.sample(run, 5, seed=3)
+  monkeypatch.setattr(sampling, 'AT_ONCE', 2)
+  np.testing.assert_allclose(sampling.sample(run, 5, seed=3), whole, rtol=1e-6)
+  expected = run.task.sample(run.variables, jax.random.key(3), 5)
+  np.testing.assert_allclose(whole, expected, rtol=1e-6)
+  assert not np.allclose(sampling.sample(run, 5, seed=4), whole)
+
+
+def test_a_walk_goes_through_its_places_and_comes_back(run):
+  places = sampling.sample(run, 3, seed=1)
+  images = sampling.walk(run, 3, 4, seed=1)
+  assert len(images) == 12
+  np.testing.assert_allclose(images[::4], places, rtol=1e-5)
+  steps = np.abs(np.diff(np.concatenate([images, images[:1]]), axis=0)).mean((1, 2, 3))
+  assert steps.mean() < .5 * np.abs(np.diff(places, axis=0)).mean()
+
+
+def test_between_two_codes_none_is_nearer_to_the_middle():
+  a, b = np.array([3., 0, 0]), np.array([0., 3, 0])
+  codes = sampling.between(a, b, np.linspace(0, 1, 9)[:, None])
+  np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 3)
+  np.testing.assert_allclose(codes[[0, -1]], [a, b], atol=1e-12)
+  np.testing.assert_allclose(sampling.between(a, a, np.array([[.5]])), [a])
+
+
+def test_a_walk_is_saved_as_a_picture_that_moves(run, tmp_path):
+  sampling.save_walk(sampling.walk(run, 2, 3), tmp_path / 'walk.gif', seconds=1.)
+  with Image.open(tmp_path / 'walk.gif') as picture:
+    assert picture.is_animated and picture.n_frames == 6 and min(picture.size) >= 160
+
+
+def test_a_network_that_makes_no_images_is_named(run):
+  other = SimpleNamespace(task=SimpleNamespace(), workdir=Path('runs/digits'))
+  with pytest.raises(ConfigError, match='runs/digits: this network makes no images'):
+    sampling.sample(other, 4)
+  with pytest.raises(ConfigError, match='at least one'):
+    sampling.sample(run, 0)
