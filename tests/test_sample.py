@@ -1,6 +1,5 @@
 """Images that a network makes, and walks between them."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -9,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visionlab import sample as sampling
+from visionlab import codes as sampling
 from visionlab.config import ConfigError
 from visionlab.models.autoencoder import AutoEncoder
+from visionlab.sample import save_walk
 from visionlab.tasks.reconstruct import reconstruct
 
 
@@ -21,21 +21,21 @@ def run():
   task = reconstruct(make_model=lambda **given: AutoEncoder(codes=3, widths=(4,), **given),
                      example=example, variational=True)
   variables = jax.jit(task.init)(jax.random.key(0), dict(image=jnp.zeros((1, 4, 4, 1))))
-  return SimpleNamespace(task=task, variables=variables, workdir=Path('runs/made'))
+  return SimpleNamespace(task=task, variables=variables)
 
 
 def test_a_seed_gives_the_same_images_however_many_are_made_at_once(run, monkeypatch):
-  whole = sampling.sample(run, 5, seed=3)
+  whole = sampling.sample(run.task, run.variables, 5, seed=3)
   monkeypatch.setattr(sampling, 'AT_ONCE', 2)
-  np.testing.assert_allclose(sampling.sample(run, 5, seed=3), whole, rtol=1e-6)
+  np.testing.assert_allclose(sampling.sample(run.task, run.variables, 5, seed=3), whole, rtol=1e-6)
   expected = run.task.sample(run.variables, jax.random.key(3), 5)
   np.testing.assert_allclose(whole, expected, rtol=1e-6)
-  assert not np.allclose(sampling.sample(run, 5, seed=4), whole)
+  assert not np.allclose(sampling.sample(run.task, run.variables, 5, seed=4), whole)
 
 
 def test_a_walk_goes_through_its_places_and_comes_back(run):
-  places = sampling.sample(run, 3, seed=1)
-  images = sampling.walk(run, 3, 4, seed=1)
+  places = sampling.sample(run.task, run.variables, 3, seed=1)
+  images = sampling.walk(run.task, run.variables, 3, 4, seed=1)
   assert len(images) == 12
   np.testing.assert_allclose(images[::4], places, rtol=1e-5)
   steps = np.abs(np.diff(np.concatenate([images, images[:1]]), axis=0)).mean((1, 2, 3))
@@ -51,14 +51,17 @@ def test_between_two_codes_none_is_nearer_to_the_middle():
 
 
 def test_a_walk_is_saved_as_a_picture_that_moves(run, tmp_path):
-  sampling.save_walk(sampling.walk(run, 2, 3), tmp_path / 'walk.gif', seconds=1.)
+  save_walk(sampling.walk(run.task, run.variables, 2, 3), tmp_path / 'walk.gif', seconds=1.)
   with Image.open(tmp_path / 'walk.gif') as picture:
     assert picture.is_animated and picture.n_frames == 6 and min(picture.size) >= 160
 
 
 def test_a_network_that_makes_no_images_is_named(run):
-  other = SimpleNamespace(task=SimpleNamespace(), workdir=Path('runs/digits'))
-  with pytest.raises(ConfigError, match='runs/digits: this network makes no images'):
-    sampling.sample(other, 4)
+  with pytest.raises(ConfigError, match='makes no images of numbers that are drawn'):
+    sampling.sample(SimpleNamespace(), {}, 4)
+  with pytest.raises(ConfigError, match='SimpleNamespace: this network makes no images of codes'):
+    sampling.decode(SimpleNamespace(), {}, np.zeros((1, 3)))
+  with pytest.raises(ConfigError, match=r'expected .n 3., got .2, 4.'):
+    sampling.decode(run.task, run.variables, np.zeros((2, 4)))
   with pytest.raises(ConfigError, match='at least one'):
-    sampling.sample(run, 0)
+    sampling.sample(run.task, run.variables, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from visionlab.build import Facts, build_task
+from visionlab.codes import decode, sample
 from visionlab.config import ConfigError
 from visionlab.data.any_image import as_array, one_by_one, read
 from visionlab.data.images import Canvas, to_mode
@@ -177,6 +178,38 @@ class Run:
     ask, names = self._features(maps)
     found = self._in_batches(ask, images, batch)
     return {name: found[name] for name in names} if isinstance(found, dict) else found
+
+  def explain(self, images, method: str = 'grad_cam', target=None, **options):
+    """Which pixels an answer hangs on.
+
+    Args:
+      images: as `predict` takes them; all are brought to the run's own size.
+      method, target, options: see `visionlab.understand.explain.explain`. target: a class's name or
+        number, or one for each image; by default what the network finds likeliest.
+
+    Returns:
+      A map (n h w), or (n h w c); of integrated_gradients its values and what they leave out.
+
+    >>> run.explain('china.jpg', 'grad_cam', 'palace').shape                  # doctest: +SKIP
+    (1, 224, 224)
+    """
+    from visionlab.understand.explain import Subject, explain  # noqa: PLC0415 - few need it
+    return explain(Subject.of(self), self.fit(images), method, target, **options)
+
+  def encode(self, images, *, batch: int = 0) -> np.ndarray:
+    """The codes (n d) that an autoencoder tells images by."""
+    found = self.predict(images, batch=batch)
+    if 'codes' not in found:
+      raise ConfigError(f'{self!r}: this network has no codes; an autoencoder has')
+    return found['codes']
+
+  def decode(self, codes) -> np.ndarray:
+    """The images (n h w c) in [0, 1] that codes (n d) tell."""
+    return decode(self.task, self.variables, codes)
+
+  def sample(self, n: int, seed: int = 0) -> np.ndarray:
+    """n images (n h w c) in [0, 1] of codes that are drawn with that seed."""
+    return sample(self.task, self.variables, n, seed)
 
   @cached_property
   def _features(self):

@@ -7,73 +7,19 @@ Writes a sheet of them into the run's figures, or where --output says. With an o
 import os
 from pathlib import Path
 
-import jax
 import numpy as np
 from absl import flags
 from PIL import Image
 
 from visionlab import commandline
+from visionlab.codes import walk
 from visionlab.config import ConfigError
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
 from visionlab.predict import check_output
-from visionlab.run import Run, load
+from visionlab.run import load
 
 SIDE = 160              # pixels, of a walk's pictures at least
-AT_ONCE = 256           # images that are made in one go
-
-
-def sample(run: Run, n: int, seed: int = 0) -> np.ndarray:
-  """n images (n h w c) in [0, 1] that the run's network makes of numbers drawn with that seed.
-
-  Raises:
-    ConfigError: it makes none.
-  """
-  return decode(run, _normal(run, seed, n))
-
-
-def decode(run: Run, codes: np.ndarray) -> np.ndarray:
-  """The images (n h w c) in [0, 1] that codes (n d) tell."""
-  _check(run)
-  parts = np.split(codes, range(AT_ONCE, len(codes), AT_ONCE))
-  images = jax.jit(run.task.images)
-  return np.concatenate([np.asarray(images(run.variables, part)) for part in parts])
-
-
-def walk(run: Run, stops: int, frames: int, seed: int = 0) -> np.ndarray:
-  """Images (stops*frames h w c) on a way through `stops` codes and back, `frames` from one to the
-  next: along great circles, so that all are as far from the middle as codes that are drawn (White
-  2016, https://arxiv.org/abs/1609.04468)."""
-  places = _normal(run, seed, stops)
-  share = np.arange(frames)[:, None] / frames
-  codes = [between(a, b, share) for a, b in zip(places, np.roll(places, -1, 0), strict=True)]
-  return decode(run, np.concatenate(codes))
-
-
-def between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
-  """The codes (n d) that are a `share` (n 1) of the way from a (d) to b on a great circle.
-
-  >>> between(np.array([1., 0]), np.array([0., 1]), np.array([[0.], [.5]])).round(3).tolist()
-  [[1.0, 0.0], [0.707, 0.707]]
-  """
-  cosine = np.clip(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12), -1, 1)
-  angle = np.arccos(cosine)
-  if np.sin(angle) < 1e-6:
-    return (1 - share) * a + share * b
-  return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
-
-
-def _normal(run, seed, n):
-  _check(run)
-  if n < 1:
-    raise ConfigError(f'sample: at least one image, not {n}')
-  return np.asarray(jax.random.normal(jax.random.key(seed), (n, run.task.model.codes)))
-
-
-def _check(run):
-  if not getattr(run.task, 'variational', False):
-    raise ConfigError(f'{run.workdir}: this network makes no images of numbers that are drawn; a '
-                      'variational autoencoder does, such as configs/digits_vae.py')
 
 
 def save_walk(images: np.ndarray, path: str, seconds: float):
@@ -94,10 +40,10 @@ def main(argv):
     raise ConfigError('--output: where is the picture to go? e.g. --output=samples.png')
   check_output(output)
   if output.lower().endswith('.gif'):
-    images = walk(run, options.n, options.frames, options.seed)
+    images = walk(run.task, run.variables, options.n, options.frames, options.seed)
     save_walk(images, output, .05 * len(images))
   else:
-    images = sample(run, options.n, options.seed)
+    images = run.sample(options.n, options.seed)
     charts.save(charts.image_grid(images, [''] * len(images), None, f'{run.workdir}'), output)
   print(f'picture: {output}')
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from visionlab.config import check_choice
 from visionlab.parts import bind, hints_of
-from visionlab.training.console import Console
 from visionlab.understand.attribute import Attribution
 from visionlab.understand.explain import EXPLANATIONS, explain
 from visionlab.understand.heatmaps import heatmaps
@@ -39,13 +38,13 @@ class Look:
     read: () -> images (n h w c) and what each is called.
     target: a class's name or number, or None.
     source: () -> the source of the split that was named, for what goes through all of it.
-    console: where progress is said.
+    console: a `visionlab.training.console.Console`, where progress is said.
   """
   subject: Subject
   read: Callable
   target: str | None
   source: Callable
-  console: Console
+  console: Any
 
   @cached_property
   def images(self) -> np.ndarray:

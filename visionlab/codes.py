@@ -1,0 +1,67 @@
+"""Images of codes: of such as are drawn, and on a way from one to another."""
+
+import jax
+import numpy as np
+
+from visionlab.config import ConfigError
+from visionlab.task import Task, Variables
+
+AT_ONCE = 256           # images that are made in one go
+
+
+def sample(task: Task, variables: Variables, n: int, seed: int = 0) -> np.ndarray:
+  """n images (n h w c) in [0, 1] that a network makes of numbers drawn with that seed.
+
+  Raises:
+    ConfigError: it makes none.
+  """
+  return decode(task, variables, _normal(task, seed, n))
+
+
+def decode(task: Task, variables: Variables, codes: np.ndarray) -> np.ndarray:
+  """The images (n h w c) in [0, 1] that codes (n d) tell.
+
+  Raises:
+    ConfigError: a network without codes, or another number of them.
+  """
+  codes = np.asarray(codes, np.float32)
+  if not hasattr(task, 'images'):
+    raise ConfigError(f'{type(task).__name__}: this network makes no images of codes; an '
+                      'autoencoder does, such as configs/digits_autoencoder.py')
+  if codes.ndim != 2 or codes.shape[1] != task.model.codes:
+    raise ConfigError(f'codes: expected (n {task.model.codes}), got {codes.shape}')
+  images = jax.jit(task.images)
+  parts = np.split(codes, range(AT_ONCE, len(codes), AT_ONCE))
+  return np.concatenate([np.asarray(images(variables, part)) for part in parts])
+
+
+def walk(task: Task, variables: Variables, stops: int, frames: int, seed: int = 0) -> np.ndarray:
+  """Images (stops*frames h w c) on a way through `stops` codes and back, `frames` from one to the
+  next: along great circles, so that all are as far from the middle as codes that are drawn (White
+  2016, https://arxiv.org/abs/1609.04468)."""
+  places = _normal(task, seed, stops)
+  share = np.arange(frames)[:, None] / frames
+  codes = [between(a, b, share) for a, b in zip(places, np.roll(places, -1, 0), strict=True)]
+  return decode(task, variables, np.concatenate(codes))
+
+
+def between(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
+  """The codes (n d) that are a `share` (n 1) of the way from a (d) to b on a great circle.
+
+  >>> between(np.array([1., 0]), np.array([0., 1]), np.array([[0.], [.5]])).round(3).tolist()
+  [[1.0, 0.0], [0.707, 0.707]]
+  """
+  cosine = np.clip(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12), -1, 1)
+  angle = np.arccos(cosine)
+  if np.sin(angle) < 1e-6:
+    return (1 - share) * a + share * b
+  return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+
+
+def _normal(task, seed, n):
+  if not getattr(task, 'variational', False):
+    raise ConfigError('this network makes no images of numbers that are drawn; a variational '
+                      'autoencoder does, such as configs/digits_vae.py')
+  if n < 1:
+    raise ConfigError(f'sample: at least one image, not {n}')
+  return np.asarray(jax.random.normal(jax.random.key(seed), (n, task.model.codes)))
