@@ -78,6 +78,18 @@ def test_floats_are_hp_and_nothing_else_is():
     complete({}, dict(scale=1.), task.hyperparameters())
 
 
+def later(logits, label, progress: float):
+  return progress * entropy(logits, label)
+
+
+def test_the_part_of_training_done_is_given():
+  it = batch(np.random.default_rng(0), 3, label=np.array([0, 1, 2, 0, 1, 2]))
+  task = classifier(loss='test_own_losses:later')
+  assert task.hyperparameters() == {}
+  want = .25 * loss_of(classifier(), it)['cross_entropy']
+  assert loss_of(task, it, progress=.25) == {'later': pytest.approx(want)}
+
+
 def test_a_distance_of_optax_and_padding_that_is_not_a_number():
   rng = np.random.default_rng(1)
   it = batch(rng, 2, target=rng.standard_normal((6, 2), np.float32))
