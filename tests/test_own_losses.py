@@ -11,6 +11,7 @@ import pytest
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.optim import complete
+from visionlab.overrides import override
 from visionlab.tasks.classify import classify
 from visionlab.tasks.own_loss import own_loss
 from visionlab.tasks.regress import regress
@@ -168,3 +169,14 @@ def test_outputs_of_another_size_are_no_logits():
   with pytest.raises(ConfigError, match=re.escape(
       'config.task.model: Answers gives (6, 7), and this task needs (6, 3), logits')):
     loss_of(classifier(), it)
+
+
+def test_another_loss_takes_its_numbers_out_of_hp(warned):
+  config = dict(optim=dict(name='sgd'), task=dict(name='classify'),
+                hp=dict(lr=1., label_smoothing=.1))
+  config = override(config, {'task.loss': 'test_own_losses:powered', 'hp.power': '2'})
+  assert config.hp.to_dict() == dict(lr=1., power=2.)
+  config = override(config, {'task.loss': 'test_own_losses:entropy'})
+  assert config.hp.to_dict() == dict(lr=1.)
+  assert [w.partition(' does')[0] for w in warned] == [
+      'config.hp: test_own_losses:powered', 'config.hp: test_own_losses:entropy']

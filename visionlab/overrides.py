@@ -32,6 +32,7 @@ from visionlab.optim import options_of
 from visionlab.parts import parameters_of
 from visionlab.schedule import SCHEDULES
 from visionlab.tasks import TASKS
+from visionlab.tasks.own_loss import own_loss
 from visionlab.update_rules import rule_of
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
@@ -42,8 +43,9 @@ TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model
              model={'name': str}, schedule={'name': str, 'warmup': Duration},
              augment={'name': str})
 
-# The scalars that a task's own losses read, and none of one's own does.
-OF_OUR_LOSSES = {'task.loss': ('label_smoothing', 'focal_gamma'), 'task.distance': ('huber_delta',)}
+# What reads scalars of config.hp, by the key that names it; and those that losses of ours read.
+READ_BY = {'optim.name': (), 'task.loss': ('label_smoothing', 'focal_gamma'),
+           'task.distance': ('huber_delta',)}
 
 
 def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
@@ -57,12 +59,10 @@ def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
   tree = plain(config)
   # A name first: what is an option hangs on it.
   for key in sorted(setting, key=lambda key: (key.count('.'), not key.endswith('name'))):
-    rule = tree['optim'].get('name') if isinstance(tree.get('optim'), Mapping) else None
+    before = kind_at(tree, key)[1] if key in READ_BY else None
     _set(tree, (), key.split('.'), plain(setting[key]))
-    if key == 'optim.name':
-      _drop_scalars(tree, rule)
-    if key in OF_OUR_LOSSES and is_own(setting[key]):
-      _leave_out(tree, OF_OUR_LOSSES[key], setting[key])
+    if key in READ_BY:
+      _leave_out(tree, _scalars(key, before) - _scalars(key, setting[key]), setting[key])
   return as_config(tree)
 
 
@@ -153,14 +153,15 @@ def _drop_options(node: dict, path: tuple[str, ...]):
     del node[k]
 
 
-def _drop_scalars(tree: dict, old: str):
-  """With another optimiser, config.hp goes without the scalars that only the old one reads."""
-  new = tree['optim']['name']
-  _leave_out(tree, set(rule_of(old).scalars) - set(rule_of(new).scalars) if old else (), new)
+def _scalars(key: str, name: str | None) -> set[str]:
+  """What the optimiser or the loss that `key` names reads of config.hp."""
+  if key == 'optim.name':
+    return set(rule_of(name).scalars) if name else set()
+  return set(own_loss(name, (), f'config.{key}').hyperparameters if is_own(name) else READ_BY[key])
 
 
 def _leave_out(tree: dict, scalars: Collection[str], name: str):
-  """config.hp goes without scalars that what is now named does not read."""
+  """config.hp goes without the scalars that only what was named before reads."""
   gone = [k for k in tree['hp'] if k in scalars]
   _say_left_out('config.hp', name, gone)
   for k in gone:
