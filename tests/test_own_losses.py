@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import tiny
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
@@ -16,6 +17,7 @@ from visionlab.tasks.classify import classify
 from visionlab.tasks.own_loss import own_loss
 from visionlab.tasks.regress import regress
 from visionlab.tasks.segment import segment
+from visionlab.training.preview import preview
 
 INFO = Info(classes=('a', 'b', 'c'))
 
@@ -180,3 +182,10 @@ def test_another_loss_takes_its_numbers_out_of_hp(warned):
   assert config.hp.to_dict() == dict(lr=1.)
   assert [w.partition(' does')[0] for w in warned] == [
       'config.hp: test_own_losses:powered', 'config.hp: test_own_losses:entropy']
+
+
+def test_a_dry_run_finds_a_loss_that_does_not_fit(tmp_path):
+  config = tiny.config(steps=2, augment=None, task=dict(
+      name='classify', loss='test_own_losses:mean', model=dict(name='tiny:TinyNet', norm=False)))
+  with pytest.raises(ConfigError, match=r'config.task.loss: .*mean gave float32 \(\)'):
+    preview(config, tmp_path)
