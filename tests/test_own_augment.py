@@ -110,3 +110,5 @@ def test_the_command_line_sets_their_options():
       'augment.dim.name': 'test_own_augment:darker', 'augment.dim.factor': '.25'})
   assert config.augment.to_dict() == dict(
       flip=True, dim=dict(name='test_own_augment:darker', factor=.25))
+  with pytest.raises(ConfigError, match=r'config.augment.dim has no .factr. .*"factor"'):
+    override(config, {'augment.dim.factr': '1'})

@@ -77,6 +77,9 @@ def run(main: Callable, *, words: str = ''):
   logging.get_absl_handler().addFilter(lambda record: 'orbax' not in record.pathname)
   python_logging.getLogger('jax').setLevel(python_logging.ERROR)
   cache_compilations()
+  # Modules of one's own are found where the command is typed, however it is typed.
+  if os.getcwd() not in sys.path:
+    sys.path.insert(0, os.getcwd())
   # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.
   gc.set_threshold(100_000)
   # Names that a terminal or a pipe has no letters for are spelt, and stop nothing.

@@ -1,12 +1,12 @@
 """What may be changed of a config, by --config.key=value or by a setting of a sweep.
 
 Every option of what the config names may be set, whether the config file sets it or not: those of
-`experiment`, and in config.data, config.task, config.task.model those of the callable that their
+`experiment`, and in config.data, config.task.model and the like those of the callable that their
 `name` stands for. Another `name` brings its own options with it: of those that were given before it
 keeps the ones that it has too, and what is left out is said.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from absl import logging
@@ -26,19 +26,26 @@ from visionlab.config import (
 from visionlab.data import SOURCES
 from visionlab.data.crop import RandomCrop
 from visionlab.kinds import Duration, misfit, plain, typed
+from visionlab.mistakes import is_own
 from visionlab.models import MODELS
 from visionlab.optim import options_of
 from visionlab.parts import parameters_of
 from visionlab.schedule import SCHEDULES
 from visionlab.tasks import TASKS
+from visionlab.tasks.own_loss import own_loss
 from visionlab.update_rules import rule_of
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
 GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
              model=('classes', 'outputs', 'words', 'shape', 'moments', 'dtype', 'axis_name'),
-             schedule=('span',))
+             schedule=('span',), augment=('key', 'image', 'example'))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},
-             model={'name': str}, schedule={'name': str, 'warmup': Duration})
+             model={'name': str}, schedule={'name': str, 'warmup': Duration},
+             augment={'name': str})
+
+# What reads scalars of config.hp, by the key that names it; and those that losses of ours read.
+READ_BY = {'optim.name': (), 'task.loss': ('label_smoothing', 'focal_gamma'),
+           'task.distance': ('huber_delta',)}
 
 
 def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
@@ -52,10 +59,10 @@ def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:
   tree = plain(config)
   # A name first: what is an option hangs on it.
   for key in sorted(setting, key=lambda key: (key.count('.'), not key.endswith('name'))):
-    rule = tree['optim'].get('name') if isinstance(tree.get('optim'), Mapping) else None
+    before = kind_at(tree, key)[1] if key in READ_BY else None
     _set(tree, (), key.split('.'), plain(setting[key]))
-    if key == 'optim.name':
-      _drop_scalars(tree, rule)
+    if key in READ_BY:
+      _leave_out(tree, _scalars(key, before) - _scalars(key, setting[key]), setting[key])
   return as_config(tree)
 
 
@@ -73,27 +80,30 @@ def options_at(node: Mapping, path: tuple[str, ...]) -> Mapping[str, Any] | None
   """The options, with their annotations, of the dict `node` at `path` of a config; None where that
   is not known: whoever reads it will say."""
   kind = _kind(path)
-  table = dict(data=SOURCES, task=TASKS, model=MODELS, schedule=SCHEDULES).get(kind)
+  tables = dict(data=SOURCES, task=TASKS, model=MODELS, schedule=SCHEDULES, augment={})
   if path in ((), ('pipeline', 'crop')) or path[0] in PARTS and len(path) == 1:
     return _options({(): experiment, ('pipeline', 'crop'): RandomCrop}.get(path)
                     or PARTS[path[0]])
   if path[0] == 'evals' and len(path) == 2:
     return _options(Evaluation)
   if kind == 'optim':
-    return options_of(node.get('name', 'sgd'))
-  if table and hasattr(node, 'items') and 'name' in node:
-    return _options(resolve(node['name'], table, f'config.{".".join(path)}.name'), kind)
+    return options_of(node.get('name', 'sgd') if hasattr(node, 'items') else 'sgd')
+  if kind in tables and hasattr(node, 'items') and 'name' in node:
+    return _options(resolve(node['name'], tables[kind], f'config.{".".join(path)}.name'), kind)
   return None
 
 
 def _kind(path: tuple[str, ...]) -> str:
-  """What the dict at `path` describes: 'data', 'task', 'model', 'optim', 'schedule', or ''."""
+  """What the dict at `path` describes: 'data', 'task', 'model', 'optim', 'schedule', 'augment', ''.
+  """
   if path[-1:] in (('model',), ('backbone',)):
     return 'model'
   if path[:1] == ('data',) or path[:1] == ('evals',) and path[2:3] == ('data',):
     return '' if path[-1] == 'proposals' else 'data'
   if path == ('optim', 'schedule'):
     return 'schedule'
+  if path[:1] == ('augment',) and len(path) == 2:
+    return 'augment'
   return path[0] if path in (('task',), ('optim',)) else ''
 
 
@@ -143,12 +153,17 @@ def _drop_options(node: dict, path: tuple[str, ...]):
     del node[k]
 
 
-def _drop_scalars(tree: dict, old: str):
-  """With another optimiser, config.hp goes without the scalars that only the old one reads."""
-  new = tree['optim']['name']
-  only = set(rule_of(old).scalars) - set(rule_of(new).scalars) if old else ()
-  gone = [k for k in tree['hp'] if k in only]
-  _say_left_out('config.hp', new, gone)
+def _scalars(key: str, name: str | None) -> set[str]:
+  """What the optimiser or the loss that `key` names reads of config.hp."""
+  if key == 'optim.name':
+    return set(rule_of(name).scalars) if name else set()
+  return set(own_loss(name, (), f'config.{key}').hyperparameters if is_own(name) else READ_BY[key])
+
+
+def _leave_out(tree: dict, scalars: Collection[str], name: str):
+  """config.hp goes without the scalars that only what was named before reads."""
+  gone = [k for k in tree['hp'] if k in scalars]
+  _say_left_out('config.hp', name, gone)
   for k in gone:
     del tree['hp'][k]
 

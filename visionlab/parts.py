@@ -47,8 +47,9 @@ def resolve(name: str, table: Mapping[str, str | Callable], where: str) -> Calla
   module, attribute = path.split(':', 1)
   found = _imported(module, f'{where}: cannot load {path!r}', is_own(name))
   if not hasattr(found, attribute):
+    callables = [name for name, value in vars(found).items() if callable(value)]
     raise ConfigError(f'{where}: cannot load {path!r}: {module} ({_file(found)}) has no attribute '
-                      f'{attribute!r}{nearest(attribute, vars(found))}')
+                      f'{attribute!r}{nearest(attribute, callables)}')
   part = getattr(found, attribute)
   if not callable(part):
     raise ConfigError(f'{where}: {path!r} is {part!r:.60}; expected a function or a class')

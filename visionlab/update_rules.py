@@ -77,22 +77,25 @@ def rule_of(name: str, options: Mapping[str, Any] | None = None, *, nesterov: bo
   if name in SCALARS:
     return Rule(dict(lr=None, weight_decay=0., **SCALARS[name]),
                 partial(_ours, name, nesterov), options=dict(nesterov=bool))
-  function = resolve(name, dict.fromkeys(SCALARS, ''), NAME)
+  return _own_rule(name, resolve(name, dict.fromkeys(SCALARS, ''), NAME), options or {})
+
+
+def _own_rule(name: str, function: Callable, options: Mapping[str, Any]) -> Rule:
+  """What its arguments say of it."""
   parameters, hints = parameters_of(function, NAME), hints_of(function)
-  scalars = {k: p.default if isinstance(p.default, float) else None
-             for k, p in parameters.items() if k not in RATES
-             and (isinstance(p.default, float) or p.default is p.empty and hints.get(k) is float)}
   takes_decay = 'weight_decay' in parameters
-  masks = [k for k in MASKS if k in parameters] if takes_decay else []
-  free = {k: hints.get(k, Any) for k in parameters
-          if k not in (*scalars, *RATES, *masks, 'weight_decay')}
-  scalars = {'lr': None, 'weight_decay': 0., **scalars}
-  make = partial(_own, function, {**(options or {}), 'name': name}, (*scalars,), (*masks,),
-                 takes_decay)
-  return Rule(scalars, make, options=free,
-              has_rate=any(k in parameters for k in RATES),
-              decays='.' if takes_decay and not masks else WEIGHTS,
-              masks=bool(masks), closed=takes_decay and not masks)
+  masks = tuple(k for k in MASKS if k in parameters and takes_decay)
+  scalars = {'lr': None, 'weight_decay': 0.}
+  for key, p in parameters.items():
+    if key not in RATES and isinstance(p.default, float):
+      scalars[key] = p.default
+    elif key not in RATES and p.default is p.empty and hints.get(key) is float:
+      scalars[key] = None
+  free = {k: hints.get(k, Any) for k in parameters if k not in (*scalars, *RATES, *masks)}
+  make = partial(_own, function, {**options, 'name': name}, tuple(scalars), masks, takes_decay)
+  closed = takes_decay and not masks
+  return Rule(scalars, make, has_rate=any(k in parameters for k in RATES), options=free,
+              decays='.' if closed else WEIGHTS, masks=bool(masks), closed=closed)
 
 
 def _ours(name, nesterov, hp, decay) -> optax.GradientTransformation:

@@ -53,7 +53,7 @@ class Classify:
 
   def hyperparameters(self):
     auxiliary = getattr(self.model, 'auxiliary', {})
-    scalars = dict(self.own.scalars) if self.own else dict(
+    scalars = self.own.hyperparameters if self.own else dict(
         label_smoothing=0., **(dict(focal_gamma=2.) if self.focal else {}))
     return scalars | {f'{k}_weight': w for k, w in auxiliary.items()}
 

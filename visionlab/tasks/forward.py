@@ -31,8 +31,11 @@ def fresh(model: Any, key: jax.Array, x: jax.Array) -> Variables:
 
 
 def training(model: Any, train: bool) -> dict[str, bool]:
-  """`train` for a call of the model, if it takes that: one of one's own may not."""
-  return {'train': train} if 'train' in inspect.signature(type(model).__call__).parameters else {}
+  """`train` for a call of the model, but for one, of one's own, whose `__call__` names it not."""
+  calls = [vars(kind)['__call__'] for kind in type(model).__mro__ if '__call__' in vars(kind)]
+  if calls and 'train' not in inspect.signature(calls[0]).parameters:
+    return {}
+  return {'train': train}
 
 
 def check_output(out: Any, shape: Sequence[int], model: Any, what: str) -> None:

@@ -20,7 +20,12 @@ class OwnLoss(NamedTuple):
   where: str
   name: str
   function: Callable
-  scalars: tuple[tuple[str, float | None], ...]        # of config.hp, with their defaults
+  scalars: tuple[tuple[str, float | None], ...]        # those numbers, with their defaults
+
+  @property
+  def hyperparameters(self) -> dict[str, float | None]:
+    """What config.hp may set of it; `progress`, the part of training done, is there anyway."""
+    return {k: v for k, v in self.scalars if k != 'progress'}
 
   @property
   def term(self) -> str:

@@ -32,8 +32,9 @@ class Regress:
   own: OwnLoss | None = dataclasses.field(default=None, kw_only=True)
 
   def hyperparameters(self):
-    return dict(self.own.scalars if self.own else
-                dict(huber_delta=1.) if self.distance == 'huber' else {})
+    if self.own:
+      return self.own.hyperparameters
+    return dict(huber_delta=1.) if self.distance == 'huber' else {}
 
   def init(self, key, batch):
     return fresh(self.model, key, self.preprocess(batch['image']))

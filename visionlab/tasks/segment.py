@@ -43,7 +43,7 @@ class Segment:
   own: OwnLoss | None = dataclasses.field(default=None, kw_only=True)
 
   def hyperparameters(self):
-    scalars = dict(self.own.scalars) if self.own else {}
+    scalars = self.own.hyperparameters if self.own else {}
     return {f'{term}_weight': 1. for term in self.terms} | scalars
 
   def init(self, key, batch):

@@ -20,6 +20,7 @@ def preview(config, workdir: Path) -> str:
   """
   config, job, evaluations, schedule = Plan.of(config, workdir)
   state = job.init()
+  job.empty(state)                     # traces a step, which may not fit together
   flops = build.flops(job.task, state.variables, job.facts.example)
   lines = [to_json(config),
            parameter_table(state.params, flops, settings_of(job.optimizer, state.params, state.hp)),
