@@ -42,6 +42,6 @@ def run(module: str):
     if folder not in sys.path:
       sys.path.insert(0, folder)
   if module.startswith('launch.'):            # jobs of a cluster unpickle what is defined there
-    paths = os.environ.get('PYTHONPATH', '').split(os.pathsep)
-    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, dict.fromkeys([str(shipped()), *paths])))
+    paths = dict.fromkeys([str(shipped()), *os.environ.get('PYTHONPATH', '').split(os.pathsep)])
+    os.environ['PYTHONPATH'] = os.pathsep.join(filter(None, paths))
   runpy.run_module(module, run_name='__main__', alter_sys=True)
