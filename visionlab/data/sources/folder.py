@@ -10,6 +10,7 @@ from absl import logging
 from visionlab.config import ConfigError
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image
+from visionlab.data.once import warn_once
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.class_folders import class_folders
 from visionlab.data.sources.labelled_files import labelled_files
@@ -35,7 +36,7 @@ class Folder(ImageFiles):
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise _broken(path, error) from error
-        logging.warning('%s is left out, it cannot be decoded: %s', path, reason(error))
+        warn_once(f'{path} is left out, it cannot be decoded: {reason(error)}')
         label[i], valid[i] = 0, False
     batch = {'image': image, 'label': label}
     return batch if self.on_broken == 'stop' else {**batch, 'valid': valid}

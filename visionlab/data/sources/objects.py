@@ -10,6 +10,7 @@ from absl import logging
 
 from visionlab.config import ConfigError
 from visionlab.data.images import Canvas, open_image, upright_size
+from visionlab.data.once import warn_once
 from visionlab.data.source import Info
 from visionlab.data.sources.annotation_files import (
   Annotations,
@@ -74,7 +75,7 @@ class Objects:
         if self.on_broken == 'stop':
           raise ConfigError(f'{path} cannot be used: {error} (on_broken="skip" leaves it out)'
                             ) from error
-        logging.warning('%s is left out, it cannot be used: %s', path, error)
+        warn_once(f'{path} is left out, it cannot be used: {error}')
         valid[i] = False
     objects = self._objects(indices, valid)
     seen = valid[:, None]

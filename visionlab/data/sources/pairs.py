@@ -12,6 +12,7 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image, upright_size
 from visionlab.data.masks import Labels, label_map, read_labels
+from visionlab.data.once import warn_once
 from visionlab.data.source import Info, check_root
 from visionlab.data.sources.paired_files import Affixes, paired_files
 from visionlab.ops.geometry import IGNORE
@@ -55,7 +56,7 @@ class Pairs(ImageFiles):
       except _Broken as error:
         if self.on_broken == 'stop':
           raise error.for_user() from error
-        logging.warning('%s; it and its partner are left out', error)
+        warn_once(f'{error}; it and its partner are left out')
         valid[i] = False
     batch = {'image': image, 'label_map': maps}
     return batch if self.on_broken == 'stop' else {**batch, 'valid': valid}
