@@ -6,6 +6,7 @@ import logging as python_logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from absl import app, flags, logging
 from visionlab import distributed
 from visionlab.arguments import ConfigFile, check_words
 from visionlab.config import ConfigError, TrainingError
+from visionlab.data.file_warnings import with_files
 from visionlab.paths import cache_folder
 
 flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
@@ -76,6 +78,7 @@ def run(main: Callable, *, words: str = ''):
   # What goes wrong in orbax's threads is raised, and said once, where training waits for them.
   logging.get_absl_handler().addFilter(lambda record: not of_orbax(record))
   sys.unraisablehook = unless_after_failed_save(sys.unraisablehook)
+  warnings.showwarning = with_files(warnings.showwarning)
   python_logging.getLogger('jax').setLevel(python_logging.ERROR)
   cache_compilations()
   # Tracing makes objects by the hundred thousand, and few of them are garbage in cycles.

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading
 from visionlab.data.images import open_image
 
 CHANNELS = (1, 2, 3, 4)        # grey, grey and alpha, colour, colour and alpha
@@ -60,7 +61,7 @@ def read(image: Any, use: Callable[[Image.Image], Any], where: str, channels: in
   try:
     if isinstance(image, str | os.PathLike):
       where = f'{where}, {os.fspath(image)}'
-      with _opened(Path(image).expanduser()) as file:
+      with reading(os.fspath(image)), _opened(Path(image).expanduser()) as file:
         return use(_sound(file))
     if isinstance(image, bytes):
       with open_image(image) as file:

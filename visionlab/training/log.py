@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from visionlab.config import to_json
-from visionlab.data.once import warn_once
+from visionlab.data.file_warnings import warn_once
 from visionlab.task import Results
 from visionlab.training.console import Console
 from visionlab.training.hooks import Hooks

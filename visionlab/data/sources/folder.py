@@ -8,9 +8,9 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading, warn_once
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image
-from visionlab.data.once import warn_once
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.class_folders import class_folders
 from visionlab.data.sources.labelled_files import labelled_files
@@ -32,7 +32,8 @@ class Folder(ImageFiles):
     for i, name in enumerate(self.files[indices].tolist()):
       path = self.root / os.fsdecode(name)
       try:
-        image[i] = canvas.read(path.read_bytes(), cuts[i] if cuts else None)
+        with reading(path):
+          image[i] = canvas.read(path.read_bytes(), cuts[i] if cuts else None)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise _broken(path, error) from error
@@ -112,7 +113,7 @@ def _sound(top: Path, files: list[str], on_broken: str) -> np.ndarray:
   """Which files (n,) have the header of an image."""
   def look(name: str) -> tuple[Exception | None, bool]:
     try:
-      with open_image(top / name) as image:
+      with reading(top / name), open_image(top / name) as image:
         return None, image.mode.startswith('I')
     except Exception as error:  # as in Folder
       return error, False

@@ -9,8 +9,8 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading, warn_once
 from visionlab.data.images import Canvas, open_image, upright_size
-from visionlab.data.once import warn_once
 from visionlab.data.source import Info
 from visionlab.data.sources.annotation_files import (
   Annotations,
@@ -70,7 +70,8 @@ class Objects:
       path = self.root / os.fsdecode(annotations.files[at])
       try:
         height, width = self.extents[at]
-        image[i, :height, :width] = self._picture(path, at)
+        with reading(path):
+          image[i, :height, :width] = self._picture(path, at)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise ConfigError(f'{path} cannot be used: {error} (on_broken="skip" leaves it out)'
