@@ -74,8 +74,8 @@ def config_of(name: str, variant: str | None) -> dict:
   """A config file's dict. variant: the argument after the file; None: none."""
   module = importlib.import_module(f'configs.{name}')
   config = module.get_config(*([] if variant is None else [variant])).to_dict()
-  if config['data'].get('examples') == 0:
-    config['data']['examples'] = 40              # proposals for all of them would take minutes
+  if 'examples' in config['data']:
+    config['data']['examples'] = 40     # proposals or captions for all of them would take minutes
   return config
 
 

@@ -19,7 +19,7 @@ from visionlab.measures import captions as caption_metrics, retrieval
 from visionlab.optim import make_optimizer
 from visionlab.sharding import data_mesh
 from visionlab.step import init_state, make_step
-from visionlab.tasks.caption import coverage, detection, some_captions
+from visionlab.tasks.caption_losses import coverage, detection, some_captions
 from visionlab.training.evaluation import compile_evaluation
 
 TEXTS = (['a red dog', 'a dog'], ['the cat'], ['a cat and a dog', 'cat, dog', 'two'], ['nothing'])

@@ -78,6 +78,12 @@ class Task(Protocol):
   def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
     """What the network says, with static shapes; evaluation, notebooks and export use it."""
 
+  # Seeing into a network (`visionlab.understand`) needs one more method, and where an answer is
+  # about something in the image a second, which says what it is about by default:
+  # answer(variables, batch, given=None) -> dict[str, Array]: what the network says, differentiably,
+  #   in [0, 1] float images: `logits` (b k) or (b h w k), `outputs` (b d), or others by name;
+  # found(variables, batch) -> dict[str, Array]: such as `boxes` (b 4) or `tokens` (b t); `given`.
+
   def evaluators(self) -> dict[str, Evaluator]:
     """Measurements beside the loss."""
 

@@ -11,6 +11,7 @@ from visionlab.models.layers import (
   fully_connected,
   fully_connected_layers,
   he_fan_in,
+  point,
 )
 from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
@@ -66,20 +67,20 @@ class AlexNet(Network):
     def conv(i, x, size, groups=1, **geometry):
       layer = Conv(WIDTHS[self.towers][i - 1], (size, size), feature_group_count=groups,
                    dtype=self.dtype, kernel_init=he_fan_in, name=f'conv{i}', **geometry)
-      return act(layer(x))
+      return point(f'conv{i}', act(layer(x)))
 
     def norm(x):  # the paper's alpha is 1e-4 for each of 5 channels
       return x if self.towers == 1 else local_response(x, 5, alpha=5e-4, beta=.75, k=2.)
 
     maps = {}
     maps['conv1'] = conv(1, x, 11, strides=4, padding=2)
-    maps['pool1'] = max_pool(norm(maps['conv1']), 3, 2)
+    maps['pool1'] = point('pool1', max_pool(norm(maps['conv1']), 3, 2))
     maps['conv2'] = conv(2, maps['pool1'], 5, self.towers, padding=2)
-    maps['pool2'] = max_pool(norm(maps['conv2']), 3, 2)
+    maps['pool2'] = point('pool2', max_pool(norm(maps['conv2']), 3, 2))
     maps['conv3'] = conv(3, maps['pool2'], 3, padding=1)
     maps['conv4'] = conv(4, maps['conv3'], 3, self.towers, padding=1)
     maps['conv5'] = conv(5, maps['conv4'], 3, self.towers, padding=1)
-    maps['pool5'] = max_pool(maps['conv5'], 3, 2)
+    maps['pool5'] = point('pool5', max_pool(maps['conv5'], 3, 2))
     return maps
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 from visionlab.kinds import Count, Share
-from visionlab.models.layers import Conv, Dense, Head, check_size
+from visionlab.models.layers import Conv, Dense, Head, check_size, point
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
 
@@ -48,7 +48,8 @@ class CNN(Network):
     act, maps = self.style().act, {}
     for i, width in enumerate(self.widths):
       x = Conv(width, (3, 3), dtype=self.dtype, name=f'conv{i}')(x)
-      x = maps[f'pool{i}'] = act(max_pool(x, 2))  # the maximum first: a quarter of the ReLUs
+      x = act(max_pool(x, 2))                 # the maximum first: a quarter of the ReLUs
+      x = maps[f'pool{i}'] = point(f'pool{i}', x)
     return maps
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

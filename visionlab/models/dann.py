@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.kinds import Count, Natural, Share
-from visionlab.models.layers import Conv, Dense, Head, he_fan_in, pooled
+from visionlab.models.layers import Conv, Dense, Head, he_fan_in, point, pooled
 from visionlab.models.network import Network, Style, check_backbone
 from visionlab.ops.pool import max_pool
 
@@ -115,20 +115,18 @@ class Predictor(nn.Module):
     return Head(self.outputs)(x)
 
 
-class Convolutions(nn.Module):
-  """The feature extractors of figure 4: convolutions with ReLU, most of them max-pooled.
+class Convolutions(Network):
+  """The feature extractors of figure 4: convolutions, most of them max-pooled, each with ReLU.
 
   The paper leaves open how maps are padded. Here those of 'mnist' and 'gtsrb' are not, as in LeNet
   and in Ciresan et al. 2012; those of 'svhn' keep their size, and their pooling windows may reach
   over the border, as in the network of Srivastava et al. 2014 that it follows.
 
-  Attributes:
+  Attributes, beside `Network`'s:
     network: 'mnist', 'svhn' or 'gtsrb'.
-    dtype: of the computation; parameters are float32.
   """
 
   network: str = 'mnist'
-  dtype: Any = jnp.float32
 
   @property
   def strides(self) -> dict[str, int]:
@@ -146,15 +144,16 @@ class Convolutions(nn.Module):
     Raises:
       ConfigError: images so small that nothing is left of them.
     """
-    size, maps, same = x.shape[1:3], {}, self.network == 'svhn'
+    act, maps = self.style().act, {}
+    size, same = x.shape[1:3], self.network == 'svhn'
     for i, (width, side, window) in enumerate(NETWORKS[self.network][0], 1):
       if not same and min(x.shape[1:3]) < side + 1:
         raise ConfigError(f'model: images of {size[0]} x {size[1]} pixels are too small for the '
                           f'network of {self.network}')
       x = Conv(width, (side, side), padding='SAME' if same else 'VALID', dtype=self.dtype,
                kernel_init=he_fan_in, name=f'conv{i}')(x)
-      x = nn.relu(max_pool(x, window, 2, ceil=same) if window else x)
-      maps[f'conv{i}'] = x
+      x = act(max_pool(x, window, 2, ceil=same) if window else x)
+      x = maps[f'conv{i}'] = point(f'conv{i}', x)
     return maps
 
 
@@ -175,5 +174,5 @@ def dann_cnn(classes: int, network: str = 'mnist', dropout: Share = 0., dtype: A
   """
   check_choice(network, NETWORKS, 'model.network of dann_cnn')
   _, label, domain = NETWORKS[network]
-  return DANN(classes, Convolutions(network, dtype), pool='flatten', label_hidden=label,
+  return DANN(classes, Convolutions(network, dtype=dtype), pool='flatten', label_hidden=label,
               domain_hidden=domain, dropout=dropout, dtype=dtype, axis_name=axis_name)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from visionlab.config import check_choice
 from visionlab.kinds import Amount, Share
-from visionlab.models.layers import Dense, Head, check_size, global_mean, he_fan_in
+from visionlab.models.layers import Dense, Head, check_size, global_mean, he_fan_in, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import adaptive_mean, max_pool
@@ -154,15 +154,16 @@ class GoogLeNet(NormNetwork):
 
     maps = {}
     maps['conv1'] = ConvNorm(64, 7, style, stride=2, name='conv1')(x, train)
-    maps['pool1'] = norm(pool(maps['conv1']))
+    maps['pool1'] = point('pool1', norm(pool(maps['conv1'])))
     x = ConvNorm(64, 1, style, name='conv2')(maps['pool1'], train)
     maps['conv3'] = ConvNorm(192, 3, style, name='conv3')(x, train)
-    x = maps['pool2'] = pool(norm(maps['conv3']))
+    x = maps['pool2'] = point('pool2', pool(norm(maps['conv3'])))
     for name, widths in INCEPTIONS.items():
       if name == '4a':
-        x = maps['pool3'] = pool(x)
+        x = maps['pool3'] = point('pool3', pool(x))
       if name == '5a':
-        x = maps['pool4'] = pool(x) if local else max_pool(x, 2, ceil=True)
+        x = pool(x) if local else max_pool(x, 2, ceil=True)
+        x = maps['pool4'] = point('pool4', x)
       name = f'inception{name}'
       x = maps[name] = Inception(widths, 5 if local else 3, style, name=name)(x, train)
     return maps

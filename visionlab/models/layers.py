@@ -92,6 +92,23 @@ BatchNorm = partial(nn.BatchNorm, momentum=.9, epsilon=1e-5)
 """`nn.BatchNorm`; `momentum` is the share of the old average that is kept (torch's is 0.1)."""
 
 
+class Point(nn.Module):
+  """A place where a map can be read, or changed, from outside (`visionlab.understand.subject`)."""
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """What it is given."""
+    return x
+
+
+POINT = ':'
+"""How the name of a `Point` begins, so that a layer beside it may have the same name."""
+
+
+def point(name: str, x: jax.Array) -> jax.Array:
+  """x, as the map of that name: for maps that no module of this name puts out."""
+  return Point(name=POINT + name)(x)
+
+
 def global_mean(x: jax.Array) -> jax.Array:
   """The mean over the image, (b h w c) -> (b c), in float32."""
   return jnp.mean(x, (1, 2), dtype=jnp.float32)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from visionlab.config import ConfigError
 from visionlab.kinds import Amount
-from visionlab.models.layers import BatchNorm, Conv, activation
+from visionlab.models.layers import BatchNorm, Conv, activation, point
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Style:
     """3 x 3 convolutions conv1, conv2, ... of these widths, each with its norm and activation."""
     for i, width in enumerate(widths, 1):
       x = self.act(self.conv(x, width, 3, f'conv{i}', f'norm{i}', train, **options))
+      x = point(f'conv{i}', x)
     return x
 
 

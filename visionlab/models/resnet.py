@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.kinds import Count
-from visionlab.models.layers import Head, global_mean
+from visionlab.models.layers import Head, global_mean, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.pool import max_pool
 
@@ -127,7 +127,7 @@ class CifarResNet(NormNetwork):
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> the maps of the first layer and of each stage."""
     style = self.style(norm=True)
-    stem = style.act(style.conv(x, 16, 3, 'stem', 'stem_norm', train))
+    stem = point('stem', style.act(style.conv(x, 16, 3, 'stem', 'stem_norm', train)))
     block = partial(Block, style=style, shortcut=self.shortcut)
     return dict(stem=stem, **_stages(block, 16, ((self.depth - 2) // 6,) * 3, stem, train))
 
@@ -183,7 +183,7 @@ class ResNet(NormNetwork):
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Normalised images (b h w c) -> the maps of the first layer and of each stage."""
     style, (counts, bottleneck) = self.style(norm=True), STAGES[self.depth]
-    stem = style.act(style.conv(x, 64, 7, 'stem', 'stem_norm', train, strides=2))
+    stem = point('stem', style.act(style.conv(x, 64, 7, 'stem', 'stem_norm', train, strides=2)))
     block = partial(Block, style=style, bottleneck=bottleneck, stride_in=self.stride_in,
                     groups=self.groups, base_width=self.base_width)
     x = max_pool(stem, 3, 2, padding=1)

@@ -5,7 +5,7 @@ import jax
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.kinds import Count
-from visionlab.models.layers import Head, he_fan_in
+from visionlab.models.layers import Head, he_fan_in, point
 from visionlab.models.network import NormNetwork
 from visionlab.models.upsample import ConvTranspose
 from visionlab.ops.crop import filled_up
@@ -60,9 +60,9 @@ class Encoder(NormNetwork):
       for j in range(1, convs + 1):
         x = style.act(style.conv(x, width, self.kernel, f'conv{i}_{j}', f'norm{i}_{j}', train,
                                  padding='SAME'))
-      maps[f'conv{i}'] = x
+      x = maps[f'conv{i}'] = point(f'conv{i}', x)
       x, places = max_pool_switches(x, 2) if remember else (max_pool(x, 2), None)
-      maps[f'pool{i}'] = x
+      x = maps[f'pool{i}'] = point(f'pool{i}', x)
       switches.append(places)
     return maps, switches
 

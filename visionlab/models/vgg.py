@@ -5,7 +5,13 @@ import jax
 
 from visionlab.config import check_choice
 from visionlab.kinds import Count, Share
-from visionlab.models.layers import check_size, fully_connected, fully_connected_layers, he_fan_in
+from visionlab.models.layers import (
+  check_size,
+  fully_connected,
+  fully_connected_layers,
+  he_fan_in,
+  point,
+)
 from visionlab.models.network import NormNetwork
 from visionlab.ops.pool import max_pool
 
@@ -62,10 +68,11 @@ class VGG(NormNetwork):
     for i, (layers, width) in enumerate(zip(STAGES[self.depth], WIDTHS, strict=True), 1):
       for j in range(1, layers + 1):
         # As in torchvision, convolutions have biases even where BatchNorm follows.
-        x = style.act(style.conv(x, width, 3, f'conv{i}_{j}', f'norm{i}_{j}', train,
-                                 use_bias=True, kernel_init=he_fan_in))
-      maps[f'conv{i}'] = x
-      x = maps[f'pool{i}'] = max_pool(x, 2)
+        x = point(f'conv{i}_{j}', style.act(
+            style.conv(x, width, 3, f'conv{i}_{j}', f'norm{i}_{j}', train, use_bias=True,
+                       kernel_init=he_fan_in)))
+      x = maps[f'conv{i}'] = point(f'conv{i}', x)
+      x = maps[f'pool{i}'] = point(f'pool{i}', max_pool(x, 2))
     return maps
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

@@ -10,6 +10,7 @@ from visionlab.models.layers import (
   fully_connected,
   fully_connected_layers,
   he_fan_in,
+  point,
 )
 from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
@@ -49,21 +50,22 @@ class ZFNet(Network):
     act = self.style().act
 
     def conv(name, x, width, size, **geometry):
-      return act(Conv(width, (size, size), dtype=self.dtype, kernel_init=he_fan_in, name=name,
-                      **geometry)(x))
+      layer = Conv(width, (size, size), dtype=self.dtype, kernel_init=he_fan_in, name=name,
+                   **geometry)
+      return point(name, act(layer(x)))
 
     def pool_and_norm(x):  # in this order, the reverse of AlexNet's
       return local_response(max_pool(x, 3, 2, ceil=True), 5, alpha=5e-4, beta=.75, k=2.)
 
     maps = {}
     maps['conv1'] = conv('conv1', x, 96, 7, strides=2, padding=1)
-    maps['pool1'] = pool_and_norm(maps['conv1'])
+    maps['pool1'] = point('pool1', pool_and_norm(maps['conv1']))
     maps['conv2'] = conv('conv2', maps['pool1'], 256, 5, strides=2, padding=0)
-    maps['pool2'] = pool_and_norm(maps['conv2'])
+    maps['pool2'] = point('pool2', pool_and_norm(maps['conv2']))
     maps['conv3'] = conv('conv3', maps['pool2'], 384, 3, padding=1)
     maps['conv4'] = conv('conv4', maps['conv3'], 384, 3, padding=1)
     maps['conv5'] = conv('conv5', maps['conv4'], 256, 3, padding=1)
-    maps['pool5'] = max_pool(maps['conv5'], 3, 2, ceil=True)
+    maps['pool5'] = point('pool5', max_pool(maps['conv5'], 3, 2, ceil=True))
     return maps
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:

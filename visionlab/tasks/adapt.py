@@ -96,6 +96,13 @@ class Adapt(Classify):
   def predict(self, variables, batch):
     return super().predict(variables, one_domain(batch))
 
+  def answer(self, variables, batch, given=None):
+    if self.method not in ADVERSARIAL:
+      return super().answer(variables, batch)
+    x = self.preprocess(batch['image'])
+    logits, domain = forward(self.model, variables, x, None, train=False, method=_all_heads)[0]
+    return dict(logits=logits, domain_logits=domain)
+
   def _features(self, variables, source, target, key, train):
     """((b d), (b d)) of the two domains, and the collections after both."""
     halves = [self.preprocess(domain['image']) for domain in (source, target)]

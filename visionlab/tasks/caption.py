@@ -13,7 +13,7 @@ from visionlab.data.caption_rows import texts
 from visionlab.data.scenes.captions import caption_facts
 from visionlab.data.scenes.truth import judge
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import SPECIAL, START, Vocabulary, join, tokenise
+from visionlab.data.vocabulary import END, START, Vocabulary, join, tokenise
 from visionlab.figures import captions as caption_figures
 from visionlab.measures import captions as caption_metrics
 from visionlab.measures.retrieval import recall
@@ -23,6 +23,7 @@ from visionlab.ops import decoding
 from visionlab.ops.image import Standardise
 from visionlab.ops.scheduled_sampling import scheduled
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks.caption_losses import coverage, detection, log_likelihoods, some_captions
 from visionlab.tasks.decoder import Decoder
 from visionlab.tasks.forward import forward
 
@@ -114,6 +115,19 @@ class Caption:
       given = jnp.concatenate([jnp.full_like(best[:, :1], START), best[:, :-1]], axis=1)
       predictions['alpha'] = self.teach(variables, memory, given).alpha
     return predictions
+
+  def found(self, variables, batch):
+    """`tokens` (b t): the best caption of each image."""
+    return dict(tokens=self.predict(variables, batch)['tokens'][:, 0])
+
+  def answer(self, variables, batch, given=None):
+    """`log_likelihoods` (b t) of the words `given['tokens']` (b t), 0 after the sentence's end."""
+    tokens = (given or self.found(variables, batch))['tokens']
+    memory, _ = self.encode(variables, batch)
+    before = jnp.concatenate([jnp.full_like(tokens[:, :1], START), tokens[:, :-1]], axis=1)
+    said = log_likelihoods(self.teach(variables, memory, before).logits, tokens)
+    ended = jnp.cumsum(tokens == END, axis=1) - (tokens == END) > 0
+    return dict(log_likelihoods=jnp.where(ended | (tokens == 0), 0, said))
 
   def sentence(self, tokens) -> str:
     """One row of tokens as a sentence for people."""
@@ -229,42 +243,6 @@ class Caption:
     scores = dict(caption=recall(stats['captions'], by_image),
                   image=recall(stats['images'][valid], by_caption[valid]))
     return {f'{kind}_{name}': v for kind, values in scores.items() for name, v in values.items()}
-
-
-def some_captions(key: jax.Array, caption: Mapping[str, jax.Array], n: int) -> dict:
-  """n captions of each image, drawn without replacement from those that are there; where there are
-  fewer, the rest are not valid. caption: arrays (b r t), `valid` among them."""
-  there = caption['valid'][..., 0]
-  order = jax.lax.top_k(jax.random.uniform(key, there.shape) + there, min(n, there.shape[1]))[1]
-  return {k: jnp.take_along_axis(v, order[..., None], axis=1) for k, v in caption.items()}
-
-
-def log_likelihoods(logits: jax.Array, tokens: jax.Array) -> jax.Array:
-  """Of each token (n t), by logits (n t v)."""
-  of_token = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
-  return of_token - jax.nn.logsumexp(logits, axis=-1)
-
-
-def coverage(alpha: jax.Array, counted: jax.Array) -> Ratio:
-  """sum_i (1 - sum_t alpha_ti) ** 2 of each caption, which wants every place to be looked at (Xu et
-  al. 2015, equation 14). alpha: (n t h w); counted: (n t) bool."""
-  seen = jnp.where(counted[..., None, None], alpha, 0).sum(1)
-  return Ratio.of(((1 - seen) ** 2).sum((1, 2)), counted.any(-1))
-
-
-def detection(absent: jax.Array, tokens: jax.Array, valid: jax.Array) -> Ratio:
-  """The cross-entropy of which words an image's captions have, summed over words.
-
-  Args:
-    absent: (b words), the log-probability that a word, of the first after the special ones, is in
-      none of them.
-    tokens: (b r t), of all captions; valid: (b,) bool.
-  """
-  words = len(SPECIAL) + jnp.arange(absent.shape[-1])
-  there = (tokens.reshape(len(tokens), -1, 1) == words).any(1)
-  absent = jnp.minimum(absent, -1e-6)                    # log(1 - p) has no value at p = 1
-  present = jnp.log(-jnp.expm1(absent))
-  return Ratio.of(-jnp.where(there, present, absent).sum(-1), valid)
 
 
 def _plain(text: str) -> str:

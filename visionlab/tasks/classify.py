@@ -96,6 +96,9 @@ class Classify:
       return dict(logits=logits, probabilities=jax.nn.sigmoid(logits), prediction=logits > 0)
     return dict(logits=logits, probabilities=jax.nn.softmax(logits), prediction=logits.argmax(-1))
 
+  def answer(self, variables, batch, given=None):
+    return dict(logits=self.outputs(variables, batch)[0]['logits'])
+
   def evaluators(self):
     if self.head == 'sigmoid':
       counts = {'labels': Evaluator(self._label_counts, self._finish_labels)}

@@ -98,6 +98,28 @@ class Detect:
       return detected(model, x, extents(batch), self.rpn, self.box, self.regions(batch))
     return forward(self.model, variables, self.pixels(batch), None, train=False, method=ask)[0]
 
+  def found(self, variables, batch):
+    """`boxes` (b 4): of each image the best detection, or all of it where nothing was found."""
+    found = self.predict(variables, batch)
+    corner = extents(batch)[:, ::-1]
+    whole = jnp.concatenate([jnp.zeros_like(corner), corner], -1)
+    return dict(boxes=jnp.where(found['valid'][:, :1], found['boxes'][:, 0], whole))
+
+  def answer(self, variables, batch, given=None):
+    """`logits` (b k) of the classes, and `deltas` (b k 4), of the box `given['boxes']` (b 4); of
+    windows, of that which overlaps it most."""
+    boxes = (given or self.found(variables, batch))['boxes']
+
+    def ask(model, x, train):
+      if self.proposals == 'windows':
+        nearest = iou_matrix(boxes, jnp.asarray(model.windows(x.shape[1:3]))).argmax(-1)
+        logits = jnp.take_along_axis(model(x, train=train), nearest[:, None, None], 1)
+        return dict(logits=logits[:, 0, 1:])
+      pooled = model.pool(model.maps(x, train=train), boxes[:, None], model.pool_size)
+      logits, deltas = model.box_head(pooled, train=train)
+      return dict(logits=logits[:, 0, 1:], deltas=deltas[:, 0])
+    return forward(self.model, variables, self.pixels(batch), None, train=False, method=ask)[0]
+
   def regions(self, batch) -> Mapping[str, jax.Array] | None:
     """`boxes` (b p 4) and `valid` (b p) that are looked at; None: the network finds them."""
     if self.proposals == 'image':

@@ -159,6 +159,11 @@ class MultiTask:
     label = self._label()
     return predictions | ({'prediction': outputs[label].argmax(-1)} if label else {})
 
+  def answer(self, variables, batch, given=None):
+    outputs, _ = self.outputs(variables, batch)
+    label = self._label()
+    return outputs | ({'logits': outputs[label]} if label else {})
+
   def evaluators(self):
     return {'targets': Evaluator(self._rows, self._finish, kind='collect')}
 

@@ -59,6 +59,9 @@ class Regress:
     outputs, _ = self.outputs(variables, batch)
     return dict(prediction=outputs * self.target_std + self.target_mean)
 
+  def answer(self, variables, batch, given=None):
+    return dict(outputs=self.predict(variables, batch)['prediction'])
+
   def averaged(self, members, views):
     """A task that predicts the mean of `members` over `views` (`visionlab.ops.views`); its
     variables are {'params': [each member's variables]}."""

@@ -77,6 +77,9 @@ class Segment:
     return dict(prediction=self._narrow(probabilities.argmax(-1)),
                 confidence=probabilities.max(-1))
 
+  def answer(self, variables, batch, given=None):
+    return dict(logits=self.logits(variables, batch)[0])
+
   def predict_images(self, variables, images: Sequence[np.ndarray], size: tuple[int, int],
                      **options) -> dict[str, list[np.ndarray]]:
     """`predict` for images (h w c) of any size, as lists of maps (h w), by tiles of `size`.
