@@ -220,6 +220,16 @@ def test_annotations_are_of_upright_images(tmp_path, orientation):
   assert batch['original'].tolist() == [[40, 60]]
 
 
+def test_a_json_that_is_not_there_is_named_with_those_that_are(tmp_path):
+  with pytest.raises(ConfigError, match=r'there is no file .*/annotations/instances_val.json, and '
+                                        r'none like annotations/instances_\{split\}.json; the opt'):
+    coco('val', root=str(tmp_path))
+  (tmp_path / 'labels').mkdir()
+  (tmp_path / 'labels' / 'val.json').write_text('{}')
+  with pytest.raises(ConfigError, match='; there are labels/val.json; the option annotations'):
+    coco('val', root=str(tmp_path))
+
+
 def test_files_that_are_not_cocos(tmp_path):
   def fails(match, content=None, **options):
     if content is not None:

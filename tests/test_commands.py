@@ -2,11 +2,14 @@
 
 import importlib
 import json
+import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,6 +17,7 @@ import pytest
 from PIL import Image
 
 import visionlab
+from visionlab import commandline
 from visionlab.config import ConfigError
 from visionlab.train import train
 
@@ -171,6 +175,50 @@ def test_predict_draws_the_first_of_many_and_says_so(workdir, tmp_path):
     assert last == f'picture: {output}, the first 24 of 30 images'
   with Image.open(output) as picture:
     assert picture.size[0] == 1200 and 550 < picture.size[1] < 650     # three rows of eight
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+  """Of the threads that write the other arrays nothing is heard."""
+  def small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+  done = subprocess.run(
+      [sys.executable, '-m', 'visionlab.train', '--config=configs/digits_cnn.py:smoke',
+       f'--workdir={tmp_path / "run"}', '--config.steps=6', '--config.log.tensorboard=false'],
+      cwd=ROOT, capture_output=True, text=True, preexec_fn=small_files, timeout=300,
+      env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_ENABLE_COMPILATION_CACHE': 'false'})
+  assert done.returncode == 1
+  assert re.fullmatch(r'error: cannot write a checkpoint in .*/run/(best|checkpoints): File too '
+                      r'large\n', done.stderr)
+
+
+def raised(error, file):
+  """(type, error, traceback) of an error raised by a function of that file."""
+  names = {}
+  exec(compile('def fail(error): raise error', file, 'exec'), names)
+  try:
+    names['fail'](error)
+  except Exception:
+    return sys.exc_info()
+
+
+def test_what_is_silenced_is_orbaxs_alone():
+  def record(name, path, exc_info=None):
+    return logging.LogRecord(name, logging.ERROR, path, 1, 'text', (), exc_info)
+  theirs = raised(ValueError('x'), '/lib/orbax/checkpoint/serialization.py')
+  ours = raised(ValueError('x'), '/home/me/mine.py')
+  assert commandline.of_orbax(record('absl', '/lib/orbax/checkpoint/a.py'))
+  assert commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py', theirs))
+  assert not commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py', ours))
+  assert not commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py'))
+  assert not commandline.of_orbax(record('absl', '/lib/visionlab/x.py', theirs))
+
+  heard = []
+  hook = commandline.unless_after_failed_save(heard.append)
+  for error, thing in ((RuntimeError('Event loop is closed'), None), (RuntimeError('x'), None),
+                       (ValueError('Event loop is closed'), None),
+                       (RuntimeError('Event loop is closed'), 'mine')):
+    hook(SimpleNamespace(exc_value=error, object=thing))
+  assert [str(u.exc_value) for u in heard] == ['x', 'Event loop is closed', 'Event loop is closed']
 
 
 def test_load_and_predict(workdir):

@@ -1,6 +1,7 @@
 """The command that names what is in image files: which files, how many at a time, what is drawn."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -48,6 +49,9 @@ def test_files_and_patterns(images):
   assert names(predict.find([f'{images}/o.png', f'{images}/sub'])) == ['o.png', 'c.jpg']
   (images / 'x[1].png').write_bytes((images / 'b.png').read_bytes())
   assert names(predict.find([f'{images}/x[1].png'])) == ['x[1].png']
+  assert names(predict.find([f'{images}/**/*.jpg'])) == ['c.jpg']
+  assert names(predict.find([f'{images}/s*/c.*'])) == ['c.jpg']
+  assert names(predict.find([f'{images}/*.p*'])) == ['b.png', 'o.png', 'x[1].png']
   with pytest.raises(ConfigError, match='no file matches'):
     predict.find([f'{images}/*.gif'])
   (images / 'empty').mkdir()
@@ -87,6 +91,13 @@ def test_many_files_are_read_some_at_a_time(run, images, monkeypatch):
   assert bad.startswith(f'{images}/bad.png: cannot be read as an image')
   together = predict.joined([said for _, _, said, _ in parts])
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), together, whole[2])
+
+
+def test_no_picture_is_written_where_nobody_asked_for_one(tmp_path):
+  run = SimpleNamespace(workdir=tmp_path)
+  assert predict.output_of(run, '') == '' and predict.output_of(run, 'a.png') == 'a.png'
+  (tmp_path / 'figures').mkdir()
+  assert predict.output_of(run, '') == str(tmp_path / 'figures' / 'predictions.png')
 
 
 def test_the_first_answers_of_arrays_and_of_lists():

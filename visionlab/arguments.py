@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from visionlab.config import ConfigError, experiment, nearest, whole
 from visionlab.kinds import WORDS
 from visionlab.overrides import kind_at, override
+from visionlab.shipped import config_file, shipped, similar
 
 CHANGE = re.compile(r'--?(no)?config\.([^=]+)(?:=(.*))?', re.DOTALL)
 
@@ -102,10 +103,15 @@ def config_of(argument: str) -> ConfigDict:
 
 
 def module_of(path: str) -> ModuleType:
-  """A config file as a module."""
+  """A config file, or one that comes with the library by its name, as a module."""
   if not Path(path).is_file():
-    others = [str(p) for p in Path(path).parent.glob('*.py')]
-    raise ConfigError(f'--config={path}: no such file{nearest(path, others)}')
+    ours = config_file(path)
+    if ours is None:
+      others = [str(p) for p in Path(path).parent.glob('*.py')]
+      raise ConfigError(f'--config={path}: no such file{nearest(path, others) or similar(path)}')
+    if str(shipped()) not in sys.path:        # for what it takes of others
+      sys.path.append(str(shipped()))
+    path = str(ours)
   spec = importlib.util.spec_from_file_location('config_file', path)
   if spec is None:
     raise ConfigError(f'--config={path}: expected a Python file, *.py')

@@ -6,6 +6,7 @@ import logging as python_logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -15,6 +16,7 @@ from absl import app, flags, logging
 from visionlab import distributed
 from visionlab.arguments import ConfigFile, check_words
 from visionlab.config import ConfigError, TrainingError
+from visionlab.data.file_warnings import with_files
 from visionlab.paths import cache_folder
 
 flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
@@ -74,7 +76,9 @@ def run(main: Callable, *, words: str = ''):
   """
   logging.set_verbosity(logging.WARNING)
   # What goes wrong in orbax's threads is raised, and said once, where training waits for them.
-  logging.get_absl_handler().addFilter(lambda record: 'orbax' not in record.pathname)
+  logging.get_absl_handler().addFilter(lambda record: not of_orbax(record))
+  sys.unraisablehook = unless_after_failed_save(sys.unraisablehook)
+  warnings.showwarning = with_files(warnings.showwarning)
   python_logging.getLogger('jax').setLevel(python_logging.ERROR)
   cache_compilations()
   # Modules of one's own are found where the command is typed, however it is typed.
@@ -127,6 +131,24 @@ def guarded(main: Callable) -> Callable:
       distributed.end(code)
     gc.collect()           # what a failed save left would complain when Python has half gone
     sys.exit(code)
+  return call
+
+
+def of_orbax(record: python_logging.LogRecord) -> bool:
+  """Whether a message is orbax's, or asyncio's of a task of it that failed beside another."""
+  if record.name != 'asyncio' or not record.exc_info:
+    return 'orbax' in record.pathname
+  frames = traceback.extract_tb(record.exc_info[2])
+  return any(f'{os.sep}orbax{os.sep}' in frame.filename for frame in frames)
+
+
+def unless_after_failed_save(hook: Callable) -> Callable:
+  """`sys.unraisablehook`, but for what tensorstore would still tell orbax's event loop: the first
+  part of a save or a restore that failed has closed it, and is raised."""
+  def call(unraisable):
+    late = isinstance(unraisable.exc_value, RuntimeError) and unraisable.object is None
+    if not (late and str(unraisable.exc_value) == 'Event loop is closed'):
+      hook(unraisable)
   return call
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, nearest
+from visionlab.models.layers import POINT
 from visionlab.models.two_column import TwoColumn
 from visionlab.task import Task, Variables
 
@@ -62,7 +63,7 @@ def feature_maps(model: nn.Module, variables: Variables, x: jax.Array) -> dict[s
   def note(call, inputs, options, context):
     out = call(*inputs, **options)
     if context.method_name == '__call__' and len(context.module.path) == 1:
-      layers[context.module.path[0]] = out
+      layers[context.module.path[0].removeprefix(POINT)] = out
     return out
   with nn.intercept_methods(note):
     model.apply(variables, x, train=False)

@@ -8,6 +8,7 @@ all scores.
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from glob import glob
 from pathlib import Path
 
 import jax
@@ -30,7 +31,8 @@ WHOLE_AT_ONCE = 16          # or of their own
 
 
 def find(names: Sequence[str], output: str = '') -> list[str]:
-  """The files that are named: by themselves, by a folder they are in, or by a pattern (*.png).
+  """The files that are named: by themselves, by a folder they are in, or by a pattern (*.png, or
+  **/*.png for those in folders too).
 
   output: a file that is no input, though it may lie beside them from the time before.
 
@@ -43,13 +45,17 @@ def find(names: Sequence[str], output: str = '') -> list[str]:
     if not path.is_dir() and (path.exists() or not any(c in name for c in '*?[')):
       found.append(name)
       continue
-    files = [file for file in (_images(path) if path.is_dir() else path.parent.glob(path.name))
+    files = [file for file in (_images(path) if path.is_dir() else _matching(path))
              if not output or file.resolve() != Path(output).resolve()]
     if not files:
       raise ConfigError(f'{name} holds no images ({", ".join(SUFFIXES)})' if path.is_dir() else
                         f'{name}: no file matches')
     found.extend(map(str, sorted(files)))
   return found
+
+
+def _matching(pattern: Path) -> list[Path]:
+  return [file for file in map(Path, glob(str(pattern), recursive=True)) if file.is_file()]
 
 
 def _images(folder: Path) -> list[Path]:

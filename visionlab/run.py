@@ -15,6 +15,7 @@ from visionlab.build import Facts, build_task
 from visionlab.codes import decode, sample
 from visionlab.config import ConfigError
 from visionlab.data.any_image import as_array, one_by_one, read
+from visionlab.data.bands import BandCanvas, bands_of
 from visionlab.data.images import Canvas, to_mode
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.placing import placing
@@ -108,11 +109,12 @@ class Run:
     return placing(data)
 
   @cached_property
-  def canvas(self) -> Canvas:
+  def canvas(self) -> Canvas | BandCanvas:
     """How an image of any size is made one of the size and channels this run was trained on."""
     height, width, channels = self.facts.image.shape[1:]
     options = {k: v for k, v in self.placing.items() if k in ('resize', 'crop_fraction')}
-    return Canvas((height, width), channels=channels, **options)
+    kind = Canvas if channels in (1, 3) else BandCanvas
+    return kind((height, width), channels=channels, **options)
 
   @cached_property
   def _predict(self):
@@ -246,16 +248,19 @@ class Run:
     images = one_by_one(images, shape)
     if isinstance(images, np.ndarray) and images.shape[1:] == shape:
       return images
-    return np.stack([read(image, self.canvas, f'image {i}') for i, image in enumerate(images)])
+    return np.stack([read(image, self.canvas, f'image {i}', shape[2])
+                     for i, image in enumerate(images)])
 
   def pixels(self, images) -> list[np.ndarray]:
     """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
     channels = self.canvas.shape[-1]
 
     def upright(image: Image.Image) -> np.ndarray:
+      if channels not in (1, 3):
+        return bands_of(image, channels)
       image = to_mode(ImageOps.exif_transpose(image), {1: 'L', 3: 'RGB'}[channels])
       return np.asarray(image).reshape(image.height, image.width, channels)
-    return [read(image, upright, f'image {i}')
+    return [read(image, upright, f'image {i}', channels)
             for i, image in enumerate(one_by_one(images, self.canvas.shape))]
 
 

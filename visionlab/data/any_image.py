@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading
 from visionlab.data.images import open_image
 
 CHANNELS = (1, 2, 3, 4)        # grey, grey and alpha, colour, colour and alpha
@@ -45,13 +46,14 @@ def one_by_one(given: Any, own: Sequence[int]) -> np.ndarray | list:
   return images
 
 
-def read(image: Any, use: Callable[[Image.Image], Any], where: str) -> Any:
-  """use(the image as PIL has it).
+def read(image: Any, use: Callable[[Image.Image], Any], where: str, channels: int = 3) -> Any:
+  """use(the image as PIL has it); of more than four channels, which PIL does not know, the array.
 
   Args:
     image: an array (h w) or (h w c) of numbers as `eight_bits` takes them, a PIL image, the name
       of a file, or a file's bytes.
     where: what errors begin with; the name of a file is added.
+    channels: that the network takes.
 
   Raises:
     ConfigError: it is no image, or cannot be read.
@@ -59,11 +61,13 @@ def read(image: Any, use: Callable[[Image.Image], Any], where: str) -> Any:
   try:
     if isinstance(image, str | os.PathLike):
       where = f'{where}, {os.fspath(image)}'
-      with _opened(Path(image).expanduser()) as file:
+      with reading(os.fspath(image)), _opened(Path(image).expanduser()) as file:
         return use(_sound(file))
     if isinstance(image, bytes):
       with open_image(image) as file:
         return use(_sound(file))
+    if channels > max(CHANNELS) and not isinstance(image, Image.Image):
+      return use(_many(image, channels))
     return use(_sound(image if isinstance(image, Image.Image) else _pil(image)))
   except ConfigError as error:
     raise ConfigError(f'{where}: {error}') from error
@@ -121,7 +125,7 @@ def _in_a_row(array: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
   shape = array.shape
   if len(shape) == 3:
     grey = shape[1:] == own[:2] and own[2] == 1
-    if shape[2] in CHANNELS and not grey:
+    if shape[2] in (*CHANNELS, own[2]) and not grey:
       array = array[None]
     elif shape[0] in (3, 4) and not grey:
       raise ConfigError(f'an array {shape} may be one image whose channels come first, or '
@@ -133,15 +137,15 @@ def _in_a_row(array: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
     array = array[None, ..., None]
   elif len(shape) != 4:
     raise ConfigError(f'expected an array (h w c) or (n h w c) of images, got {shape}')
-  _check_shape(array.shape[1:], 'images.transpose(0, 2, 3, 1)', shape)
+  _check_shape(array.shape[1:], 'images.transpose(0, 2, 3, 1)', shape, own[2])
   if not len(array):
     raise ConfigError('no images')
   return array
 
 
-def _check_shape(shape: tuple[int, ...], remedy: str, given: tuple[int, ...]):
-  """Raises ConfigError unless it is (h w c), of at least a pixel."""
-  if shape[2] not in CHANNELS:
+def _check_shape(shape: tuple[int, ...], remedy: str, given: tuple[int, ...], channels: int = 3):
+  """Raises ConfigError unless it is (h w c), of at least a pixel; `channels` are the network's."""
+  if shape[2] not in (*CHANNELS, channels):
     first = shape[0] in CHANNELS
     raise ConfigError(f'channels come last, and the shape is {given}; give {remedy}' if first else
                       f'an image has 1 to 4 channels, and the shape is {given}')
@@ -163,6 +167,14 @@ def _pil(image: Any) -> Image.Image:
     _check_shape(array.shape, 'image.transpose(1, 2, 0)', given)
   array = eight_bits(array)
   return Image.fromarray(array[..., 0] if array.shape[2:] == (1,) else array)
+
+
+def _many(image: Any, channels: int) -> np.ndarray:
+  """An array of that many channels, as uint8."""
+  array = as_array(image)
+  if array.ndim != 3 or array.shape[2] != channels or not array.size:
+    raise ConfigError(f'expected an array (h w {channels}), got {_kind(image)} {array.shape}')
+  return eight_bits(array)
 
 
 def _sound(image: Image.Image) -> Image.Image:

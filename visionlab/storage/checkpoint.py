@@ -12,6 +12,7 @@ which row.
 
 import contextlib
 import dataclasses
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -62,8 +63,18 @@ def writing(files: ocp.CheckpointManager, state: State | None = None):
   try:
     yield
   except Exception as e:
-    lines = str(e).splitlines() or [type(e).__name__]
-    raise OSError(f'cannot write a checkpoint in {files.directory}: {lines[0][:300]}') from e
+    raise OSError(f'cannot write a checkpoint in {files.directory}: {reason(e)}') from e
+
+
+def reason(error: Exception) -> str:
+  """What orbax and tensorstore raise, in a line: what the operating system says, if it is that.
+
+  >>> reason(ValueError("OUT_OF_RANGE: Error writing ...: File too large [os_error_code='27']"))
+  'File too large'
+  """
+  said = re.search(r"([^:\[]+) \[os_error_code=", str(error))
+  lines = str(error).splitlines() or [type(error).__name__]
+  return said[1].strip() if said else lines[0][:300]
 
 
 def to_use(state: State) -> State:

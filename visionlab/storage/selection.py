@@ -38,7 +38,7 @@ def selected(workdir: Path, step: int | str | None = None) -> tuple[int, Mapping
     fields = checkpoint.read_row(place, kind, at, checkpoint.USED)
   except Exception as e:              # orbax has no one class for damage
     raise ConfigError(f'{place.folder / kind / str(at)}: this checkpoint cannot be read: '
-                      f'{(str(e).splitlines() or [type(e).__name__])[0][:200]}') from e
+                      f'{checkpoint.reason(e)}') from e
   if step == BEST and not fields['step']:
     raise ConfigError(f'{workdir}: no best checkpoint yet')
   return int(fields['step']), fields

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from visionlab.config import to_json
+from visionlab.data.file_warnings import warn_once
 from visionlab.task import Results
 from visionlab.training.console import Console
 from visionlab.training.hooks import Hooks
@@ -202,15 +203,27 @@ def peak_memory() -> int:
 
 
 def read_metrics(workdir: str | Path) -> list[dict[str, Any]]:
-  """The lines of a run's metrics.jsonl; a last one that was cut off is left out."""
+  """The lines of a run's metrics.jsonl; a last one that was cut off is left out, and one that is
+  damaged too, which is said."""
   path = Path(workdir) / 'metrics.jsonl'
+  # A killed process, or a full disk, cuts a line off anywhere, and another may go on behind it.
+  written = path.read_bytes().splitlines() if path.exists() else []
   lines = []
-  for line in path.read_text().splitlines() if path.exists() else ():
-    try:
-      lines.append(json.loads(line))
-    except json.JSONDecodeError:
-      break
+  for number, text in enumerate(written, 1):
+    line = _parsed(text)
+    if line is not None:
+      lines.append(line)
+    elif text.strip() and number < len(written):
+      warn_once(f'{path}, line {number} is damaged and left out')
   return lines
+
+
+def _parsed(text: bytes) -> dict[str, Any] | None:
+  try:
+    line = json.loads(text)
+  except ValueError:               # of JSON and of UTF-8
+    return None
+  return line if isinstance(line, dict) and isinstance(line.get('step'), int) else None
 
 
 def scalars(results: Results) -> dict[str, float]:

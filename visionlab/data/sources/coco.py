@@ -105,6 +105,11 @@ def _json_path(top: Path, pattern: str, split: str) -> Path:
     if not after:
       raise ConfigError(f'coco: there is no file {path}; the option annotations names it')
     found = [match.relative_to(top).as_posix() for match in sorted(top.glob(f'{before}*{after}'))]
+    if not found:
+      others = [other.relative_to(top).as_posix() for other in sorted(top.glob('**/*.json'))[:4]]
+      there = f'; there are {", ".join(others)}' if others else ''
+      raise ConfigError(f'coco: there is no file {path}, and none like {pattern}{there}; the '
+                        'option annotations names it')
     check_split(split, tuple(name[len(before):len(name) - len(after)] for name in found),
                 f'coco {top}: {pattern}')
   return path

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading, warn_once
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, reason
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info
@@ -49,12 +49,12 @@ class Encoded(ImageFiles):
     valid = np.ones(len(indices), bool)
     for i, index in enumerate(indices.tolist()):
       try:
-        image[i] = canvas.read(self.content(index), cuts[i] if cuts else None)
+        with reading(self.called(index)):
+          image[i] = canvas.read(self.content(index), cuts[i] if cuts else None)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise broken(self.called(index), error) from error
-        logging.warning('%s is left out, it cannot be decoded: %s', self.called(index),
-                        reason(error))
+        warn_once(f'{self.called(index)} is left out, it cannot be decoded: {reason(error)}')
         valid[i] = False
         for value in targets.values():
           value[i] = 0

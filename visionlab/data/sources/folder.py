@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading
 from visionlab.data.files import in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image
 from visionlab.data.source import Info, check_root, check_split
@@ -110,7 +111,7 @@ def _sound(where: str, top: Path, files: Sequence[str], on_broken: str) -> np.nd
   """Which files (n,) have the header of an image."""
   def look(name: str) -> tuple[Exception | None, bool]:
     try:
-      with open_image(top / name) as image:
+      with reading(top / name), open_image(top / name) as image:
         return None, image.mode.startswith('I')
     except Exception as error:  # as in Folder
       return error, False

@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.file_warnings import reading, warn_once
 from visionlab.data.images import Canvas, open_image, upright_size
 from visionlab.data.source import Info
 from visionlab.data.sources.annotation_files import (
@@ -69,12 +70,13 @@ class Objects:
       path = self.root / os.fsdecode(annotations.files[at])
       try:
         height, width = self.extents[at]
-        image[i, :height, :width] = self._picture(path, at)
+        with reading(path):
+          image[i, :height, :width] = self._picture(path, at)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise ConfigError(f'{path} cannot be used: {error} (on_broken="skip" leaves it out)'
                             ) from error
-        logging.warning('%s is left out, it cannot be used: %s', path, error)
+        warn_once(f'{path} is left out, it cannot be used: {error}')
         valid[i] = False
     objects = self._objects(indices, valid)
     seen = valid[:, None]

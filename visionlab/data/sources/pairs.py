@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.data.file_warnings import reading, warn_once
 from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
 from visionlab.data.images import Canvas, open_image, upright_size
 from visionlab.data.masks import Labels, label_map, read_labels
@@ -49,13 +50,14 @@ class Pairs(ImageFiles):
     for i, paths in enumerate(map(self._paths, self.files[indices])):
       cut = cuts[i] if cuts else None
       try:
-        pixels, mask = self._decode(*paths, canvas, cut)
+        with reading(paths[0]):
+          pixels, mask = self._decode(*paths, canvas, cut)
         maps[i] = label_map(mask, self.labels, canvas, str(paths[1]), cut)
         image[i] = pixels
       except _Broken as error:
         if self.on_broken == 'stop':
           raise error.for_user() from error
-        logging.warning('%s; it and its partner are left out', error)
+        warn_once(f'{error}; it and its partner are left out')
         valid[i] = False
     batch = {'image': image, 'label_map': maps}
     return batch if self.on_broken == 'stop' else {**batch, 'valid': valid}
