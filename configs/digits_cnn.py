@@ -16,13 +16,16 @@ from visionlab.sweeps.settings import grid, log_uniform
 
 
 def on_digits(variant, **options):
-  """An experiment on scikit-learn's digits, of 1,500 updates, or with `smoke` 60 small ones."""
+  """An experiment on scikit-learn's digits, of 1,500 updates, or with `smoke` 60 small ones; a
+  fifth of the training split is to choose by, and the test split is measured once, at the end."""
   smoke = is_smoke(variant)
   return experiment(
       steps=60 if smoke else 1500,
       batch=32 if smoke else 128,
       data=dict(name='digits'),
-      evals=dict(test=dict(split='test', every='25%', batch=360)),
+      split='train[:80%]',
+      evals=dict(val=dict(split='train[80%:]', every='25%', batch=360),
+                 test=dict(split='test', first=False, batch=360)),
       **options)
 
 
@@ -33,7 +36,7 @@ def get_config(variant=''):
       task=dict(name='classify', model=dict(name='cnn', dropout=.5)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=1e-2, label_smoothing=.1),
-      checkpoint=dict(best='test/accuracy'))
+      checkpoint=dict(best='val/accuracy'))
 
 
 def sweep():
