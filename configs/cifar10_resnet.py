@@ -22,5 +22,7 @@ def get_config(variant='20'):
       optim=dict(name='sgd', schedule=dict(name='steps', at=('50%', '75%'), factor=.1),
                  decay='.'),                       # the paper decays every weight
       hp=dict(lr=.1, momentum=.9, weight_decay=1e-4),
-      evals=dict(test=dict(split='test', every='50%' if smoke else '5%', batch=500)),
-      checkpoint=dict(best='test/accuracy'))
+      split='train[:90%]',                         # the paper's 45,000 and 5,000
+      evals=dict(val=dict(split='train[90%:]', every='50%' if smoke else '5%', batch=500),
+                 test=dict(split='test', first=False, batch=500)),
+      checkpoint=dict(best='val/accuracy'))

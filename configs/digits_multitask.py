@@ -27,8 +27,10 @@ def get_config(variant=''):
       optim=dict(name='adam', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, label_weight=1., ink_weight=others, centre_weight=others,
               slant_weight=others, stop_above=1e9 if variant == 'all' else 10.),
-      evals=dict(test=dict(split='test', every='25%', batch=360)),
-      checkpoint=dict(best='test/label_accuracy'))
+      split='train[:80%]',
+      evals=dict(val=dict(split='train[80%:]', every='25%', batch=360),
+                 test=dict(split='test', first=False, batch=360)),
+      checkpoint=dict(best='val/label_accuracy'))
 
 
 def sweep():

@@ -15,4 +15,4 @@ def get_config(variant=''):
                 model=dict(name='cnn')),
       optim=dict(name='adam', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, huber_delta=1.),
-      checkpoint=dict(best='test/r2'))
+      checkpoint=dict(best='val/r2'))

@@ -15,4 +15,4 @@ def get_config(variant=''):
                 model=dict(name='recurrent', cell='lstm', width=96, dropout=.3)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%'), decay=r'kernel$'),
       hp=dict(lr=4e-3, weight_decay=1e-2, label_smoothing=.1),
-      checkpoint=dict(best='test/accuracy'))
+      checkpoint=dict(best='val/accuracy'))

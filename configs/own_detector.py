@@ -12,6 +12,9 @@ A tenth is held out; of data with a split of its own for that, --config.split=tr
 --config.evals.held_out.split=val. Anchors are fitted to the training boxes by k-means, and a line
 at the start says how well they do; with --config.task.fit_anchors=False they are those below, and
 the line says which would fit better.
+Measured on BCCD's blood cells (seed 0, Keras' ResNet-50, --config.data.size="(240, 320)"
+--config.steps='2 epochs'): 146 updates of 4 images give AP50 80.2 %, AP 45.7 % on its test split.
+The best anchor has a mean IoU of .89 with a training box, of the sizes below .66.
 """
 
 from configs.bccd_faster_rcnn import FEW_IMAGES

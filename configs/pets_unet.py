@@ -26,5 +26,7 @@ def get_config(variant=''):
                            norm=True)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, weight_decay=.01),
-      evals=dict(test=dict(split='test', every='50%' if smoke else '10%', batch=32)),
-      checkpoint=dict(best='test/mean_iou'))
+      split='train[:90%]',
+      evals=dict(val=dict(split='train[90%:]', every='50%' if smoke else '10%', batch=32),
+                 test=dict(split='test', first=False, batch=32)),
+      checkpoint=dict(best='val/mean_iou'))

@@ -10,6 +10,9 @@ from launch.trials import Group, Trial
 from visionlab.figures.charts import new_axes, rendered
 from visionlab.storage.workdir import save_figures
 
+WIDE = 36                        # characters beside each other below a panel
+LINE = .05                       # of a panel's height, a label beside an axis
+SIDE_BY_SIDE = 8                 # values on an axis that has no scale
 CURVES = 8                       # settings whose curves are told apart by colour, the best ones
 
 
@@ -46,10 +49,42 @@ def hyperparameters(groups: Sequence[Group], metric: str):
     axis.errorbar(np.array(places)[order], mean, np.nan_to_num(sd), marker='o', markersize=4,
                   linewidth=1.2 if len(keys) == 1 else 0, elinewidth=1.2, color='C0')
     axis.set(xlabel=key, ylabel=metric.lstrip('-'), xscale='log' if log else 'linear')
-    if ticks:
-      axis.set_xticks(range(len(ticks)), ticks)
+    tick_tried(axis, places, ticks)
     axis.grid(alpha=.3)
   return rendered(figure)
+
+
+def tick_tried(axis, places: Sequence[float], names: Sequence[str] | None):
+  """Ticks at the values tried; where they are too close, at so many that no label meets the next.
+
+  places, names: see `scale`.
+  """
+  if names:
+    turned = sum(map(len, names)) > WIDE
+    axis.set_xticks(range(len(names)), names, rotation=25 if turned else 0,
+                    ha='right' if turned else 'center')
+    return
+  tried = sorted(set(places))
+  heights, _ = unit(tried) if len(tried) > 1 else (np.zeros(1), None)
+  labels = [f'{value:.3g}' for value in tried]
+  kept = apart(heights, [len(label) / WIDE for label in labels])
+  axis.set_xticks([tried[i] for i in kept], [labels[i] for i in kept])
+  axis.minorticks_off()
+
+
+def apart(heights: Sequence[float], sizes: Sequence[float]) -> list[int]:
+  """Which of the labels at increasing `heights` are shown, the ends first, so that none meets the
+  next; sizes: of each label, in units of the axis.
+
+  >>> apart([0, .1, .5, .55, 1], [.2] * 5)
+  [0, 2, 4]
+  """
+  order = [0, len(heights) - 1, *range(1, len(heights) - 1)]
+  kept: list[int] = []
+  for i in dict.fromkeys(order):
+    if all(abs(heights[i] - heights[j]) >= (sizes[i] + sizes[j]) / 2 for j in kept):
+      kept.append(i)
+  return sorted(kept)
 
 
 def parallel_coordinates(trials: Sequence[Trial], metric: str):
@@ -75,7 +110,9 @@ def parallel_coordinates(trials: Sequence[Trial], metric: str):
     for height, label in ticks:
       axis.text(x + .02, height, label, fontsize=8, va='center',
                 bbox=dict(facecolor='white', alpha=.7, linewidth=0, pad=.5))
-  axis.set_xticks(range(len(columns)), [*keys, metric.lstrip('-')])
+  names = [*keys, metric.lstrip('-')]
+  axis.set_xticks(range(len(columns)), names,
+                  **dict(rotation=15, ha='right') if max(map(len, names)) > WIDE // 2 else {})
   axis.set(yticks=[], xlim=(-.1, len(columns) - .65), ylim=(-.05, 1.05))
   for side in axis.spines.values():
     side.set_visible(False)
@@ -119,10 +156,16 @@ def is_number(value) -> bool:
 
 
 def scale(values: Sequence) -> tuple[list[float], list[str] | None, bool]:
-  """Places of values on an axis, tick labels where they are no numbers, whether it is log."""
+  """Places of values on an axis, tick labels where they are no numbers, whether it is log.
+
+  A log axis has no zero: values such as 0, 1e-4 and 1e-2 are put side by side, as names are.
+  """
   if not all(map(is_number, values)):
     names = list(dict.fromkeys(map(str, values)))
     return [names.index(str(v)) for v in values], names, False
+  tried = sorted(set(values))
+  if tried[0] == 0 and 2 < len(tried) <= SIDE_BY_SIDE and tried[-1] / tried[1] >= 8:
+    return [tried.index(value) for value in values], [f'{value:.3g}' for value in tried], False
   log = min(values) > 0 and max(values) / min(values) >= 8
   return list(map(float, values)), None, log
 
@@ -134,8 +177,8 @@ def unit(values: Sequence) -> tuple[np.ndarray, list[tuple[float, str]]]:
   low, high = heights.min(), heights.max()
   heights = (heights - low) / (high - low or 1)
   labels = names and [names[int(p)] for p in places] or [f'{p:.4g}' for p in places]
-  ticks = dict(zip(labels, heights.tolist(), strict=True))
-  if len(ticks) > 8:
-    ends = [int(heights.argmin()), int(heights.argmax())]
-    ticks = {labels[i]: float(heights[i]) for i in ends}
-  return heights, [(height, text) for text, height in ticks.items()]
+  ticks = sorted((height, text) for text, height in
+                 dict(zip(labels, heights.tolist(), strict=True)).items())
+  size = LINE if len(ticks) <= 8 else 3 * LINE           # of many, a few say enough
+  kept = apart([height for height, _ in ticks], [size] * len(ticks))
+  return heights, [ticks[i] for i in kept]

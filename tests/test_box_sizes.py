@@ -1,6 +1,7 @@
 """Sizes of training boxes, and anchors fitted to them by k-means."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -118,6 +119,13 @@ class Unknown(Arrays):
     return dict(image=self.kept['image'][indices], objects=objects)
 
 
+class Model(NamedTuple):
+  """What is asked of a detector."""
+  anchor_sizes: tuple
+  anchor_ratios: tuple
+  proposals: bool = True
+
+
 def whole(n=4):
   corners = np.array([[[0, 0, 8, 4], [2, 2, 12, 22]]] * n, np.float32)
   return dict(image=np.zeros((n, 24, 24, 3), np.uint8), objects=dict(
@@ -129,18 +137,18 @@ def test_boxes_that_are_not_known_are_read():
   known = Arrays(whole(), Info(('a',)))
   assert known_sizes(known).tolist() == [[8, 4], [10, 20], [8, 4], [8, 4], [8, 4]]
   unknown = type('Own', (), dict(Unknown.__dict__))(whole())
-  assert known_sizes(unknown) is None and anchor_line(unknown, Anchors(((8,),), (1.,))) == ''
+  assert known_sizes(unknown) is None and anchor_line(unknown, Model(((8,),), (1.,))) == ''
   np.testing.assert_array_equal(read_sizes(unknown), known_sizes(known))
 
 
 def test_the_line_can_be_copied(boxes):
   source = coco('train', root=str(boxes), size=120)
-  line = anchor_line(source, Anchors(((8,), (64,)), (1.,)))
+  line = anchor_line(source, Model(((8,), (64,)), (1.,)))
   assert line.startswith('anchors: mean IoU 0.44 of the best one with each of 3 training boxes')
   sizes = line.split('anchor_sizes="')[1].split('"')[0]
   ratios = line.split('anchor_ratios="')[1].split('"')[0]
   better = Anchors(eval(sizes), eval(ratios))
-  again = anchor_line(source, better)
+  again = anchor_line(source, Model(*better))
   assert 'fit_anchors' in line and 'fit_anchors' not in again and len(better.sizes) == 2
   assert fit(known_sizes(source), better)[0] > .44
 
@@ -165,13 +173,13 @@ def test_one_key_takes_them_and_a_run_keeps_them(boxes):
   assert facts.anchors == job.facts.anchors
   again = build_task(config(boxes, fit_anchors=True), facts).model
   assert again.anchor_sizes == model.anchor_sizes != ((8, 16),)
-  assert job.anchor_line().count('--') == 0
+  assert '--' not in anchor_line(job.batches.sources, model)
 
 
 def test_without_the_key_the_models_own_are_taken(boxes):
   job = assemble(config(boxes))
-  assert job.task.model.anchor_sizes == ((8, 16),) and '--config.task.fit_anchors' in (
-      job.anchor_line())
+  assert job.task.model.anchor_sizes == ((8, 16),)
+  assert '--config.task.fit_anchors' in anchor_line(job.batches.sources, job.task.model)
 
 
 def test_a_model_without_anchors(boxes):

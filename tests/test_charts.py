@@ -129,6 +129,15 @@ def test_bars():
   assert is_picture(charts.bars(np.full(100, np.nan), tuple(map(str, range(100))), ''))
 
 
+def test_bars_of_many_classes_are_the_best_and_the_worst():
+  values = np.random.default_rng(0).permutation(np.linspace(.5, 1, 90))
+  values[::9] = np.nan
+  colours, order = charts.palette(range(90)), np.argsort(values)[:80]       # nan is last
+  picture = charts.bars(values, tuple(map(str, range(90))), '')
+  shown = [i for i in range(90) if share(picture, colours[i]) > .002]
+  assert sorted(shown) == sorted([*order[:15], *order[-15:]]) and picture.shape[0] < 1000
+
+
 # --- curves ---
 
 def lines(*metrics, split='train', steps=5):

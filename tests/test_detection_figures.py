@@ -5,6 +5,7 @@ import pytest
 
 from visionlab.figures import detection as detection_figures
 from visionlab.figures.charts import CRIMSON
+from visionlab.figures.drawing import captioned
 from visionlab.measures.average_precision import judge, precision_recall
 
 CLASSES = ('cat', 'dog')
@@ -77,9 +78,10 @@ def test_masks_and_keypoints_are_drawn_where_they_are():
     IMAGES[:1], {**truth, 'masks': bitmaps},
     {**said, 'masks': np.full((1, 2, 28, 28), 255, np.uint8)}, CLASSES)
   changed = (masked != plain).any(-1)
-  zoom, half = detection_figures.SIDE // 80, masked.shape[1] // 2
+  zoom, half = detection_figures.LARGE // 80, masked.shape[1] // 2
   rows, columns = np.nonzero(changed[:, :half])
-  assert 0 <= 200 * zoom ** 2 - len(rows) <= 4         # the bitmap with corners a bit rounded
+  # The bitmap, of whose corners half a pixel is rounded off.
+  assert 0 <= 200 - len(rows) / zoom ** 2 <= .5
   assert (columns.min(), columns.max() + 1) == (10 * zoom, 20 * zoom)
   boxes = 20 * 40 + 30 * 40                            # whole masks fill their boxes, but for lines
   assert .6 * boxes < changed[:, half:].sum() / zoom ** 2 <= boxes
@@ -96,7 +98,7 @@ def test_only_the_picture_on_its_canvas_is_shown():
   whole = detection_figures.detections(IMAGES[:1], truth, said, CLASSES)
   part = detection_figures.detections(IMAGES[:1], truth, said, CLASSES,
                                       extent=np.array([[30., 80]]))
-  assert len(whole) - len(part) == 30 * (detection_figures.SIDE // 80)
+  assert len(whole) - len(part) == 30 * (detection_figures.LARGE // 80)
   assert part.shape[1] == whole.shape[1]
 
 
@@ -110,6 +112,25 @@ def test_large_images_are_shrunk_with_all_that_is_on_them():
   assert max(picture.shape) < 2 * max(small.shape)
   for colour in detection_figures._object_colours(2):
     assert count(picture, colour) > 200
+
+
+@pytest.mark.parametrize('side', [60, 200, 300, 440, 1000])
+def test_pictures_are_enlarged_or_shrunk_to_one_size(side):
+  image, factor, zoom = detection_figures._display(np.zeros((side // 2, side, 3), np.uint8), None,
+                                                   440)
+  assert .8 * 440 <= zoom * image.shape[1] <= 440 and (zoom == 1 or factor == 1)
+  assert image.shape[1] == round(factor * side)
+
+
+def test_headings_say_which_is_the_truth():
+  truth, said = (first(side) for side in case())
+  heads = [captioned(np.zeros((1, 400, 3), np.uint8), text, above=True)[:20]
+           for text in ('truth', 'prediction')]
+  picture = detection_figures.detections(IMAGES[:1], truth, said, CLASSES)
+  title = len(captioned(picture[:0], '', above=True))
+  strips = picture[title:title + 20, :400], picture[title:title + 20, 402:802]
+  for strip, head in zip(strips, heads, strict=True):
+    np.testing.assert_array_equal(strip, head)
 
 
 def test_proposals_and_anchors():

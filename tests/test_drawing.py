@@ -1,6 +1,7 @@
 """Drawn annotations can be found again in the picture, where they belong."""
 
 import numpy as np
+import pytest
 
 from visionlab.figures import drawing
 from visionlab.figures.charts import palette
@@ -76,3 +77,28 @@ def test_layout():
   texted = drawing.captioned(GREY, 'a caption of several words', lines=2)
   assert len(texted) > 20 + 2 * 16 and (texted[:20] == 100).all() and (texted[20:] < 50).any()
   assert (drawing.captioned(GREY, 'x', above=True)[-20:] == 100).all()
+
+
+def test_tags_do_not_hide_each_other():
+  boxes = np.array([[20, 20, 90, 70], [22, 22, 95, 75], [19, 21, 85, 66]])
+  colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+  blank = np.full((120, 120, 3), 255, np.uint8)
+  together = drawing.draw_boxes(blank, boxes, colours, ['cat', 'dog', 'emu'])
+  for box, colour, name in zip(boxes, colours, ('cat', 'dog', 'emu'), strict=True):
+    alone = drawing.draw_boxes(blank, box[None], colour[None], [name])
+    lines = drawing.draw_boxes(blank, box[None], colour[None], [''])
+    tag = (alone == colour).all(-1).sum() - (lines == colour).all(-1).sum()
+    own = drawing.draw_boxes(blank, boxes, colours, ['', '', ''])
+    assert (together == colour).all(-1).sum() - (own == colour).all(-1).sum() > .7 * tag
+
+
+@pytest.mark.parametrize('box', [(0, 0, 40, 30), (90, 0, 120, 30), (0, 100, 40, 120),
+                                 (100, 100, 120, 120), (-9, -9, 130, 130), (60, 5, 61, 6)])
+def test_tags_stay_in_the_picture_and_apart(box):
+  taken = []
+  for _ in range(4):
+    left, top, right, bottom = drawing._free_place(box, 50, (120, 120), taken)
+    assert min(left, top) >= 0 and max(right, bottom) <= 120 and right - left == 50
+    free = not any(drawing._overlap((left, top, right, bottom), other) for other in taken)
+    assert free or len(taken) >= 2                     # two tags have room about any box
+    taken.append((left, top, right, bottom))

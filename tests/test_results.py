@@ -1,19 +1,22 @@
 """What is made of a sweep's runs: tables, pictures, the page."""
 
 import csv
+import itertools
 import json
 import os
 import re
 import shutil
 import statistics
 
+import numpy as np
 import pytest
 from made_up import finish
 from PIL import Image
 
-from launch import page, pictures, results
+from launch import page, pictures, results, tables
 from launch.tables import as_latex
 from launch.trials import Sweep, grouped, read_trials
+from visionlab.figures.charts import new_axes
 from visionlab.storage.workdir import conclude
 from visionlab.sweeps.settings import grid, named
 
@@ -79,6 +82,47 @@ def test_pictures(finished):
   heights, ticks = pictures.unit([1e-3, 1e-2, 1e-1])
   assert heights.tolist() == pytest.approx([0, .5, 1]) and len(ticks) == 3
   assert pictures.scale(['sgd', 'adam', 'sgd']) == ([0, 1, 0], ['sgd', 'adam'], False)
+
+
+def test_ticks_are_the_values_tried():
+  _, axes = new_axes(1, 3, (13, 3.3))
+  for axis, values in zip(axes[0], ((3e-4, 6e-4, 1e-3, 2e-3, 4e-3, 8e-3), (0., 1e-4, 2e-4, 1e-2),
+                                    ('sgd', 'adamw', 'sgd')), strict=True):
+    places, names, log = pictures.scale(values)
+    axis.plot(places, range(len(places)))
+    axis.set_xscale('log' if log else 'linear')
+    pictures.tick_tried(axis, places, names)
+    shown = [label.get_text() for label in axis.get_xticklabels()]
+    tried = dict.fromkeys(v if isinstance(v, str) else f'{v:.3g}' for v in values)
+    assert shown == list(tried) and not len(axis.get_xticks(minor=True))
+
+
+@pytest.mark.parametrize('count', [2, 9, 40])
+def test_labels_of_many_values_do_not_overlap(count):
+  figure, axes = new_axes(1, 1, (4.4, 3.3))
+  axis, values = axes[0, 0], 10 ** np.random.default_rng(count).uniform(-4, -1, count)
+  places, names, log = pictures.scale(values.tolist())
+  axis.plot(places, places)
+  axis.set_xscale('log' if log else 'linear')
+  pictures.tick_tried(axis, places, names)
+  figure.canvas.draw()
+  boxes = [label.get_window_extent() for label in axis.get_xticklabels()]
+  assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes)) and len(boxes) >= 2
+  assert {label.get_text() for label in axis.get_xticklabels()} <= {f'{v:.3g}' for v in values}
+  heights = [height for height, _ in pictures.unit(values.tolist())[1]]
+  assert min(np.diff(heights)) >= pictures.LINE and heights[0] == 0 and heights[-1] == 1
+
+
+def test_the_best_setting_quotes_what_it_was_not_chosen_by(finished):
+  sweep = Sweep.read(finished)
+  trials = [t._replace(last={'val/accuracy': t.last['test/accuracy'], 'test/accuracy': .5 + i / 100,
+                             'test/loss': 1.}) if t.last else t
+            for i, t in enumerate(read_trials(finished, sweep))]
+  groups = grouped(trials, 'val/accuracy')
+  said = tables.best_setting(groups, 'val/accuracy')
+  quoted = [t.last['test/accuracy'] for t in groups[0].trials if t.status == 'done']
+  assert said == (f'lr 0.2: val/accuracy 0.97 ± 0.028 (sd over 2 seeds); test/accuracy '
+                  f'{statistics.mean(quoted):.4g} ± {statistics.stdev(quoted):.2g}')
 
 
 def test_the_page_needs_nothing_but_itself(finished):

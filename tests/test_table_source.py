@@ -230,6 +230,7 @@ def test_bytes_that_are_no_image(root, warned):
     ('t.jsonl', '{"image": "a.png", "label": "x"}\n{"image": "a.png"}', 'line 2: the label is mis'),
     ('t.jsonl', '{"image": 7, "label": "dog"}', 'line 1: the image is 7'),
     ('t.parquet', 'PAR1 and no more PAR1', 't.parquet cannot be read as parquet'),
+    ('t.csv', 'image,label\na.png,x\na.png,y', "line 3: a.png is 'y' here, and 'x' before"),
     ('t.xlsx', 'x', 'expected a table, .csv'),
     ('u.csv', '', 'there is no file .*t.csv')])
 def test_tables_that_are_none(root, name, text, said):

@@ -22,7 +22,7 @@ from visionlab.config import (
   with_tuples,
 )
 from visionlab.data.balance import class_counts
-from visionlab.data.box_sizes import Anchors, anchor_line, anchors_like
+from visionlab.data.box_sizes import Anchors, anchors_like
 from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
@@ -140,15 +140,11 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
               counts=facts.counts, anchors=facts.anchors)
 
 
-def _anchors(config: Mapping, sources: Sources) -> Anchors | tuple:
-  """As many as the model has, fitted to the data; () where config.task.fit_anchors is not set."""
-  options = config['task']
-  if not options.get('fit_anchors') or isinstance(sources, Mapping):
+def _anchors(task: Mapping, sources: Sources) -> Anchors | tuple:
+  """Those that config.task.fit_anchors asks for; () where it does not."""
+  if not task.get('fit_anchors') or isinstance(sources, Mapping):
     return ()
-  model = build_model(options.get('model', {}), 'config.task.model', classes=1)
-  if not hasattr(model, 'anchor_sizes'):
-    raise ConfigError('config.task.fit_anchors: this model has no anchors')
-  return anchors_like(sources, model.anchor_sizes, model.anchor_ratios)
+  return anchors_like(sources, build_model(task.get('model', {}), 'config.task.model', classes=1))
 
 
 def durations(config: Mapping, n: int):
@@ -188,13 +184,6 @@ class Job:
   init: Callable                 # () -> a fresh state
   empty: Callable                # (state) -> a tally of nothing
 
-  def anchor_line(self) -> str:
-    """How well a detector's anchors fit the training boxes; '' where there are none."""
-    model, source = getattr(self.task, 'model', None), self.batches.sources
-    if isinstance(source, Mapping) or getattr(model, 'proposals', False) is not True:
-      return ''
-    return anchor_line(source, Anchors(model.anchor_sizes, model.anchor_ratios))
-
 
 def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   """Builds what the config names; every mistake in it is found here, before anything is trained.
@@ -214,7 +203,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   mesh = data_mesh(spread, config['parallel']['model'])
   sources = open_sources(config['data'], config['split'])
   facts = Facts.of(sources)
-  facts = replace(facts, anchors=_anchors(config, sources))
+  facts = replace(facts, anchors=_anchors(config['task'], sources))
   total, steps = durations(config, facts.examples)
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)

@@ -17,6 +17,7 @@ from absl import flags
 
 from visionlab import build, commandline
 from visionlab.data.balance import count_line
+from visionlab.data.box_sizes import anchor_line
 from visionlab.figures import charts
 from visionlab.paths import local
 from visionlab.sharding import share
@@ -83,7 +84,7 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
   for line in filter(None, (extended, count_line(job.facts.counts, job.facts.info.classes),
-                            job.anchor_line())):
+                            anchor_line(job.batches.sources, getattr(job.task, 'model', None)))):
     log.say(line)
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
   records = Records(log, checkpoints, unless_ignored(

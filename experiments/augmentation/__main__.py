@@ -10,6 +10,7 @@ from experiments import study
 
 SIZES = (50, 200, 1438)
 KINDS = ('without', 'with')
+TESTED = dict(evals=dict(test=dict(split='test', batch=360)), checkpoint={})   # nothing is chosen
 
 
 def configs(given):
@@ -21,7 +22,7 @@ def configs(given):
         changes = {} if kind == 'with' else dict(augment={})
         made[f'{kind}-{size}/{seed}'] = study.changed(
             config, steps=given.steps, split=f'train[:{size}]',
-            evals__test__every='100%', seed=seed, data_seed=seed, **changes)
+            seed=seed, data_seed=seed, **TESTED, **changes)
   return made
 
 

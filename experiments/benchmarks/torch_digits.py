@@ -17,12 +17,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from configs.digits_cnn import get_config
 from experiments.benchmarks.torch_models import cnn
+from visionlab.data import open_split
 from visionlab.data.sources.digits import digits
 from visionlab.durations import parse_steps
 
 
 def dataset(split: str) -> TensorDataset:
-  arrays = digits(split).arrays
+  arrays = open_split(digits, split).arrays
   return TensorDataset(torch.from_numpy(arrays['image']).permute(0, 3, 1, 2).contiguous(),
                        torch.from_numpy(arrays['label']).long())
 
@@ -75,13 +76,13 @@ def main(workdir: Path, variant: str = '') -> None:
       or not set(c.task.model) <= {'name', 'dropout'}
       or not set(c.hp) <= {'lr', 'weight_decay', 'label_smoothing'}):
     raise SystemExit('torch_digits: configs/digits_cnn.py has come to differ from this script')
-  train, test = dataset('train'), dataset('test')
+  train, val, test = (dataset(split) for split in (c.split, c.evals.val.split, c.evals.test.split))
 
   def steps(duration, total=None):
     return parse_steps(duration, 'config', batch=c.batch, examples=len(train), total=total)
   total = steps(c.steps)
   warm, log_every, eval_every = (steps(d, total) for d in (
-      c.optim.schedule.warmup, c.log.every, c.evals.test.every))
+      c.optim.schedule.warmup, c.log.every, c.evals.val.every))
 
   torch.manual_seed(c.seed)
   device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -92,7 +93,8 @@ def main(workdir: Path, variant: str = '') -> None:
                                  dict(params=rest, weight_decay=0.)], lr=c.hp.lr)
   schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: multiplier(s, warm, total))
   stream = batches(DataLoader(train, batch_size=c.batch, shuffle=True, drop_last=True))
-  test = DataLoader(test, batch_size=c.evals.test.batch)
+  val, test = (DataLoader(data, batch_size=c.evals[name].batch)
+               for name, data in dict(val=val, test=test).items())
 
   workdir.mkdir(parents=True, exist_ok=True)
   with (workdir / 'metrics.jsonl').open('w') as log:
@@ -103,7 +105,7 @@ def main(workdir: Path, variant: str = '') -> None:
 
     for step in range(total):
       if step % eval_every == 0:
-        write(step, **evaluate(model, test, device))
+        write(step, **evaluate(model, val, device))
       images, labels = (x.to(device) for x in next(stream))
       images = affine(images.float() / 255, **c.augment.affine)
       loss = F.cross_entropy(model(images), labels,
@@ -116,6 +118,7 @@ def main(workdir: Path, variant: str = '') -> None:
         write(step + 1, train_loss=loss.item())
     torch.save(dict(model=model.state_dict(), optimizer=optimizer.state_dict(), step=total),
                workdir / 'checkpoint.pt')
+    write(total, **evaluate(model, val, device))
     write(total, **evaluate(model, test, device))
 
 

@@ -22,7 +22,8 @@ def accuracy(seed: int, workdir: Path) -> float:
   config = get_config()
   config.seed = config.data_seed = seed
   train(config, workdir)
-  return visionlab.load(workdir).metrics[-1]['test/accuracy']
+  return next(line['test/accuracy'] for line in reversed(visionlab.load(workdir).metrics)
+              if 'test/accuracy' in line)
 
 
 def picture(figures: Path) -> Image.Image:

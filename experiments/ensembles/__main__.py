@@ -11,6 +11,7 @@ from experiments import study
 from visionlab.evaluate import evaluate
 
 LARGEST = 5
+TESTED = dict(evals=dict(test=dict(split='test', batch=360)), checkpoint={})   # nothing is chosen
 METRICS = {'accuracy': ('test accuracy, %', 100.), 'loss': ('cross-entropy', 1.),
            'calibration_error': ('calibration error, %', 100.)}
 
@@ -18,7 +19,7 @@ METRICS = {'accuracy': ('test accuracy, %', 100.), 'loss': ('cross-entropy', 1.)
 def configs(given):
   return {str(seed): study.changed(
       digits_cnn.get_config('smoke' if given.quick else ''), seed=seed, data_seed=seed,
-      steps=given.steps, split=f'train[:{given.images}]', evals__test__every='100%')
+      steps=given.steps, split=f'train[:{given.images}]', **TESTED)
       for seed in range(given.seeds)}
 
 

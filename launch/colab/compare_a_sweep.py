@@ -57,7 +57,7 @@ from launch import results, tables  # noqa: E402
 from launch.trials import Sweep, grouped, read_trials  # noqa: E402
 
 sweep = Sweep.read(Path(folder))
-metric = 'test/accuracy'
+metric = 'val/accuracy'
 trials = read_trials(Path(folder), sweep)
 groups = grouped(trials, metric)
 print(tables.aligned(tables.rows_of(groups, metric)))

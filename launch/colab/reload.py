@@ -59,7 +59,7 @@ print(run.step, 'steps,', len(run.classes), 'classes,', type(run.task).__name__)
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout='constrained')
 for axis, metric in zip(axes, ('loss', 'accuracy'), strict=True):
-  for split in ('train', 'test'):
+  for split in ('train', 'val'):
     points = [(line['step'], line[f'{split}/{metric}']) for line in run.metrics
               if f'{split}/{metric}' in line]
     axis.plot(*np.array(points).T, marker='o', markersize=3, label=split)

@@ -1,10 +1,11 @@
 """Sizes of the boxes in a source, and the anchors that fit them: k-means by IoU (YOLOv2)."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Concat, Source, Subset
 from visionlab.data.sources.objects import Objects
 
@@ -136,17 +137,25 @@ def fitted_anchors(sizes: np.ndarray, levels: int, per_level: int, ratios: int) 
                  tuple(sorted(np.round(shapes[:, 1] / shapes[:, 0], 2).tolist())))
 
 
-def anchors_like(source: Source, sizes: Sequence[Sequence[float]],
-                 ratios: Sequence[float]) -> Anchors | None:
-  """As many anchors as these are, fitted to the boxes of a source; None if it has no boxes."""
+def anchors_like(source: Source, model: Any) -> Anchors | tuple:
+  """As many anchors as a detector has, fitted to the boxes of a source; () if that has none.
+
+  Raises:
+    ConfigError: the model has no anchors.
+  """
+  if not hasattr(model, 'anchor_sizes'):
+    raise ConfigError('config.task.fit_anchors: this model has no anchors')
   found = read_sizes(source)
-  return fitted_anchors(found, len(sizes), len(sizes[0]), len(ratios)) if len(found) else None
+  return () if not len(found) else fitted_anchors(
+      found, len(model.anchor_sizes), len(model.anchor_sizes[0]), len(model.anchor_ratios))
 
 
-def anchor_line(source: Source, anchors: Anchors) -> str:
-  """How well anchors fit the boxes of a source, and which would fit better, to be copied; '' where
-  boxes are not known without reading the images."""
-  sizes = known_sizes(source)
+def anchor_line(source: Source | Mapping, model: Any) -> str:
+  """How well a detector's anchors fit the training boxes, and which would fit better, to be copied;
+  '' where it has none, or boxes are not known without reading the images."""
+  if isinstance(source, Mapping) or getattr(model, 'proposals', False) is not True:
+    return ''
+  sizes, anchors = known_sizes(source), Anchors(model.anchor_sizes, model.anchor_ratios)
   if sizes is None or not len(sizes):
     return ''
   better = fitted_anchors(sizes, len(anchors.sizes), len(anchors.sizes[0]), len(anchors.ratios))

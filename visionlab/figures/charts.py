@@ -10,6 +10,7 @@ from PIL import Image
 from visionlab.figures import fonts
 
 CRIMSON = (220, 20, 60)
+ROWS = 30                 # classes that a picture of bars shows
 
 
 def preload():
@@ -118,8 +119,14 @@ def _legend(classes, colours, maps):
 
 
 def bars(values: np.ndarray, classes: Sequence[str], title: str) -> np.ndarray:
-  """A bar from 0 to 1 for each class, the best on top; nan is said to be absent."""
-  order = np.argsort(np.where(np.isnan(values), -1, values), kind='stable')[-60:]
+  """A bar from 0 to 1 for each class, the best on top; nan is said to be absent. Of more than ROWS
+  classes that are there, the worst and the best halves of so many are shown."""
+  order = np.argsort(np.where(np.isnan(values), -1, values), kind='stable')
+  if len(order) > ROWS:
+    there = order[np.isnan(values).sum():]
+    order = np.concatenate([there[:ROWS // 2], there[-ROWS // 2:]]) if len(there) > ROWS else (
+        order[-ROWS:])
+    title = f'{title}: of {len(values)} classes the best and the worst'
   figure, axes = new_axes(1, 1, (6, max(2., .24 * len(order) + .8)))
   axis = axes[0, 0]
   colours = palette(classes)[order] / 255

@@ -21,7 +21,8 @@ from visionlab.measures.average_precision import (
   precision_recall,
 )
 
-SIDE = 240                      # pixels of a picture's longer side, within a factor of two
+SIDE = 280                      # pixels of a picture's longer side
+LARGE = 440                     # likewise, where names are to be read
 SURE, FEW = .5, 3
 GREEN, GREY, WHITE = (60, 220, 90), (150, 150, 150), (255, 255, 255)
 TITLE = 'Objects, and what was detected; wrong ones in crimson'
@@ -83,7 +84,8 @@ def worst_images(verdict: Verdict, most: int) -> np.ndarray:
 def detections(images: np.ndarray, truth: Objects, said: Objects, classes: Sequence[str], *,
                extent: np.ndarray | None = None, limbs: Sequence = (),
                title: str = TITLE) -> np.ndarray:
-  """Each image with its objects beside what is detected, above how many were found.
+  """Each image with its objects, the truth, beside what is detected, the prediction, above how many
+  were found.
 
   A detection has the colour of the object that it found. Objects that were missed and false
   detections are crimson, and what counts as neither is grey.
@@ -100,8 +102,10 @@ def detections(images: np.ndarray, truth: Objects, said: Objects, classes: Seque
   verdict = judge(truth, said)
   panels = []
   for i, image in enumerate(images):
-    pair = [_drawn(image, _row(side, i), classes, colours, _row(extent, i), limbs)
-            for side, colours in zip((truth, said), _colours(verdict, i), strict=True)]
+    pair = [captioned(_drawn(image, _row(side, i), classes, colours, _row(extent, i), limbs),
+                      heading, above=True)
+            for heading, side, colours in zip(('truth', 'prediction'), (truth, said),
+                                              _colours(verdict, i), strict=True)]
     counts = {name: getattr(verdict, name)[i].sum() for name in ('found', 'missed', 'false')}
     text = ', '.join(f'{n} {name}' for name, n in counts.items() if n) or 'no objects'
     panels.append(captioned(beside(pair, gap=2), text))
@@ -201,9 +205,9 @@ def _colours(verdict, i):
 
 
 def _drawn(image, objects, classes, colours, part, limbs):
-  """One image with its objects, at about SIDE pixels."""
+  """One image with its objects."""
   h, w = image.shape[:2]
-  image, factor, zoom = _display(image, part)
+  image, factor, zoom = _display(image, part, LARGE)
   objects = {k: v for k, v in objects.items()
              if k in ('boxes', 'classes', 'valid', 'scores', 'masks', 'frames', 'keypoints')}
   if 'masks' in objects:
@@ -230,19 +234,20 @@ def _outlined(image, part, *layers):
   return picture
 
 
-def _display(image, part):
-  """The picture on its canvas, shrunk by a factor if it is large; the factor; and by what whole
-  number to enlarge it if it is small."""
+def _display(image, part, side=SIDE):
+  """The picture on its canvas, smoothly scaled by a factor to `side` pixels; the factor; or by what
+  whole number to enlarge it, where it is so small that its pixels are to be seen."""
   if part is not None:
     h, w = np.ceil(part).astype(int)
     image = image[:h, :w]
   image = as_picture(image)
   longer = max(image.shape[:2])
-  if longer <= 2 * SIDE:
-    return image, 1., max(1, SIDE // longer)
-  factor = 1.5 * SIDE / longer
-  h, w = (max(1, round(side * factor)) for side in image.shape[:2])
-  return np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BOX)), factor, 1
+  if side >= 2 * longer:
+    return image, 1., side // longer
+  factor = side / longer
+  way = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+  h, w = (max(1, round(pixels * factor)) for pixels in image.shape[:2])
+  return np.asarray(Image.fromarray(image).resize((w, h), way)), factor, 1
 
 
 def _sheet(panels, title, columns):

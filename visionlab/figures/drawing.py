@@ -14,6 +14,7 @@ from visionlab.figures.fonts import pil_font
 from visionlab.ops.host_masks import paste_bitmaps
 
 OPACITY = .55      # of a mask's veil
+TAG = 13           # pixels of a tag's height
 SIDES = dict(right=(255, 145, 40), left=(60, 170, 255), middle=(255, 235, 90))
 
 
@@ -67,26 +68,48 @@ def annotated(image: np.ndarray, objects: Mapping[str, np.ndarray], classes: Seq
 
 def draw_boxes(picture: np.ndarray, boxes: np.ndarray, colours: np.ndarray, names: Sequence[str],
                *, zoom: int = 1, width: int = 0) -> np.ndarray:
-  """Outlines of boxes (n 4) in colours (n 3), each with its name in a tag at its top left.
+  """Outlines of boxes (n 4) in colours (n 3), each with its name in a tag at its top left, or at
+  another corner where that one is taken by a tag.
 
   width: of the lines; 0: two pixels, or one on a small picture.
   """
   width = width or (2 if zoom > 1 or max(picture.shape) > 200 else 1)
   canvas = Image.fromarray(picture)
   draw = ImageDraw.Draw(canvas)
-  for box, colour, name in zip(np.asarray(boxes) * zoom, colours, names, strict=True):
-    x1, y1, x2, y2 = np.round(box).astype(int).tolist()
-    colour = tuple(colour.tolist())
+  boxes = np.round(np.asarray(boxes) * zoom).astype(int).reshape(-1, 4).tolist()
+  colours = [tuple(colour.tolist()) for colour in colours]
+  for (x1, y1, x2, y2), colour in zip(boxes, colours, strict=True):
     # The outline lies inside: a box that ends at the image's edge is seen all round.
     draw.rectangle((x1, y1, max(x2 - 1, x1), max(y2 - 1, y1)), outline=colour, width=width)
+  tags: list[tuple[int, int, int, int]] = []
+  for box, colour, name in zip(boxes, colours, names, strict=True):       # no line crosses a name
     if name:
       font, name = pil_font(name, 11)
-      wide, high = int(font.getlength(name)) + 4, 13
-      left = min(max(x1, 0), max(canvas.width - wide, 0))
-      top = y1 - high if y1 >= high else max(y1, 0)
-      draw.rectangle((left, top, left + wide, top + high), fill=colour)
+      left, top, right, bottom = _free_place(box, int(font.getlength(name)) + 4, canvas.size, tags)
+      draw.rectangle((left, top, right, bottom), fill=colour)
       draw.text((left + 2, top), name, font=font, fill=_readable(colour))
+      tags.append((left, top, right, bottom))
   return np.asarray(canvas)
+
+
+def _free_place(box: Sequence[int], wide: int, size: tuple[int, int], taken: Sequence) -> tuple:
+  """Where the tag of a box goes, `wide` pixels and inside a picture of `size`: above its top left,
+  or at the first corner, out- or inside, that no other tag overlaps."""
+  x1, y1, x2, y2 = box
+  if y1 < TAG:
+    y1 = max(y1, 0) + TAG                       # above is no room: at the top, inside
+  corners = [(x1, y1 - TAG), (x2 - wide, y1 - TAG), (x1, y2), (x2 - wide, y2),
+             (x1, y1), (x2 - wide, y1), (x1, y2 - TAG), (x2 - wide, y2 - TAG)]
+  places = []
+  for left, top in corners:
+    left = min(max(left, 0), max(size[0] - wide, 0))
+    top = min(max(top, 0), max(size[1] - TAG, 0))
+    places.append((left, top, left + wide, top + TAG))
+  return next((p for p in places if not any(_overlap(p, other) for other in taken)), places[0])
+
+
+def _overlap(a: Sequence[int], b: Sequence[int]) -> bool:
+  return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def draw_masks(picture: np.ndarray, masks: np.ndarray, colours: np.ndarray, *,

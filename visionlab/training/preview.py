@@ -7,6 +7,7 @@ import jax
 from visionlab import build
 from visionlab.config import to_json
 from visionlab.data.balance import class_counts, count_line
+from visionlab.data.box_sizes import anchor_line
 from visionlab.training.parameters import parameter_table, settings_of
 from visionlab.training.plan import Plan
 
@@ -31,7 +32,7 @@ def preview(config, workdir: Path) -> str:
            f'{schedule.log:,} steps, a checkpoint each {schedule.save:,}']
   if job.facts.counts:
     lines.append(f'  {count_line(job.facts.counts, job.facts.info.classes)}')
-  if line := job.anchor_line():
+  if line := anchor_line(job.batches.sources, getattr(job.task, 'model', None)):
     lines.append(f'  {line}')
   for name, source in evaluations.sources.items():
     lines.append(f'{name}: {config.evals[name].split}, {len(source):,} examples, each '

@@ -77,7 +77,9 @@ def table(split: str, *, root: str = '', path: str = '', images: str = '', image
     return ArrowImages(cells, own, [f'{file.name}:{i}' for i in own], given, info, canvas,
                        on_broken, f'table {file}: {name} of row')
   folder = file.parent / images
-  files = as_in_folder([_name(rows, i) for i in own], folder)
+  names = [_name(rows, i) for i in own]
+  _check_one_label(rows, own, names)
+  files = as_in_folder(names, folder)
   there = _there(rows, own, files, folder, on_broken) if check else np.ones(len(own), bool)
   return image_files(f'table {file}', folder,
                      [name for name, is_there in zip(files, there, strict=True) if is_there],
@@ -130,6 +132,18 @@ def _name(rows: Rows, i: int) -> str:
     raise ConfigError(f'{rows.path}, {rows.places[i]}: the image is {name!r:.60}; expected the '
                       'name of a file')
   return name.replace('\\', '/')                        # of Windows
+
+
+def _check_one_label(rows: Rows, own: np.ndarray, names: Sequence[str]) -> None:
+  """Raises a ConfigError where a file is there twice, as if of two classes."""
+  if 'label' not in rows.columns:
+    return
+  said: dict[str, object] = {}
+  for i, name in zip(own, names, strict=True):
+    label = rows.columns['label'][i]
+    if said.setdefault(name, label) != label:
+      raise ConfigError(f'{rows.path}, {rows.places[i]}: {name} is {label!r} here, and '
+                        f'{said[name]!r} before')
 
 
 def _there(rows: Rows, own: np.ndarray, files: Sequence[str], folder: Path, on_broken: str
