@@ -84,6 +84,10 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
             dict(label=LABEL))
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),
                            variational=dict(variational=True)).items()},
+  **{f'gan_{loss}': (dict(name='generate', loss=loss, penalties=penalties, conditional=True,
+                          model=dict(name='gan', latent=3, widths=(4,))), dict(label=LABEL))
+     for loss, penalties in dict(relativistic=('r1', 'r2'), wasserstein=('penalty',),
+                                 hinge=()).items()},
   'segment': (dict(name='segment', loss='both', class_weights=(1., 2., .5),
                    model=dict(name='unet', width=2, depth=1, norm=False)),
               dict(label_map=MAP, pixel_weight=WEIGHT)),

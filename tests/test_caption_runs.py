@@ -96,7 +96,7 @@ def test_the_backbone_is_frozen_first_and_its_last_stages_tuned_later(pictures):
   params = jax.eval_shape(task.init, jax.random.key(0), source[np.arange(1)])['params']
   optimizer = build_optimizer(config, 100, lambda duration, key: parse_steps(
       duration, key, batch=1, examples=1, total=100))
-  assert optimizer.starts == (60,)
+  assert [int(optimizer.phase(step)) for step in (0, 59, 60)] == [0, 0, 1]
   state = jax.eval_shape(optimizer.init, params)       # raises if a group matches no parameter
   first, later = (set(state[start][0].mu) for start in ('0', '60'))
   assert {'table', 'layer0/input_kernel', 'image/kernel', 'head/kernel'} < first

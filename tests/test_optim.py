@@ -446,7 +446,8 @@ def test_a_group_that_starts_late_stays_until_then_and_then_goes_as_from_step_0(
   groups = (dict(match='head'), dict(match='.*', start=3))
   late = make_optimizer('adam', total=8, steps=lambda d, where: int(d), groups=groups)
   plain = make_optimizer('adam', total=8, steps=lambda d, where: int(d))
-  assert late.starts == (3,) and plain.starts == ()
+  assert [int(late.phase(step)) for step in range(5)] == [0, 0, 0, 1, 1]
+  assert (late.phases, plain.phases) == (2, 1)
   hp = {k: jnp.float32(v) for k, v in dict(late.hyperparameters, lr=.1, weight_decay=.01).items()}
   grads = {'head': {'kernel': jnp.array([1., -2, 3])}, 'stage': {'kernel': jnp.array([.5, -1])}}
 

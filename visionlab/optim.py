@@ -25,17 +25,18 @@ from visionlab.update_rules import Rule, rule_of
 class Optimizer(NamedTuple):
   """init(params, hp) -> opt_state; update(grads, opt_state, params, hp, step) -> params, opt_state.
 
-  `schedule(step)` multiplies hp['lr']. `freeze(params, phase)` stops the gradient of parameters
-  that are frozen, or not yet trained in that phase, so that none is computed; `starts` are the
-  steps at which the phases after the first begin. `setting(path)` is the `Group` that holds for a
-  parameter, its decay a number.
+  `schedule(step)` multiplies hp['lr']. Training falls into phases, by the steps at which groups
+  start and by the turns that players take: `phase(step)` is one of `phases`, and
+  `freeze(params, phase)` stops the gradient of parameters that are not trained in it, so that none
+  is computed. `setting(path)` is the `Group` that holds for a parameter, its decay a number.
   """
   hyperparameters: Mapping[str, float]
   init: Callable[..., Any]
   update: Callable[[Any, Any, Any, Mapping[str, jax.Array], jax.Array], tuple[Any, Any]]
   schedule: Callable[[jax.Array], jax.Array]
   freeze: Callable[[Any, int], Any]
-  starts: tuple[int, ...]
+  phases: int
+  phase: Callable[[jax.Array], jax.Array]
   ema: bool
   setting: Callable[[str], Group]
 
@@ -43,7 +44,8 @@ class Optimizer(NamedTuple):
 def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], int],
                    schedule: Mapping | None = None, decay: str | None = None,
                    groups: tuple = (), nesterov: bool = False, clip: bool = False,
-                   ema: bool = False, own: Mapping | None = None) -> Optimizer:
+                   ema: bool = False, turns: tuple[str, ...] = (),
+                   own: Mapping | None = None) -> Optimizer:
   """An optimiser by name.
 
   hp: `lr`, `weight_decay` (coupled: added to the gradient, for sgd, adam, rmsprop and lars;
@@ -65,6 +67,9 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
     clip: clips the gradient to a global norm of `hp.clip_norm`.
     ema: keeps an exponential moving average of the weights and of BatchNorm's statistics, which
       evaluation then uses.
+    turns: regexes of which one after the other is trained, a step each, over and over:
+      ('critic', 'critic', 'generator'). What is not trained in a step stands still, its moments and
+      their counts too, and has no backward pass. Parameters that none matches are always trained.
     own: options of an own rule.
 
   Raises:
@@ -79,12 +84,16 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
                  for i, g in enumerate(groups))
   made = rule_of(rule, own, nesterov=nesterov)
   _check_decays(rule, made, decay, groups)
+  for i, regex in enumerate(turns):
+    check_regex(regex, f'config.optim.turns[{i}]')
   starts = tuple(sorted({g.start for g in groups if g.start and not g.frozen}))
-  recipe = Recipe(made, groups, decay, clip, starts, make_schedule(schedule or {}, total, steps))
+  recipe = Recipe(made, groups, decay, clip, starts, make_schedule(schedule or {}, total, steps),
+                  tuple(turns))
   hyperparameters = {**made.scalars, **(dict(clip_norm=1.) if clip else {}),
                      **(dict(ema_decay=.999) if ema else {})}
   return Optimizer(hyperparameters, partial(_init, recipe), partial(_update, recipe),
-                   recipe.schedule, partial(_freeze, recipe), starts, ema, recipe.setting)
+                   recipe.schedule, partial(_freeze, recipe), recipe.phases, recipe.phase, ema,
+                   recipe.setting)
 
 
 def optimizer_of(options: Mapping, total: int, steps: Callable[[Duration, str], int]) -> Optimizer:
@@ -124,6 +133,21 @@ class Recipe(NamedTuple):
   clip: bool
   starts: tuple[int, ...]
   schedule: Callable[[jax.Array], jax.Array]
+  turns: tuple[str, ...] = ()
+
+  @property
+  def phases(self) -> int:
+    return (1 + len(self.starts)) * max(len(self.turns), 1)
+
+  def phase(self, step) -> jax.Array:
+    """The phase that a step is of: they are numbered turn by turn, after each start anew."""
+    begun = sum((step >= start for start in self.starts), jnp.int32(0))
+    turns = max(len(self.turns), 1)
+    return begun * turns + step % turns
+
+  def turns_of(self, path: str) -> tuple[int, ...]:
+    """The turns at which a parameter is trained; none where it always is."""
+    return tuple(i for i, regex in enumerate(self.turns) if re.search(regex, path))
 
   def setting(self, path: str) -> Group:
     """The group that holds for a parameter, with its decay made definite."""
@@ -157,16 +181,23 @@ def _update(recipe, grads, opt_state, params, hp, step):
   for start, part in parts.items():
     change, state[start] = rule.update(grads[start], opt_state[start], part)
     if start != '0':
-      change, state[start] = _once_begun(step >= int(start), change, state[start],
+      change, state[start] = _if_trained(_trained_at(recipe, start, step), change, state[start],
                                          opt_state[start])
     changes |= change
   rate = -1. if recipe.rule.has_rate else hp['lr'] * recipe.schedule(step)
   return _moved(recipe, params, changes, rate), state
 
 
-def _once_begun(begun, changes, state, old_state):
-  """Until then nothing moves, and moments and their counts stay at zero."""
-  return jax.tree.map(lambda new, old: jnp.where(begun, new, old), (changes, state),
+def _trained_at(recipe, part, step):
+  """Whether a part of the parameters, as `_trainable` names it, is trained in a step."""
+  start, *turns = map(int, part.split('_'))
+  begun = step >= start
+  return begun & jnp.isin(step % len(recipe.turns), jnp.array(turns)) if turns else begun
+
+
+def _if_trained(trained, changes, state, old_state):
+  """Else nothing moves, and moments and their counts stay as they are."""
+  return jax.tree.map(lambda new, old: jnp.where(trained, new, old), (changes, state),
                       (jax.tree.map(jnp.zeros_like, changes), old_state))
 
 
@@ -178,23 +209,29 @@ def _moved(recipe, params, changes, rate):
 
 
 def _freeze(recipe, params, phase=-1):
-  """No gradient for what is frozen, nor for what is trained from a later phase on."""
-  last = (0, *recipe.starts)[phase]
-  settings = map(recipe.setting, paths(params))
-  leaves = [jax.lax.stop_gradient(p) if own.frozen or own.start > last else p
-            for own, p in zip(settings, jax.tree.leaves(params), strict=True)]
+  """No gradient for what is frozen, nor for what is trained from a later phase on or in another
+  turn. Phase -1: the last, whoever's turn it is."""
+  begun, turn = divmod(phase, max(len(recipe.turns), 1)) if phase >= 0 else (-1, None)
+  last = (0, *recipe.starts)[begun]
+
+  def held(path):
+    own, turns = recipe.setting(path), recipe.turns_of(path)
+    return own.frozen or own.start > last or bool(turns) and turn not in (None, *turns)
+  leaves = [jax.lax.stop_gradient(p) if held(path) else p
+            for path, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
   return jax.tree.unflatten(jax.tree.structure(params), leaves)
 
 
 def _trainable(recipe, params) -> dict[str, dict]:
-  """start -> path -> leaf: the parameters trained from each start on; the frozen ones are left out,
-  so that they cost no optimiser state."""
-  parts = {start: {} for start in (0, *recipe.starts)}
+  """'start' or 'start_turn_turn' -> path -> leaf: the parameters that are trained at the same
+  steps; the frozen ones are left out, so that they cost no optimiser state."""
+  parts = {str(start): {} for start in (0, *recipe.starts)}
   for n, p in zip(paths(params), jax.tree.leaves(params), strict=True):
     own = recipe.setting(n)
     if not own.frozen:
-      parts[own.start][n] = p
-  return {str(start): part for start, part in parts.items()}
+      part = '_'.join(map(str, (own.start, *recipe.turns_of(n))))
+      parts.setdefault(part, {})[n] = p
+  return parts
 
 
 def complete(hp: Mapping, *defaults: Mapping[str, float]) -> dict[str, float]:
@@ -241,6 +278,8 @@ def _check_groups(names, recipe):
     raise ConfigError(f'config.optim.groups: no group covers {", ".join(left)}; '
                       'add a last group dict(match=".*")')
   check_matches({f'config.optim.groups[{i}].match': g.match for i, g in enumerate(groups)}, names)
+  for i, regex in enumerate(recipe.turns):
+    check_matches({f'config.optim.turns[{i}]': regex}, names)
   if recipe.decay is None:
     return
   check_matches({'config.optim.decay': recipe.decay}, names)

@@ -149,10 +149,10 @@ def make_step(task: Task, optimizer: Optimizer, *, total: int, augment: Callable
 
     def gradient(phase, params):
       return jax.value_and_grad(partial(objective, phase=phase), has_aux=True)(params)
-    phases = [partial(gradient, i) for i in range(len(optimizer.starts) + 1)]
-    # One branch for each phase: what is not trained yet has no backward pass.
-    phase = sum((state.step >= start for start in optimizer.starts), jnp.int32(0))
-    (loss, (terms, watched, collections)), grads = lax.switch(phase, phases, state.params)
+    # One branch for each phase: what is not trained in it has no backward pass.
+    phases = [partial(gradient, i) for i in range(optimizer.phases)]
+    (loss, (terms, watched, collections)), grads = lax.switch(optimizer.phase(state.step), phases,
+                                                              state.params)
     loss, terms, watched, grads = over_devices((loss, terms, watched, grads))
     norm = optax.tree.norm(grads)
     params, opt_state = optimizer.update(grads, state.opt_state, state.params, hp, state.step)

@@ -28,5 +28,6 @@ MODELS: dict[str, str] = {
   'multitask': 'visionlab.models.multitask:MultiHead',
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
+  'gan': 'visionlab.models.gan:GAN',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

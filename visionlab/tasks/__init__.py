@@ -9,5 +9,6 @@ TASKS: dict[str, str] = {
     'multitask': 'visionlab.tasks.multitask:multitask',
     'detect': 'visionlab.tasks.detect:detect',
     'reconstruct': 'visionlab.tasks.reconstruct:reconstruct',
+    'generate': 'visionlab.tasks.generate:generate',
     'caption': 'visionlab.tasks.caption:caption',
 }

@@ -1,5 +1,7 @@
 """Keys for what is drawn of an example: the example's own, wherever in whatever batch it comes."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
@@ -20,3 +22,10 @@ def checksum(image: jax.Array) -> jax.Array:
     pixels = jax.lax.bitcast_convert_type(pixels.astype(jnp.float32), jnp.uint32)
   weights = jnp.arange(pixels.size, dtype=jnp.uint32) * jnp.uint32(2654435769) | 1   # odd: no pixel
   return (pixels.astype(jnp.uint32) * weights).sum(dtype=jnp.uint32)                # is lost
+
+
+def draw_of(batch: Mapping, key: jax.Array | None = None) -> jax.Array:
+  """The keys (b,) of what is drawn of each example; in an evaluation they hang on its pixels."""
+  if 'draw' in batch:
+    return batch['draw']
+  return keys_of(jax.random.key(0) if key is None else key, batch['image'])

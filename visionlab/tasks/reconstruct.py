@@ -15,7 +15,7 @@ from visionlab.measures.codes import probe_accuracy
 from visionlab.metrics import Ratio
 from visionlab.ops.image import to_float
 from visionlab.task import Aux, Evaluator
-from visionlab.tasks.draws import keys_of
+from visionlab.tasks.draws import draw_of, keys_of
 from visionlab.tasks.forward import forward
 
 LIKELIHOODS = ('squared', 'gaussian', 'bernoulli')
@@ -208,13 +208,6 @@ class Reconstruct:
       pictures['samples'] = charts.image_grid(some, [''] * len(some), None,
                                               'Of codes drawn from the prior')
     return pictures
-
-
-def draw_of(batch: Mapping, key: jax.Array | None = None) -> jax.Array:
-  """The keys (b,) of what is drawn of each example; in an evaluation they hang on its pixels."""
-  if 'draw' in batch:
-    return batch['draw']
-  return keys_of(jax.random.key(0) if key is None else key, batch['image'])
 
 
 def _paired(images, made, captions):

@@ -1,0 +1,24 @@
+"""Adversarial networks that draw handwritten digits like scikit-learn's (1,797 images of 8 x 8).
+
+python -m visionlab.train --config=configs/digits_gan.py --workdir=runs/digits_gan
+python -m visionlab.sample --workdir=runs/digits_gan
+The recipe is R3GAN's (Huang et al. 2024): a relativistic loss, and the critic's squared slope at
+real and at made images. `:dcgan` has DCGAN's losses and BatchNorm (Radford et al. 2015).
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke, dcgan = is_smoke(variant, 'dcgan'), variant == 'dcgan'
+  task = dict(loss='non_saturating', penalties=()) if dcgan else dict(loss='relativistic')
+  hp = dict(lr=2e-4, b1=.5) if dcgan else dict(lr=5e-4, b1=0., b2=.95)
+  return experiment(
+      steps=60 if smoke else 3000,
+      batch=32 if smoke else 64,
+      data=dict(name='digits'),
+      task=dict(name='generate', **task,
+                model=dict(name='gan', norm=dcgan, widths=(8, 8) if smoke else (32, 64))),
+      optim=dict(name='adam', ema=True, schedule=dict(name='cosine', end=.1)),
+      hp=dict(hp, ema_decay=.998),
+      evals=dict(test=dict(split='test', every='25%', batch=360)))

@@ -1,0 +1,201 @@
+"""Adversarial networks: images made of numbers that are drawn, by two players in one objective."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.data.source import Info
+from visionlab.figures import charts
+from visionlab.measures.frechet import coverage, frechet_distance, precision_recall
+from visionlab.metrics import Ratio
+from visionlab.ops.image import to_float
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.draws import draw_of, keys_of
+
+LOSSES = ('relativistic', 'non_saturating', 'hinge', 'wasserstein')
+
+
+@dataclasses.dataclass(frozen=True)
+class Generate:
+  """batch: `image` (b h w c), uint8 or in [0, 1], `valid` (b,), with `conditional` `label` (b,);
+  in training also `draw` (b,), a key for each example.
+
+  The gradient of each term reaches its own player alone: the critic sees images that do not change
+  with the generator, and the generator is judged by a critic that stands still, so that one
+  backward pass serves both. Whose turn it is `config.optim.turns` says; without turns both are
+  trained at once, as by two optimisers side by side.
+
+  Terms: `critic` and `generator`; the squared slope of the critic by an image, over 2, at real ones
+  (`r1`, weight hp.r1_weight) and at made ones (`r2`); with 'wasserstein' `penalty`, of its slope in
+  between (hp.penalty_weight). A term whose weight is 0 from the start is left out.
+
+  predict: `image` (b h w c) in [0, 1], made of numbers that hang on each example.
+  """
+  model: Any
+  loss_form: str
+  penalties: tuple[str, ...]
+  conditional: bool
+  classes: tuple[str, ...]
+
+  draws = True                  # `make_step` gives batches a `draw`
+
+  def hyperparameters(self):
+    return {f'{name}_weight': 10. if name == 'penalty' else 1. for name in self.penalties}
+
+  def init(self, key, batch):
+    n = len(batch['image'])
+    label = jnp.zeros(n, jnp.int32) if self.conditional else None
+    return self.model.init(key, jnp.zeros((n, self.model.latent)), label)
+
+  def loss(self, variables, batch, key, hp, *, train):
+    real, valid, keys = to_float(batch['image']), batch['valid'], draw_of(batch, key)
+    label = batch['label'] if self.conditional else None
+    params = variables['params']
+    state = {k: v for k, v in variables.items() if k != 'params'}
+
+    def play(method, x, state, params):
+      mutable = list(state) if train else False
+      said = self.model.apply({'params': params, **state}, x, label, train=train, method=method,
+                              mutable=mutable)
+      return said if train else (said, state)
+    fake, state = play('generate', self.latent(keys), state, params)
+    held = lax.stop_gradient(fake)
+    on_real, state = play('judge', real, state, params)
+    on_fake, state = play('judge', held, state, params)
+    # The generator's own pass leaves no trace in the critic's statistics.
+    judged, _ = play('judge', fake, state, lax.stop_gradient(params))
+    critic, generator = adversarial_losses(self.loss_form, on_real, on_fake, judged)
+    terms = dict(critic=Ratio.of(critic, valid), generator=Ratio.of(generator, valid))
+
+    def judge(x):
+      return play('judge', x, state, params)[0]
+    places = dict(r1=real, r2=held, penalty=between(real, held, keys))
+    for name in self.penalties:
+      slope = squared_slope(judge, places[name])
+      terms[name] = Ratio.of((jnp.sqrt(slope + 1e-12) - 1) ** 2 if name == 'penalty'
+                             else .5 * slope, valid)
+    watched = dict(said_of_real=on_real, said_of_made=on_fake, told_apart=on_real > on_fake)
+    return terms, Aux(lax.stop_gradient(state),
+                      {k: Ratio.of(v, valid) for k, v in watched.items()})
+
+  def latent(self, keys):
+    """Normal numbers (b d), an example's by its key."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0),
+                                                  (self.model.latent,)))(keys)
+
+  def images(self, variables, codes, label=None):
+    """The images (b h w c) in [0, 1] that the generator makes of numbers (b d)."""
+    if self.conditional and label is None:
+      label = jnp.arange(len(codes)) % len(self.classes)
+    return self.model.apply(variables, codes, label, method='generate')
+
+  def predict(self, variables, batch):
+    label = batch.get('label') if self.conditional else None
+    latent = self.latent(keys_of(jax.random.key(0), batch['image']))
+    return dict(image=self.images(variables, latent, label))
+
+  def evaluators(self):
+    return {'made': Evaluator(self._collect, self._finish, kind='collect')}
+
+  def _collect(self, variables, batch, hp):
+    made = self.predict(variables, batch)['image']
+    return dict(real=features(to_float(batch['image'])), made=features(made))
+
+  def _finish(self, rows):
+    real, made = rows['real'], rows['made']
+    precision, recall = precision_recall(real, made)
+    halves = frechet_distance(real[::2], real[1::2])
+    return dict(frechet=frechet_distance(real, made), frechet_of_real_halves=halves,
+                precision=precision, recall=recall, coverage=coverage(real, made))
+
+  def figures(self, batch, predictions, results):
+    some = np.asarray(predictions['image'][:64])
+    names = [self.classes[k] for k in batch['label'][:64]] if self.conditional else [''] * len(some)
+    return {'samples': charts.image_grid(some, names, None, 'What the generator makes')}
+
+  def describe(self, predictions, top):
+    return ['an image is made, whatever this one is; see python -m visionlab.sample'
+            for _ in predictions['image']]
+
+
+def adversarial_losses(form: str, on_real: jax.Array, on_fake: jax.Array,
+                       judged: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """What the critic and the generator minimise, (b,) each.
+
+    relativistic    softplus(-(D(x) - D(G))), and the reverse (Jolicoeur-Martineau 2018; Huang et
+                    al. 2024, https://arxiv.org/abs/2501.05441, equation 2)
+    non_saturating  cross-entropies, the generator's of what should be taken for real (Goodfellow
+                    et al. 2014, section 3)
+    hinge           (Lim and Ye 2017)
+    wasserstein     differences (Arjovsky et al. 2017), for use with `penalty`
+
+  Args:
+    on_real, on_fake: what the critic says of real and of made images.
+    judged: of the made ones, by a critic that stands still.
+  """
+  softplus = jax.nn.softplus
+  if form == 'relativistic':
+    return softplus(on_fake - on_real), softplus(lax.stop_gradient(on_real) - judged)
+  if form == 'non_saturating':
+    return softplus(-on_real) + softplus(on_fake), softplus(-judged)
+  if form == 'hinge':
+    return jax.nn.relu(1 - on_real) + jax.nn.relu(1 + on_fake), -judged
+  return on_fake - on_real, -judged
+
+
+def squared_slope(judge: Callable, images: jax.Array) -> jax.Array:
+  """The squared length (b,) of the gradient of what is said of each image by its pixels."""
+  said, pull = jax.vjp(judge, images)
+  return (pull(jnp.ones_like(said))[0] ** 2).sum((1, 2, 3))
+
+
+def between(real: jax.Array, made: jax.Array, keys: jax.Array) -> jax.Array:
+  """Images on the way from a real to a made one, as far as each example's key says (Gulrajani et
+  al. 2017, https://arxiv.org/abs/1704.00028, algorithm 1)."""
+  share = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 1)))(keys)
+  return made + share[:, None, None, None] * (real - made)
+
+
+def features(images: jax.Array, most: int = 16) -> jax.Array:
+  """What images (b h w c) are compared by, (b d): their pixels, of at most `most` x `most`."""
+  b, h, w, c = images.shape
+  size = (min(h, most), min(w, most))
+  if size != (h, w):
+    images = jax.image.resize(images, (b, *size, c), 'linear')
+  return images.reshape(b, -1)
+
+
+def generate(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'relativistic',
+             penalties: tuple[str, ...] = ('r1', 'r2'), conditional: bool = False) -> Generate:
+  """Adversarial networks.
+
+  hp: `r1_weight` and `r2_weight` (1), gamma of the squared slopes; `penalty_weight` (10) of the
+  slope in between.
+
+  Args:
+    loss: see `adversarial_losses`.
+    penalties: those of 'r1', 'r2' (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406) and
+      'penalty' that are in the objective.
+    conditional: whether images of a class are asked for.
+
+  Raises:
+    ConfigError: an unknown loss or penalty, classes that the data have not, or a model that is
+      none.
+  """
+  check_choice(loss, LOSSES, 'config.task.loss')
+  for i, name in enumerate(penalties):
+    check_choice(name, ('r1', 'r2', 'penalty'), f'config.task.penalties[{i}]')
+  if conditional and (not info.classes or 'label' not in example):
+    raise ConfigError('config.task.conditional: these data have no classes')
+  model = make_model(shape=tuple(example['image'].shape[1:]),
+                     classes=len(info.classes) if conditional else 0)
+  if not (hasattr(model, 'generate') and hasattr(model, 'judge')):
+    raise ConfigError('config.task.model: generate needs a generator and a critic, such as '
+                      f'dict(name="gan"), not {type(model).__name__}')
+  return Generate(model, loss, tuple(penalties), conditional, info.classes)
