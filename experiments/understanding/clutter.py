@@ -77,7 +77,7 @@ def get_config(variant=''):
                  widths=(4,) * 4 if smoke else (16, 32, 64, 96))
   data = dict(name=f'{here}:which_digits', size=32 if smoke else 64)
   return experiment(
-      steps=4 if smoke else 3000,
+      steps=4 if smoke else 1500,
       batch=8 if smoke else 32,
       data=dict(data, examples=40) if smoke else dict(data, examples=100_000),
       task=dict(name='classify', head='sigmoid', mean=(.5,) * 3, std=(.25,) * 3,
