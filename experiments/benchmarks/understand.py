@@ -14,7 +14,7 @@ from visionlab.understand.attribute import grad_cam, integrated_gradients, salie
 from visionlab.understand.occlusion import covers, occlusion
 from visionlab.understand.subject import Subject
 
-IMAGES, STEPS, TARGET = 8, 16, 3
+IMAGES, STEPS, TARGET = 4, 16, 3
 SIDES = dict(cnn=28, resnet20=32)
 # Of the occlusion that is held against the network alone: the image's side, the block's, the stride
 # (8 takes 13 times as long, and each block costs the same), and blocks at a time.
@@ -67,8 +67,9 @@ def peers(captum, twin, last, torch, images: np.ndarray) -> dict[str, Callable]:
     maps = cam.attribute(x, target=TARGET, relu_attributions=True)
     return captum.LayerAttribution.interpolate(maps, (side, side), 'bilinear')
   steps = dict(n_steps=STEPS, method='riemann_middle', internal_batch_size=IMAGES)
-  blocks = dict(baselines=.5, strides=(channels, stride, stride), perturbations_per_eval=8,
-                sliding_window_shapes=(channels, window, window))
+  blocks = dict(baselines=.5, strides=(channels, stride, stride),
+                sliding_window_shapes=(channels, window, window),
+                perturbations_per_eval=64 // IMAGES)
   return dict(
       saliency=lambda: slope.attribute(x, target=TARGET), grad_cam=enlarged,
       integrated_gradients=lambda: integrated.attribute(x, target=TARGET, **steps),

@@ -47,7 +47,9 @@ METHODS = {
 }
 BLUR = 1.                      # pixels, of all maps: a point is a place, not the noise of one pixel
 NEAR = 2.                      # pixels from a mask that still count, about half a stroke
-SHOWN = 5                      # images in the picture
+SHOWN = 3                      # images in the picture
+DRAWN = ('saliency', 'gradient x input', 'integrated gradients', 'guided backpropagation',
+         'Grad-CAM', 'guided Grad-CAM', 'occlusion')
 CHUNK = 16
 
 
@@ -136,12 +138,12 @@ def blurred(maps: np.ndarray) -> np.ndarray:
 def draw(path, truth, maps, classes):
   """The first images, what is asked about them, and what each method says."""
   captions = [f'What speaks for {classes[k]}?' for k in truth.classes[:SHOWN]]
-  shown = {title: one[:SHOWN] for title, one in maps.items()}
+  shown = {title: maps[title][:SHOWN] for title in DRAWN}
   picture = heatmaps(truth.images[:SHOWN], shown, captions=captions, masks=truth.masks[:SHOWN],
                      zoom=max(1, round(128 / truth.images.shape[1])))
   large = path.with_suffix('.large.png')
   Image.fromarray(picture).save(large)
-  study.picture(large, path, most=300_000)
+  study.picture(large, path)
   large.unlink()
   print(path)
 
