@@ -20,13 +20,15 @@ from experiments.ensembles.__main__ import teams
 from experiments.filters import crosses, gallery
 from experiments.limited_data.cells import crop_cells
 from experiments.long_dependency.shown_once import shown_once
+from experiments.understanding.clutter import which_digits
+from experiments.understanding.truth import alone
 from visionlab import build
 from visionlab.config import ConfigError, experiment
 from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding')
 
 
 @pytest.fixture(autouse=True)
@@ -364,3 +366,30 @@ def test_readmes_are_whole(name):
   assert f'python -m experiments.{name}' in text and '2 CPU cores' in text
   for picture in re.findall(r'\]\((\S+\.png)\)', text):
     assert (folder / picture).stat().st_size <= 60_000
+
+
+def test_understanding_holds_maps_against_the_digits(tmp_path):
+  rows = quick('understanding', tmp_path, 'classifier', f'--figure={tmp_path}/figure.png')
+  *methods, noise = rows['classifier']
+  assert len(methods) == 10 and noise['method'] == 'noise'
+  for row in methods:
+    assert float(row['on the digit, %']) <= float(row['within 2 px, %']) <= 100
+    assert 0 <= float(row['IoU, %']) <= 100 and float(row['answers']) > 0
+  with Image.open(tmp_path / 'classifier.png') as picture:
+    assert picture.width > 300
+
+
+def test_a_digit_is_chosen_that_is_alone_of_its_class():
+  masks = np.zeros((4, 5, 5), bool)
+  masks[0, :3], masks[1, 3], masks[2, 4, :2], masks[3] = True, True, True, True
+  objects = dict(masks=masks, classes=np.array([7, 2, 3, 9]), valid=np.array([True] * 3 + [False]))
+  assert alone(objects) == 0
+  assert alone(objects | dict(classes=np.array([7, 7, 3, 9]))) == 2
+  assert alone(objects | dict(classes=np.array([7, 7, 7, 9]))) is None
+
+
+def test_which_digits_there_are():
+  source = which_digits('test', examples=6, size=32)
+  example, truth = source[np.arange(6)], source.source[np.arange(6)]['objects']
+  for label, classes, valid in zip(example['label'], truth['classes'], truth['valid'], strict=True):
+    assert set(np.flatnonzero(label)) == set(classes[valid])

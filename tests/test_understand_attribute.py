@@ -342,8 +342,10 @@ def test_a_slope_of_zero_is_said(vgg, warned):
   silent = dataclasses.replace(vgg, variables=jax.tree.map(jnp.zeros_like, vgg.variables))
   assert not saliency(silent, random_images(2)).any()
   assert len(warned) == 1 and 'images 0, 1 is zero everywhere' in warned[0]
+  grad_cam(silent, random_images(1))
+  assert "image 0 is zero everywhere: no place of 'pool1' speaks for the target" in warned[1]
   judged(np.ones((2, 3)))
-  assert len(warned) == 1
+  assert len(warned) == 2
 
 
 def test_another_class_compiles_nothing_new(vgg):

@@ -108,6 +108,19 @@ def test_a_layer_is_found_by_the_end_of_its_name():
     subject.layer('backbone/pol2')
 
 
+def test_the_last_map_is_one_that_the_answer_hangs_on():
+  """A backbone's last map may be left out: there the gradient of any answer is zero."""
+  class Net(nn.Module):
+    backbone: nn.Module
+
+    @nn.compact
+    def __call__(self, x):
+      return nn.Dense(2)(self.backbone.features(x)['conv2'].mean((1, 2)))
+  subject = subject_of(Net(Encoder((2, 3, 4), (1, 1, 1))), (16, 16, 3))
+  assert 'backbone/pool3' in subject.layers() and subject.last_map() == 'backbone/conv2'
+  assert grad_cam(subject, images(2, (16, 16, 3))).max() > .9
+
+
 def test_what_is_wrong_is_said():
   shape = (4, 4, 1)
   subject = subject_of(Linear(), shape, classes=('ant', 'bee', 'cow'))

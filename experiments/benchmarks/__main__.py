@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.benchmarks import decoding, hosts, jobs, jpeg, steps, sweep
+from experiments.benchmarks import decoding, hosts, jobs, jpeg, steps, sweep, understand
 from experiments.benchmarks.harness import Benchmark, load_warning, measure, record, table
 from visionlab import commandline
 from visionlab.config import nearest
@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'sweep': sweep.sweep,
     'sweep_short': sweep.sweep_short,
     'sweep_throughput': sweep.throughput,
+    'understand': understand.understand,
 }
 
 

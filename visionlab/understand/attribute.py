@@ -137,7 +137,8 @@ def grad_cam(subject: Subject, images: jax.Array, target: Target | Sequence = No
     raise ConfigError(f'layer {at!r}: Grad-CAM looks at maps (b h w c), and this one has the shape '
                       f'{shape}')
   return explained(partial(_grad_cam, subject, at=at, relu=relu), subject, images, target, given,
-                   chunk)
+                   chunk, zero=f'no place of {at!r} speaks for the target; with relu=False there '
+                   'is what speaks against it')
 
 
 @partial(jax.jit, static_argnames='select')

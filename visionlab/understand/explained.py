@@ -10,11 +10,17 @@ from absl import logging
 from visionlab.config import ConfigError
 from visionlab.understand.subject import Answer, Subject, floats, in_chunks, scores
 
+FLAT = ('nothing near the image changes what is explained (a dead unit, a rounded answer, another '
+        'target?)')
 
-def explained(method: Callable, subject: Subject, images, target, given, chunk: int, *rows):
+
+def explained(method: Callable, subject: Subject, images, target, given, chunk: int, *rows,
+              zero: str = FLAT):
   """method(images, select, index, given, *rows) in chunks of images, the target resolved.
 
-  rows: arrays with a row for each image, such as baselines.
+  Args:
+    rows: arrays with a row for each image, such as baselines.
+    zero: what it means where nothing is found.
 
   Raises:
     ConfigError: as from `checked` and `judged`; a chunk below 1.
@@ -28,7 +34,7 @@ def explained(method: Callable, subject: Subject, images, target, given, chunk: 
   given = in_chunks(subject.given, chunk, images) if given is None else given
   index = np.broadcast_to(index, (len(images),))
   return judged(in_chunks(lambda x, i, g, *more: method(x, select, i, g, *more), chunk,
-                          images, index, given, *rows))
+                          images, index, given, *rows), zero)
 
 
 def checked(subject: Subject, images) -> np.ndarray:
@@ -55,8 +61,9 @@ def checked(subject: Subject, images) -> np.ndarray:
   return images
 
 
-def judged(found):
-  """What a method gave, (b ...) or a tree of such; says which are zero all over.
+def judged(found, zero: str = FLAT):
+  """What a method gave, (b ...) or a tree of such; says which are zero all over, and what that
+  means.
 
   Raises:
     ConfigError: one is NaN or infinite.
@@ -70,9 +77,8 @@ def judged(found):
   silent = np.flatnonzero(~by_image.any(1))
   if len(silent):
     some = ', '.join(map(str, silent[:8])) + (', ...' if len(silent) > 8 else '')
-    logging.warning('what explains %s %s is zero everywhere: nothing near the image changes what '
-                    'is explained (a dead unit, a rounded answer, another target?)',
-                    'image' if len(silent) == 1 else 'images', some)
+    logging.warning('what explains %s %s is zero everywhere: %s',
+                    'image' if len(silent) == 1 else 'images', some, zero)
   return found
 
 

@@ -9,6 +9,7 @@ from visionlab.figures.drawing import as_picture, below, beside, captioned
 from visionlab.understand.measures import by_place
 
 SIDE = 160                     # pixels of the shorter side, to which small images are enlarged
+LINE = 16                      # pixels that another line of a heading takes
 STRONGEST = 99.5               # per cent of a map's values that are below full strength
 COLOURS = 'inferno'            # of positive values; of negative ones with red and blue exchanged
 
@@ -38,13 +39,20 @@ def heatmaps(images: np.ndarray, maps: Mapping[str, np.ndarray], *, captions: Se
     if masks is not None:
       pictures = [outlined(picture, masks[i], zoom) for picture in pictures]
     if not i:
-      pictures = [captioned(picture, name, above=True)
-                  for picture, name in zip(pictures, ['image', *maps], strict=True)]
+      pictures = headed(pictures, ['image', *maps])
     row = beside(pictures)
     rows.append(captioned(row, captions[i]) if i < len(captions) else row)
   sheet = below(rows)
   return np.pad(captioned(sheet, title, above=True) if title else sheet,
                 ((6, 6), (6, 6), (0, 0)), constant_values=255)
+
+
+def headed(pictures: Sequence[np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+  """Pictures under their names, which take as many lines as the longest needs."""
+  pairs = list(zip(pictures, names, strict=True))
+  most = max(len(captioned(picture, name)) - len(picture) for picture, name in pairs)
+  lines = (most - len(captioned(pictures[0], '')) + len(pictures[0])) // LINE + 1
+  return [captioned(picture, name, lines=lines, above=True) for picture, name in pairs]
 
 
 def overlaid(image: np.ndarray, values: np.ndarray, zoom: int = 1) -> np.ndarray:

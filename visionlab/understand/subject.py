@@ -148,7 +148,8 @@ class Subject:
                       f'{_some(there)}')
 
   def last_map(self, images: jax.Array | None = None) -> str:
-    """The name of the last map (b h w c) with places: of a backbone's, where there is one.
+    """The name of the last map (b h w c) with places that the answer hangs on: of a backbone's,
+    where there is one.
 
     Raises:
       ConfigError: a network without such maps.
@@ -159,7 +160,25 @@ class Subject:
     if not maps:
       raise ConfigError('this network has no maps (b h w c): there are no convolutions to look '
                         f'at; its layers: {_some(there)}')
-    return (own or maps)[-1]
+    # A backbone may have maps beyond the one that is looked at.
+    return next(reversed(self._hung_on(own, images) or self._hung_on(maps, images) or maps))
+
+  def _hung_on(self, names, images):
+    """Those of the layers whose output the answer is computed from."""
+    there = self.layers(images)
+    shape = self.shape if images is None else np.shape(images)[1:]
+    images = np.zeros((1, *shape), np.float32)
+    given = jax.eval_shape(self.find, self.variables, images) if self.find is not None else None
+    offsets = {name: jax.ShapeDtypeStruct((1, *there[name][1:]), np.float32) for name in names}
+    program = jax.make_jaxpr(lambda offsets, given: self.read(images, [], given, offsets)[0])(
+        offsets, given).jaxpr
+    needed = {id(v) for v in program.outvars}
+    for equation in reversed(program.eqns):
+      if any(id(v) in needed for v in equation.outvars):
+        needed |= {id(v) for v in equation.invars}
+    order = sorted(names)                      # as the leaves of a dict are
+    used = {name for name, v in zip(order, program.invars) if id(v) in needed}
+    return [name for name in names if name in used]
 
   def target(self, target: Target | Sequence) -> tuple[Callable | None, np.ndarray]:
     """A target as `scores` takes it: a function or None, and the classes' numbers.
