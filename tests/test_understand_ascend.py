@@ -12,7 +12,6 @@ from visionlab.understand import ascend as loop
 from visionlab.understand.ascend import adam, ascend, lbfgs, normalised, score
 from visionlab.understand.images import fourier, generator, pixels
 from visionlab.understand.objectives import (
-  alpha_norm,
   channel,
   energy,
   features_like,
@@ -20,8 +19,8 @@ from visionlab.understand.objectives import (
   guided,
   neuron,
   output,
-  total_variation,
 )
+from visionlab.understand.regularisers import alpha_norm, total_variation
 from visionlab.understand.tiles import sums_by_tiles
 from visionlab.understand.transforms import STANDARD, Jitter, Noise, Turn
 

@@ -16,7 +16,7 @@ def test_the_fourier_form_inverts(shape):
 
 
 def test_a_spectrum_of_noise_falls_as_natural_images_do():
-  """Amplitude times frequency is even: without the scale it would rise 16 times from low to high."""
+  """Amplitude times frequency is even; without the scale it would rise sixteenfold."""
   images = np.asarray(fourier(32, (64, 64, 1), jax.random.key(0)).images())
   logits = np.log(images / (1 - images))[..., 0]
   power = np.abs(np.fft.fft2(logits)).mean(0)

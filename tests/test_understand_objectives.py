@@ -9,21 +9,18 @@ from understood import Linear, Smooth, photos, subject_of
 from visionlab.config import ConfigError
 from visionlab.understand.ascend import score
 from visionlab.understand.objectives import (
-  GramLike,
-  alpha_norm,
   channel,
   direction,
   energy,
   features_like,
-  gram,
   gram_like,
   guided,
   neuron,
   output,
   read,
-  roughness,
-  total_variation,
 )
+from visionlab.understand.regularisers import alpha_norm, roughness, total_variation
+from visionlab.understand.terms import GramLike, gram
 
 IMAGES = photos(3)
 

@@ -11,8 +11,8 @@ import optax
 
 from visionlab.config import ConfigError
 from visionlab.understand.images import Image
-from visionlab.understand.objectives import Objective
 from visionlab.understand.subject import Subject
+from visionlab.understand.terms import Objective
 from visionlab.understand.tiles import sums_by_tiles
 
 # An optimiser is static: the same call must give the same object, or all is compiled anew.

@@ -8,8 +8,8 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.ops.tiling import plan
-from visionlab.understand.objectives import Objective, Window
 from visionlab.understand.subject import Subject
+from visionlab.understand.terms import Objective, Window
 
 
 def sums_by_tiles(subject: Subject, objective: Objective, images: jax.Array, tile: int,
@@ -32,8 +32,8 @@ def sums_by_tiles(subject: Subject, objective: Objective, images: jax.Array, til
   over = [(0, axis.length - n) for axis, n in zip(axes, images.shape[1:3], strict=True)]
   images = jnp.pad(images, [(0, 0), *over, (0, 0)], mode='edge')
   windows = [(top, left, rows, columns)
-             for top, rows in _owners(axes[0].starts, tile, stride)
-             for left, columns in _owners(axes[1].starts, tile, stride)]
+             for top, rows in _owners(axes[0], tile, stride)
+             for left, columns in _owners(axes[1], tile, stride)]
 
   @jax.checkpoint
   def of_tile(window):
@@ -58,11 +58,8 @@ def _stride(subject, objective, images, tile) -> int:
   return math.lcm(*strides)
 
 
-def _owners(starts, tile, stride):
+def _owners(axis, tile, stride):
   """(start, (tile,) 1 where this tile answers) of each."""
-  # Half-way into each overlap, on the grid of the coarsest layer.
-  bounds = [(a + tile + b) // 2 // stride * stride for a, b in zip(starts, starts[1:],
-                                                                    strict=False)]
-  for start, low, high in zip(starts, [0, *bounds], [*bounds, starts[-1] + tile], strict=True):
+  for start, first, end in axis.owners(stride):
     at = start + np.arange(tile)
-    yield np.int32(start), ((at >= low) & (at < high)).astype(np.float32)
+    yield np.int32(start), ((at >= first) & (at < end)).astype(np.float32)
