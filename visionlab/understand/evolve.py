@@ -15,7 +15,6 @@ import numpy as np
 from visionlab.understand.fool import softmax
 from visionlab.understand.subject import Subject, in_chunks
 
-
 BORN = 2 ** 31               # the generation before all, for what is drawn of the key
 
 
