@@ -34,22 +34,16 @@ class VGGFeatures(Network):
   def __post_init__(self):
     check_choice(self.depth, STAGES, 'depth of VGGFeatures')
     check_choice(self.padding, ('zero', 'reflect'), 'padding of VGGFeatures')
-    if self.last not in self.convolutions():
+    if self.last not in convolutions(self.depth):
       raise ConfigError(f'last: VGG-{self.depth} has no convolution {self.last!r}'
-                        f'{nearest(self.last, self.convolutions())}')
+                        f'{nearest(self.last, convolutions(self.depth))}')
     super().__post_init__()
-
-  def convolutions(self) -> dict[str, int]:
-    """The widths of a whole VGG of this depth, by name."""
-    return {f'conv{i}_{j}': width
-            for i, (layers, width) in enumerate(zip(STAGES[self.depth], WIDTHS, strict=True), 1)
-            for j in range(1, layers + 1)}
 
   @nn.compact
   def features(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Images (b h w 3) -> all its maps."""
     check_size('vgg_features', x, 32)
-    style, maps, widths = self.style(), {}, self.convolutions()
+    style, maps, widths = self.style(), {}, convolutions(self.depth)
     padding = 1 if self.padding == 'zero' else 'REFLECT'
     x = Conv(3, (1, 1), dtype=self.dtype, name='rgb_to_bgr')(x)
     for name in list(widths)[:list(widths).index(self.last) + 1]:
@@ -64,3 +58,10 @@ class VGGFeatures(Network):
   def __call__(self, x: jax.Array, *, train: bool = False) -> dict[str, jax.Array]:
     """Images (b h w 3) -> its last map, as `features`."""
     return dict(features=self.features(x, train=train)[self.last])
+
+
+def convolutions(depth: int) -> dict[str, int]:
+  """The widths of the convolutions of a VGG, by name."""
+  return {f'conv{i}_{j}': width
+          for i, (layers, width) in enumerate(zip(STAGES[depth], WIDTHS, strict=True), 1)
+          for j in range(1, layers + 1)}

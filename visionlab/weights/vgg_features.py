@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.models.vgg_features import VGGFeatures
+from visionlab.models.vgg_features import VGGFeatures, convolutions
 from visionlab.weights.arrays import read_arrays
 
 FIRST = 'rgb_to_bgr'
@@ -26,7 +26,7 @@ def vgg_features(path: str | Path, depth: int = 19) -> tuple[VGGFeatures, dict]:
   """
   arrays = read_arrays(Path(path))
   layers = {name.rpartition('/')[0] for name in arrays}
-  known = VGGFeatures(depth).convolutions()
+  known = convolutions(depth)
   there = [name for name in known if name in layers]
   if FIRST not in layers or not there or layers - {FIRST, *known}:
     raise ConfigError(f'{path}: expected layers {FIRST}, conv1_1, conv1_2, ... of VGG-{depth}, '
