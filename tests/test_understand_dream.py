@@ -69,9 +69,10 @@ def test_a_film_of_an_endless_zoom(subject, tmp_path):
   frames = list(endless_zoom(subject, photos(1, (33, 40, 3))[0], 'second', 3, octaves=1, steps=1,
                              key=jax.random.key(1)))
   write_film(tmp_path / 'zoom.gif', frames, .1)
-  film = Image.open(tmp_path / 'zoom.gif')
-  assert film.n_frames == 3 and film.size == (40, 33) and film.info['loop'] == 0
-  assert film.info['duration'] == 100 and [p.name for p in tmp_path.iterdir()] == ['zoom.gif']
+  with Image.open(tmp_path / 'zoom.gif') as film:
+    assert film.n_frames == 3 and film.size == (40, 33) and film.info['loop'] == 0
+    assert film.info['duration'] == 100
+  assert [path.name for path in tmp_path.iterdir()] == ['zoom.gif']
 
 
 def test_pictures_of_images():

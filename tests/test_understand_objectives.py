@@ -133,9 +133,10 @@ def test_the_total_variation_of_a_constant_is_0(power):
 def test_regularisers_by_hand():
   ramp = np.broadcast_to(np.arange(4) * .1, (1, 4, 4))[..., None].astype(np.float32)
   both = ramp + ramp.transpose(0, 2, 1, 3)
-  np.testing.assert_allclose(total_variation().score((), ramp), [.01], rtol=1e-4)
-  np.testing.assert_allclose(total_variation(1.).score((), both), [.1 * 2 ** .5], rtol=1e-4)
-  np.testing.assert_allclose(total_variation(2., .1).score((), both), [2], rtol=1e-4)
+  np.testing.assert_allclose(total_variation().score((), ramp), [.0075], rtol=1e-4)
+  np.testing.assert_allclose(total_variation(1.).score((), both), [(.9 * 2 ** .5 + .6) / 16],
+                             rtol=1e-4)
+  np.testing.assert_allclose(total_variation(2., .1).score((), both), [1.5], rtol=1e-4)
   x = np.array([.5, 1, 0, .75], np.float32).reshape(1, 2, 2, 1)
   np.testing.assert_allclose(alpha_norm(6., .5).score((), x), [(1 + 1 + .5 ** 6) / 4], rtol=1e-5)
   np.testing.assert_allclose(alpha_norm(2., 1., [0.]).score((), x), [(.25 + 1 + .5625) / 4],

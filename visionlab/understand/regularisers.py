@@ -15,8 +15,8 @@ class TotalVariation(Objective):
   power: float
 
   def score(self, sums, images):
-    right = images[:, :-1, 1:] - images[:, :-1, :-1]
-    down = images[:, 1:, :-1] - images[:, :-1, :-1]
+    right = jnp.diff(images, axis=2, append=images[:, :, -1:])
+    down = jnp.diff(images, axis=1, append=images[:, -1:])
     squares = jnp.square(right) + jnp.square(down)
     if self.power != 2:
       # The root's slope is infinite at 0, where an even image has all its pixels.
@@ -48,7 +48,8 @@ class Roughness(Objective):
 
 def total_variation(power: float = 2., unit: float = 1.) -> Objective:
   """The mean of (dx^2 + dy^2)^(power / 2), differences in units of `unit` (Mahendran and Vedaldi
-  2015, section 3.2). To be subtracted."""
+  2015, section 3.2), over all pixels; those at the border have no further neighbours. To be
+  subtracted."""
   return TotalVariation(np.float32([unit]), power)
 
 
