@@ -10,6 +10,7 @@ from visionlab.config import ConfigError
 from visionlab.ops.colour import luma
 from visionlab.understand import Subject
 from visionlab.understand.ascend import score
+from visionlab.understand.objectives import read
 from visionlab.understand.style import style_objective, style_transfer
 from visionlab.weights.vgg_features import vgg_features
 
@@ -139,6 +140,19 @@ def test_another_file_is_no_vgg(tmp_path):
   np.savez(tmp_path / 'short.npz', **arrays)
   with pytest.raises(ConfigError, match=r'conv1_2/kernel is \(3, 3, 64, 32\)'):
     vgg_features(tmp_path / 'short.npz')
+
+
+def test_the_published_features_have_a_mean_of_1(shared_data):
+  """As they say of themselves, on a photograph; and the first layer's rule, by hand."""
+  datasets = pytest.importorskip('sklearn.datasets')
+  photo = datasets.load_sample_image('china.jpg')[100:324, 200:424][None]
+  path = shared_data / 'weights' / 'vgg19_normalised_to_conv5_1_f16.npz'
+  vgg = Subject.of(vgg_features(path), photo.shape[1:])
+  layers = ('conv1_1', 'conv2_1', 'conv3_1', 'conv4_2', 'conv5_1')
+  maps = read(vgg, photo, ['rgb_to_bgr', *layers])
+  assert all(.5 < maps[at].mean() < 2 for at in layers)
+  np.testing.assert_allclose(maps['rgb_to_bgr'], photo[..., ::-1] - [103.939, 116.779, 123.68],
+                             atol=.01)
 
 
 def test_what_is_wrong_is_said(subject, pictures):

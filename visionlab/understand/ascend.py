@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 
 from visionlab.config import ConfigError
 from visionlab.understand.images import Image
@@ -71,8 +72,7 @@ def ascend(subject: Subject, objective: Objective, image: Image, *, steps: int,
     callback: of the steps done, all there are, and the images (b h w c) of this chunk.
 
   Raises:
-    ConfigError: rows that do not fit.
-    FloatingPointError: what is wanted has become NaN.
+    ConfigError: rows that do not fit, or an objective that is not a finite number.
   """
   optimizer = adam(.05) if optimizer is None else optimizer
   n = len(jax.tree.leaves(image.params)[0])
@@ -94,8 +94,7 @@ def ascend(subject: Subject, objective: Objective, image: Image, *, steps: int,
       params, state, said = climb(wanted, part, state, keys[rows], about, begin, end)
       part = Image(params, part.render, part.project)
       curve.append(np.asarray(said)[:end - begin])
-      if not np.isfinite(curve[-1]).all():
-        raise FloatingPointError('the objective is not finite: a smaller rate, or other weights')
+      _watch(curve[-1], begin, wanted)
       done += end - begin
       if callback is not None:
         callback(done, total, np.asarray(_rendered(part))[:n - start])
@@ -159,6 +158,19 @@ def _searches(optimizer, image) -> bool:
   """Whether it asks for the objective's value, which is then that of one image."""
   state = jax.eval_shape(optimizer.init, image.params)
   return optax.tree.get(state, 'grad') is not None
+
+
+def _watch(curve, begin, objective):
+  """Says what is wrong with some steps (steps b) of the curve."""
+  if not np.isfinite(curve).all():
+    raise ConfigError(f'ascend: the objective is not finite from step '
+                      f'{begin + int((~np.isfinite(curve)).any(1).argmax())}; a smaller rate may '
+                      'help, or look whether the image, the weights or the penalties are')
+  still = (curve == curve[0]).all(0)
+  if begin == 0 and len(curve) > 1 and still.any():
+    logging.warning('ascend: %d of %d images do not change: their gradient is 0. A unit that is '
+                    'off passes none through its ReLU: start elsewhere, or take the layer before '
+                    'it (%s)', still.sum(), len(still), ', '.join(objective.reads) or 'the output')
 
 
 def _of_each(objective, n):
