@@ -29,6 +29,14 @@ class Axis(NamedTuple):
   length: int
   weights: np.ndarray
 
+  def owners(self, align: int = 1) -> Iterator[tuple[int, int, int]]:
+    """(start, first, end) of each tile: the pixels that are its own, up to the middle of each
+    overlap, on a grid of `align` pixels."""
+    tile = self.weights.shape[1]
+    bounds = [(a + tile + b) // 2 // align * align
+              for a, b in zip(self.starts, self.starts[1:], strict=False)]
+    yield from zip(self.starts, [0, *bounds], [*bounds, self.length], strict=True)
+
 
 def plan(length: int, tile: int, overlap: int, align: int = 1) -> Axis:
   """Covers `length` pixels by the fewest tiles that overlap by at least `overlap`, evenly spread.
