@@ -51,15 +51,16 @@ def filter_tiles(kernel: np.ndarray) -> np.ndarray:
 
 
 def filter_sheet(kernel: np.ndarray, *, zoom: int = 0) -> np.ndarray:
-  """One picture (h w 3) uint8 of filters (kh kw c n): tiles in rows where c is 3, else each filter
-  a column, a row for each channel.
+  """One picture (h w 3) uint8 of filters (kh kw c n): tiles in rows where c is 3 or 1, else each
+  filter a column, a row for each channel.
 
   zoom: pixels a weight; 0: about 48 pixels a tile.
   """
   tiles = filter_tiles(kernel)
   zoom = zoom or max(1, 48 // max(kernel.shape[:2]))
   draw = lambda tile: drawing.as_picture(tile, zoom)
-  if kernel.shape[2] == 3:
+  if kernel.shape[2] in (1, 3):
+    tiles = tiles.reshape(-1, *tiles.shape[-3:])
     across = int(np.ceil(np.sqrt(len(tiles) * 1.6)))
     rows = [tiles[i:i + across] for i in range(0, len(tiles), across)]
   else:

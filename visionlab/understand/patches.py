@@ -116,7 +116,7 @@ def patches(subject: Subject, source: Source | np.ndarray, best: Best, units: Se
 
   Returns:
     (u k s s' c) in [0, 1], grey where there are fewer images; and alike what the deconvnet shows of
-    each, around grey, each as strong as it can be; or None.
+    each, around grey, each as strong as it can be, and grey where the unit is 0; or None.
 
   Raises:
     ConfigError: no such unit, or with `deconvnet` a network of other activations.
@@ -137,6 +137,7 @@ def patches(subject: Subject, source: Source | np.ndarray, best: Best, units: Se
     return parts(shown), None
   slopes = unit_slopes(subject.with_act(_deconvnet_relu), shown, best.layer,
                        np.repeat(units, k), places, chunk=chunk)
+  slopes[best.values[units].reshape(-1) == 0] = 0         # what a ReLU has shut is silent
   strongest = np.abs(slopes).max((1, 2, 3), keepdims=True)
   return parts(shown), parts(GREY + GREY * slopes / np.maximum(strongest, 1e-30))
 

@@ -1,4 +1,4 @@
-"""Pages of a layer's units: their best patches, and what they detect."""
+"""Pages of a layer's units, their best patches and what they detect; and of HOG."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import numpy as np
 from visionlab.figures import drawing
 from visionlab.figures.charts import bars, palette
 from visionlab.understand.dissect import DETECTS, Dissection
+from visionlab.understand.hog import hog_picture
 from visionlab.understand.patches import Best
 
 ACROSS = 3                     # pictures in a row of a card
@@ -71,3 +72,14 @@ def _mosaic(pictures):
 def _page(cards, columns):
   rows = [cards[i:i + columns] for i in range(0, len(cards), columns)]
   return drawing.below([drawing.beside(row, 12) for row in rows], 12)
+
+
+def hog_sheet(image: np.ndarray, features: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+  """One picture (h w 3) uint8: an image (h w c), the glyphs of its HOG (rows columns 3 3 bins), and
+  what `visionlab.understand.hoggles.invert_hog` makes of it."""
+  glyphs = np.asarray(hog_picture(features[None]))[0]
+  zoom = max(1, 240 // max(glyphs.shape))
+  image = image[:glyphs.shape[0], :glyphs.shape[1]]
+  named = (image, 'image'), (glyphs, 'HOG'), (inverse, 'inverse')
+  return drawing.beside([drawing.captioned(drawing.as_picture(picture, zoom), name, above=True)
+                         for picture, name in named])
