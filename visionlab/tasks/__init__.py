@@ -9,4 +9,5 @@ TASKS: dict[str, str] = {
     'multitask': 'visionlab.tasks.multitask:multitask',
     'detect': 'visionlab.tasks.detect:detect',
     'caption': 'visionlab.tasks.caption:caption',
+    'invert': 'visionlab.tasks.invert:invert',
 }
