@@ -98,6 +98,16 @@ def test_deconvnet_pictures_by_hand():
                              atol=1e-6)
 
 
+def test_a_silent_unit_has_no_deconvnet_picture():
+  subject = subject_of(CNN(3, widths=(2, 3), hidden=4))
+  params = dict(subject.variables['params'])
+  params['conv1'] = dict(params['conv1'], bias=np.float32([0, -99, 0]))
+  subject = dataclasses.replace(subject, variables={'params': params})
+  best = best_patches(subject, IMAGES, 'pool1', k=1)
+  pictures = patches(subject, IMAGES, best, [0, 1, 2])[1]
+  assert best.values[1] == 0 and [np.ptp(x) > .3 for x in pictures] == [True, False, True]
+
+
 def test_a_units_slope_is_that_of_its_value(small):
   x = IMAGES[:2] / np.float32(255)
   slopes = unit_slopes(small, x, 'conv1', [3, 0], [[1, 2], [0, 0]])
@@ -150,6 +160,7 @@ def test_filters_are_scaled_over_all_their_weights_alike():
     np.testing.assert_allclose(
         tile[..., 0].transpose(1, 2, 0), (filter - filter.min()) / np.ptp(filter))
   assert filter_sheet(kernel, zoom=2).shape == (2 * 6 + 2, 4 * 6 + 3 * 2, 3)
+  assert filter_sheet(kernel[:, :, :1], zoom=2).shape == (2 * 6 + 2, 3 * 6 + 2 * 2, 3)
   assert (filter_tiles(np.ones((2, 2, 3, 1))) == .5).all()
 
 

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from visionlab.config import ConfigError
 from visionlab.models.alexnet import AlexNet
 from visionlab.models.cnn import CNN
 from visionlab.models.dann import dann_cnn
 from visionlab.models.fcn import FCN
 from visionlab.models.googlenet import GoogLeNet
+from visionlab.models.layers import point
 from visionlab.models.resnet import CifarResNet, ResNet
 from visionlab.models.segnet import Encoder
 from visionlab.models.unet import UNet
@@ -109,3 +111,33 @@ def test_no_gradient_lies_outside_and_some_at_every_side(model, side, channels):
     boxes = fields[name].inside
     top, left, bottom, right = boxes[boxes.shape[0] // 2, boxes.shape[1] // 2]
     assert (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) == (top, left, bottom, right), name
+
+
+def test_layers_that_have_none():
+  subject = subject_of(CNN(5, widths=(2,), hidden=4), (8, 8, 1))
+  with pytest.raises(ConfigError, match='pol0.*pool0'):
+    receptive_fields(subject, ['pol0'])
+
+
+class Odd(nn.Module):
+  """What looks at all, at places by their number, and at none."""
+
+  @nn.compact
+  def __call__(self, x):
+    spread = point('sorted', jnp.sort(x, 1))
+    picked = point('picked', x[:, jnp.array([5, 1])][:, :, ::2])
+    up = point('up', nn.ConvTranspose(1, (2, 2), (2, 2), name='wide')(x))
+    mixed = point('mixed', jnp.where(x.mean((1, 2), keepdims=True) > 0, x, 0))
+    none = point('none', jnp.zeros_like(x))
+    return sum(m.mean((1, 2)) for m in (spread, picked, up, mixed, none))
+
+
+def test_operations_of_other_kinds():
+  model = Odd()
+  subject = Subject.of((model, model.init(jax.random.key(0), jnp.zeros((1, 6, 6, 1)))), (6, 6, 1))
+  fields = receptive_fields(subject, ['sorted', 'picked', 'up', 'mixed', 'none'])
+  inside = {name: field.inside for name, field in fields.items()}
+  assert (inside['sorted'] == [0, 0, 6, 6]).all() and (inside['mixed'] == [0, 0, 6, 6]).all()
+  assert inside['picked'][:, 1].tolist() == [[5, 2, 6, 3], [1, 2, 2, 3]]
+  assert inside['up'][5, 2].tolist() == [2, 1, 3, 2]
+  assert not inside['none'].any()

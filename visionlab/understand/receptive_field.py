@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
+from visionlab.config import ConfigError, nearest
 from visionlab.understand.subject import Subject
 
 
@@ -64,10 +65,18 @@ def receptive_fields(subject: Subject, names: Sequence[str] | None = None,
   Args:
     names: the layers, by default all such.
     shape: (h, w, c) of the images, by default the subject's own.
+
+  Raises:
+    ConfigError: there is no such layer.
   """
   h, w, _ = shape = tuple(shape or subject.shape)
   there = subject.layers(jax.ShapeDtypeStruct((1, *shape), np.float32))
-  names = [n for n in there if len(there[n]) in (2, 4)] if names is None else list(names)
+  own = [n for n in there if len(there[n]) in (2, 4) and there[n][0] == 1]
+  names = own if names is None else list(names)
+  for name in names:
+    if name not in own:
+      raise ConfigError(f'layer {name!r}: no map or vector of each image'
+                        f'{nearest(name, own)}, so its units have no fields')
   # By name: a dict's entries would come out in another order.
   def read(variables, images):
     maps = dataclasses.replace(subject, variables=variables).read(images, names)[1]
