@@ -1,5 +1,8 @@
 """Which units detect what."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from visionlab.models.layers import point
 from visionlab.understand import Subject
 from visionlab.understand.dissect import (
   Dissection,
+  compared,
   dissect,
   enlargement,
   random_rotation,
@@ -132,6 +136,40 @@ def test_what_is_wrong_is_said():
     dissect(subject, source_of(images, info=Info()), 'map')
   with pytest.raises(ConfigError, match='quantile'):
     thresholds(subject, images, 'map', quantile=0)
+
+
+def test_trained_beside_rotated_and_untrained():
+  """A run whose weights are the identity, of a task that starts with zeros."""
+  class Mixed(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+      return nn.Dense(2, use_bias=False, name='mix')(x).mean((1, 2))
+  model, image = Mixed(), jax.ShapeDtypeStruct((1, *LABELS.shape[1:], 2), np.float32)
+  run = SimpleNamespace(
+      task=Task(model), variables={'params': {'mix': {'kernel': jnp.eye(2)}}}, classes=(),
+      canvas=SimpleNamespace(shape=image.shape[1:]),
+      facts=SimpleNamespace(example={'image': image}))
+  masks = np.stack([LABELS == 0, LABELS == 2], -1)
+  masks = masks + RNG.normal(size=masks.shape) / 4
+  found = compared(run, source_of(masks), 'mix', seed=5, quantile=.2)
+  rotated = dissect(subject_of(Seen(), 2), source_of(masks @ random_rotation(2, 5).T), 'map',
+                    quantile=.2)
+  np.testing.assert_allclose(found['rotated'].iou, rotated.iou, atol=.01)
+  assert (found['trained'].iou != found['rotated'].iou).any()
+  assert found['trained'].counts() == {'sky': 1, 'car': 1}
+  assert not found['untrained'].detectors().any()
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """Whose network starts with zeros."""
+  model: nn.Module
+
+  def init(self, key, batch):
+    return jax.tree.map(jnp.zeros_like, self.model.init(key, batch['image']))
+
+  def answer(self, variables, batch, given=None):
+    return dict(logits=self.model.apply(variables, batch['image']))
 
 
 def test_which_units_detect():

@@ -200,6 +200,24 @@ def _between(centres, n):
   return np.stack([np.interp(np.arange(n), centres, one) for one in np.eye(k)], 1).astype('f4')
 
 
+def untrained(run, seed: int = 0) -> Subject:
+  """The subject of a run (`visionlab.load`) as it was before training: with fresh weights."""
+  example = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), run.facts.example)
+  return dataclasses.replace(Subject.of(run), variables=jax.jit(run.task.init)(
+      jax.random.key(seed), example))
+
+
+def compared(run, source: Source, at: str, *, seed: int = 0, **options) -> dict[str, Dissection]:
+  """Dissections of a layer of a run (`visionlab.load`), `trained`; of the same with its units
+  `rotated` at random; and of the `untrained` network. Options as for `dissect`."""
+  subject = Subject.of(run)
+  at, (_, _, units) = map_layer(subject, source, at)
+  turned = random_rotation(units, seed)
+  return dict(trained=dissect(subject, source, at, **options),
+              rotated=dissect(subject, source, at, rotation=turned, **options),
+              untrained=dissect(untrained(run, seed), source, at, **options))
+
+
 def random_rotation(units: int, seed: int = 0) -> np.ndarray:
   """A random rotation (u u) f32 of a layer's units, none likelier than another: what a network of
   these maps computes is as well computed from the turned ones; if units are special, their turned
