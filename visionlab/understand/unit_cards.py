@@ -11,7 +11,7 @@ from visionlab.understand.hog import hog_picture
 from visionlab.understand.patches import Best
 
 ACROSS = 3                     # pictures in a row of a card
-SIZE = 56                      # about the pixels of a picture's side
+SIZE = 64                      # about the pixels of a picture's side
 
 
 def patch_sheet(patches: np.ndarray, deconvnet: np.ndarray | None, best: Best,
@@ -62,7 +62,7 @@ def _last(values):
 
 
 def _mosaic(pictures):
-  zoom = max(1, SIZE // max(pictures.shape[1:3]))
+  zoom = max(1, round(SIZE / max(pictures.shape[1:3])))
   step = max(1, max(pictures.shape[1:3]) // (2 * SIZE))
   drawn = [drawing.as_picture(picture[::step, ::step], zoom) for picture in pictures]
   rows = [drawn[i:i + ACROSS] for i in range(0, len(drawn), ACROSS)]
