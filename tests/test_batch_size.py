@@ -113,6 +113,9 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
      for method in ('mmd', 'coral')},
   **{method: (dict(name='adapt', method=method), domains(label=LABEL, **FEW))
      for method in ('source', 'target')},
+  'invert': (dict(name='invert', at='pool1', up=dict(widths=(6,), convs=1)), {}),
+  'invert_units': (dict(name='invert', at='dense', up=dict(hidden=(6,), start=3, widths=(4, 4))),
+                   {}),
   'two_column': (dict(name='two_column', model=dict(name='two_column', backbone=CNN, hidden=(8,))),
                  domains(label=LABEL, **FEW)),
 }

@@ -215,3 +215,16 @@ def test_another_class_or_another_subject_of_a_network_compiles_nothing_new():
   saliency(second, images(2, shape), [1, 0])
   saliency(second, images(5, shape), None, chunk=2)
   assert attribute.gradient_program._cache_size() == programs
+
+
+def test_what_is_read_is_of_the_answer_and_not_of_what_was_found_before():
+  """A network that first looks for something, by the same layers, and then answers about it."""
+  model = Linear()
+  variables = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
+  ask = lambda v, x, given: dict(logits=model.apply(v, x * given['size'][:, None, None, None]))
+  find = lambda v, x: dict(size=1 + model.apply(v, jnp.concatenate([x, x]))[:len(x), 0] ** 2)
+  subject = Subject(variables, ask, find, model, None, (2, 2, 1))
+  x = images(2, (2, 2, 1))
+  answer, maps = subject.read(x, ['head'], offsets={'head': 1.})
+  np.testing.assert_array_equal(maps['head'], answer['logits'])
+  np.testing.assert_allclose(answer['logits'], subject.answer(x)['logits'] + 1, rtol=1e-6)

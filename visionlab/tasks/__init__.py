@@ -11,4 +11,5 @@ TASKS: dict[str, str] = {
     'reconstruct': 'visionlab.tasks.reconstruct:reconstruct',
     'generate': 'visionlab.tasks.generate:generate',
     'caption': 'visionlab.tasks.caption:caption',
+    'invert': 'visionlab.tasks.invert:invert',
 }

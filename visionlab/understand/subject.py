@@ -87,9 +87,12 @@ class Subject:
   def answer(self, images: jax.Array, given: Mapping | None = None) -> Answer:
     """What the network says of images (b h w c), uint8 or in [0, 1]; traceable."""
     images = floats(images)
+    return self.ask(self.variables, images, self._given(images, given))
+
+  def _given(self, images, given):
     if given is None and self.find is not None:
-      given = jax.lax.stop_gradient(self.find(self.variables, images))
-    return self.ask(self.variables, images, given)
+      return jax.lax.stop_gradient(self.find(self.variables, images))
+    return given
 
   def read(self, images: jax.Array, names: Iterable[str], given: Mapping | None = None,
            offsets: Mapping[str, jax.Array] | None = None) -> tuple[Answer, dict[str, jax.Array]]:
@@ -99,8 +102,10 @@ class Subject:
     """
     paths = {name: path for name, (path, _) in self._layers(images).items()}
     offsets = {paths[name]: offset for name, offset in (offsets or {}).items()}
-    names = list(names)
-    answer, maps = tapped(self.answer, {paths[name] for name in names}, offsets)(images, given)
+    names, images = list(names), floats(images)
+    given = self._given(images, given)         # before: what is read is of the answer alone
+    answer, maps = tapped(self.ask, {paths[name] for name in names}, offsets)(
+        self.variables, images, given)
     return answer, {name: maps[paths[name]] for name in names}
 
   def layers(self, images: jax.Array | None = None) -> dict[str, tuple[int, ...]]:

@@ -152,7 +152,8 @@ def _other_channels(there: tuple[int, ...], here: tuple[int, ...]) -> str:
 
 def _sources(path: str) -> tuple[str, ...]:
   """Where weights for our `path` may be found, the best first."""
-  return (path, path.replace('/backbone/', '/', 1), path.replace('/box/', '/', 1))
+  trained = re.sub('^frozen/', 'params/', path)      # of a network that a task looks into
+  return (path, trained, trained.replace('/backbone/', '/', 1), path.replace('/box/', '/', 1))
 
 
 def _same_layer(there: tuple[int, ...], here: tuple[int, ...]) -> bool:
