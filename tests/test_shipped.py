@@ -41,9 +41,10 @@ def test_a_name_that_is_none(name, said, tmp_path, monkeypatch):
 
 def test_a_wheel_holds_configs_and_launchers(tmp_path):
   """Within the package, where it looks for them; notebooks are left out."""
-  done = subprocess.run(
-      [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', str(tmp_path), 'build_py',
-       '--build-lib', str(tmp_path / 'lib')], cwd=ROOT, capture_output=True, text=True)
+  build = ('from setuptools import setup; '
+           f'setup(script_args=["-q", "egg_info", "--egg-base", {str(tmp_path)!r}, "build_py", '
+           f'"--build-lib", {str(tmp_path / "lib")!r}])')
+  done = subprocess.run([sys.executable, '-c', build], cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr
   folder = tmp_path / 'lib' / 'visionlab' / '_shipped'
   for kind in ('configs', 'launch'):
@@ -53,6 +54,12 @@ def test_a_wheel_holds_configs_and_launchers(tmp_path):
   built = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(built)
   assert built.shipped() == folder and shipped.shipped() == ROOT
+
+
+def test_every_package_is_listed():
+  listed = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['setuptools']['packages']
+  there = {'.'.join(p.relative_to(ROOT).parent.parts) for p in (ROOT / 'visionlab').rglob('*.py')}
+  assert {name for name in listed if '_shipped' not in name} == there
 
 
 def test_commands_are_those_of_python_m(monkeypatch, tmp_path):
