@@ -1,5 +1,6 @@
 """python -m visionlab.understand: a method, a run, images; a picture and the arrays behind it."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -11,9 +12,16 @@ from tiny import config
 from visionlab.config import ConfigError
 from visionlab.run import load
 from visionlab.train import train
-from visionlab.understand.__main__ import images_of, listing, method_of, source_of
-from visionlab.understand.commands import METHODS, Look, begun, options_of
+from visionlab.understand.__main__ import (
+  images_of,
+  listing,
+  method_of,
+  source_of,
+  whole_images,
+)
+from visionlab.understand.commands import METHODS, options_of, seen
 from visionlab.understand.explain import EXPLANATIONS, explain
+from visionlab.understand.look import Look
 from visionlab.understand.subject import Subject
 
 
@@ -28,8 +36,9 @@ def run(tmp_path_factory):
 @pytest.fixture
 def look(run):
   subject = Subject.of(run)
-  return Look(subject, lambda: images_of(run, [], 'test', 2), '3', lambda: source_of(run, 'test'),
-              None)
+  return Look(subject, run, lambda: images_of(run, [], 'test', 2),
+              lambda: whole_images(run, [], 'test', 2), '3', lambda: source_of(run, 'test'),
+              lambda seen: None, lambda done, of: None)
 
 
 def test_the_method_is_the_first_word_that_is_no_flag():
@@ -47,24 +56,46 @@ def test_the_options_of_a_method_are_its_functions_own(method):
 
 
 def test_a_picture_and_its_arrays(look):
-  (seen,) = begun('saliency', look, {})
-  assert seen.picture.dtype == np.uint8 and seen.picture.shape[2] == 3
-  assert seen.arrays['values'].shape == (2, 8, 8)
+  shown = seen('saliency', look, {})
+  assert shown.picture.dtype == np.uint8 and shown.picture.shape[2] == 3
+  assert shown.arrays['values'].shape == (2, 8, 8)
   np.testing.assert_array_equal(
-      seen.arrays['values'], explain(look.subject, look.images, 'saliency', '3'))
+      shown.arrays['values'], explain(look.subject, look.images, 'saliency', '3'))
 
 
 def test_what_is_left_unexplained_is_said(look):
-  (seen,) = begun('integrated_gradients', look, dict(steps=4))
-  assert seen.text == ('what the values leave unexplained: '
-                       f'{abs(seen.arrays["residual"]).max():.2g} at most')
+  shown = seen('integrated_gradients', look, dict(steps=4))
+  assert shown.text == ('what the values leave unexplained: '
+                       f'{abs(shown.arrays["residual"]).max():.2g} at most')
+
+
+@pytest.mark.parametrize('method, options, target', [
+    ('filters', {}, None), ('unit_patches', dict(units=(0, 1), k=2), None),
+    ('class_image', dict(steps=2), '3, 5'), ('inversion', dict(steps=2), None),
+    ('deep_dream', dict(steps=1, octaves=1), None), ('fooling', dict(steps=2), '3'),
+    ('evolution', dict(generations=2, children=4), None),
+    ('style', dict(steps=1, content_at=('pool1',), style_at=('pool0',)), None)])
+def test_what_is_made_is_shown(look, method, options, target):
+  shown = seen(method, dataclasses.replace(look, target=target), options)
+  assert shown.picture.ndim == 3 and shown.picture.dtype == np.uint8 and len(shown.arrays)
+  assert min(shown.picture.shape[:2]) > 60
+  assert all(np.isfinite(x).all() for x in shown.arrays.values() if x.dtype.kind == 'f')
+
+
+def test_label_maps_and_a_class_are_asked_for(look):
+  with pytest.raises(ConfigError, match='no label maps'):
+    seen('dissection', look, {})
+  with pytest.raises(ConfigError, match='--class'):
+    seen('fooling', dataclasses.replace(look, target=None), {})
+  with pytest.raises(ConfigError, match='at least one picture of a style'):
+    seen('style', dataclasses.replace(look, whole=lambda: look.whole()[:1]), {})
 
 
 def test_options_are_checked(look):
   with pytest.raises(ConfigError, match=r"occlusion.window: expected int .*, got 'x'"):
-    list(begun('occlusion', look, dict(window='x')))
+    seen('occlusion', look, dict(window='x'))
   with pytest.raises(ConfigError, match='occlusion.windw: no such key .did you mean "window"'):
-    list(begun('occlusion', look, dict(windw=2)))
+    seen('occlusion', look, dict(windw=2))
   with pytest.raises(ConfigError, match="method: 'lime' is not one of"):
     explain(look.subject, look.images, 'lime')
 

@@ -20,6 +20,14 @@ def predict():
   run('visionlab.predict')
 
 
+def understand():
+  run('visionlab.understand')
+
+
+def sample():
+  run('visionlab.sample')
+
+
 def export():
   run('visionlab.exports')
 

@@ -2,7 +2,8 @@
 
 The first word is the method, whose options --help then lists too. Images are files, folders or
 patterns; without any, the first of a split of the run's data (--split, --count). Writes one
-picture, and with --save the arrays behind it. `layers` lists what --at can name.
+picture, of long work one every few seconds, and with --save the arrays behind it. `layers` lists
+what --at can name.
 """
 
 import sys
@@ -22,7 +23,10 @@ from visionlab.paths import output_file
 from visionlab.predict import check_output, find, read
 from visionlab.run import Run, load
 from visionlab.training.console import Console
-from visionlab.understand.commands import METHODS, Look, begun, options_of
+from visionlab.training.progress import Progress
+from visionlab.understand.commands import METHODS, options_of, seen
+from visionlab.understand.galleries import write_film
+from visionlab.understand.look import Look, Seen
 from visionlab.understand.subject import Subject
 
 LAYERS = 'layers'                   # the one word that is no method
@@ -69,6 +73,13 @@ def images_of(run: Run, names: list[str], split: str, count: int) -> tuple[np.nd
   return run.fit(rows['image']), [f'{split} {i}' for i in range(len(rows['image']))]
 
 
+def whole_images(run: Run, names: list[str], split: str, count: int) -> list[np.ndarray]:
+  """The same images, (h w c) each, at the size that files have."""
+  if not names:
+    return list(images_of(run, names, split, count)[0])
+  return [run.pixels(name)[0] for name in find(names)]
+
+
 def source_of(run: Run, split: str):
   """A split of the run's data."""
   if 'name' not in run.config.data:
@@ -84,33 +95,62 @@ def listing(subject: Subject) -> str:
                    for name, shape in layers.items())
 
 
+def written(output: str, arrays: Path | None) -> Callable[[Seen], None]:
+  """A function that writes what is seen."""
+  def write(seen: Seen):
+    if seen.frames:
+      write_film(output, seen.frames)
+    else:
+      charts.save(seen.picture, output)
+    if arrays:
+      np.savez_compressed(arrays, **seen.arrays)
+  return write
+
+
+def progress_of(console: Console) -> Callable[[int, int], None]:
+  """(done, of) -> a line with what is left; each new total begins anew."""
+  lines = {}
+
+  def progress(done: int, of: int):
+    if of not in lines or done < lines[of].done:
+      lines.clear()
+      lines[of] = Progress(of, console, what='steps')
+    lines[of].add(done - lines[of].done)
+  return progress
+
+
 def main(argv):
   options, name = flags.FLAGS, method_of(argv[1:])
   if not name:
     raise ConfigError(f'name a method first: {", ".join((*METHODS, LAYERS))}')
-  words = [word for word in argv[1:] if word != name]
+  words = argv[1:]
+  words.remove(name)
   output = str(Path(options.output or f'{name}.png').expanduser())
   check_output(output)
-  arrays = output_file(options.save, '--save')
+  write = written(output, output_file(options.save, '--save'))
   run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
   subject, console = Subject.of(run), Console()
   if name == LAYERS:
     print(listing(subject))
     return
-  look = Look(subject, lambda: images_of(run, words, options.split, options.count),
-              options['class'].value, lambda: source_of(run, options.split), console)
-  seen = None
+  given, shown = (words, options.split, options.count), []
+
+  def show(seen: Seen):
+    shown.append(True)
+    write(seen)
+  look = Look(subject, run, lambda: images_of(run, *given), lambda: whole_images(run, *given),
+              options['class'].value, lambda: source_of(run, options.split), show,
+              progress_of(console), output.lower().endswith('.gif'))
   try:
-    for seen in begun(name, look, typed_options(METHODS[name])):
-      charts.save(seen.picture, output)
-      if arrays:
-        np.savez_compressed(arrays, **seen.arrays)
+    last = seen(name, look, typed_options(METHODS[name]))
   except KeyboardInterrupt:
-    if seen is None:
+    if not shown:
       raise
-    console.say('stopped; what there was until then is kept')
-  if seen.text:
-    console.say(seen.text)
+    console.say(f'stopped; {output} shows what there was until then')
+    return
+  write(last)
+  if last.text:
+    console.say(last.text)
   console.close()
   print(f'picture: {output}')
 

@@ -1,69 +1,41 @@
-"""The methods of `python -m visionlab.understand`: what each makes of a run, as pictures."""
+"""The methods of `python -m visionlab.understand`: what each makes of a run, as pictures.
 
-import dataclasses
+Each is a function of a `Look` and of its own options, and returns what there is to see at the end.
+"""
+
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-import jax
 import numpy as np
 
-from visionlab.config import check_choice
-from visionlab.parts import bind, hints_of
+from visionlab.config import ConfigError, bind, check_choice, hints_of
+from visionlab.figures.drawing import as_picture
+from visionlab.kinds import Count, Natural
 from visionlab.understand.attribute import Attribution
+from visionlab.understand.detectors import segmented
+from visionlab.understand.dissect import compared, dissect
+from visionlab.understand.dream import dream, endless_zoom
+from visionlab.understand.evolve import evolve
 from visionlab.understand.explain import EXPLANATIONS, explain
+from visionlab.understand.filters import filter_sheet, first_filters
+from visionlab.understand.fool import fool
+from visionlab.understand.galleries import gallery, strip
+from visionlab.understand.genomes import Direct, Indirect
 from visionlab.understand.heatmaps import heatmaps
-from visionlab.understand.subject import Subject
+from visionlab.understand.invert import invert_layers
+from visionlab.understand.look import SHOWN, Look, Seen
+from visionlab.understand.patches import best_patches, patches
+from visionlab.understand.style import style_transfer
+from visionlab.understand.unit_cards import detector_cards, patch_sheet
+from visionlab.understand.visualise import channel_images, class_images
 
 COMPARED = ('saliency', 'smooth_grad', 'integrated_gradients', 'guided_backprop', 'grad_cam',
             'occlusion')
-LOOK = inspect.Parameter('look', inspect.Parameter.KEYWORD_ONLY)
+SIDE = 160                              # pixels of a picture at least
 SUPPLIED = ('subject', 'images', 'target', 'given')    # of a function's parameters, by the command
-
-
-class Seen(NamedTuple):
-  """What there is to see so far: a picture (h w 3) uint8, the arrays behind it, and a line."""
-  picture: np.ndarray
-  arrays: Mapping[str, np.ndarray]
-  text: str = ''
-
-
-@dataclasses.dataclass(frozen=True)
-class Look:
-  """What a method is asked to look at.
-
-  Attributes:
-    subject: the network.
-    read: () -> images (n h w c) and what each is called.
-    target: a class's name or number, or None.
-    source: () -> the source of the split that was named, for what goes through all of it.
-    console: a `visionlab.training.console.Console`, where progress is said.
-  """
-  subject: Subject
-  read: Callable
-  target: str | None
-  source: Callable
-  console: Any
-
-  @cached_property
-  def images(self) -> np.ndarray:
-    return self.read()[0]
-
-  @cached_property
-  def names(self) -> list[str]:
-    return self.read()[1]
-
-  def captions(self) -> list[str]:
-    """What each image is called, and what is explained of it."""
-    answer = jax.jit(self.subject.answer)(self.images)
-    if self.target is not None:
-      return [f'{name}: {self.target}' for name in self.names]
-    logits = np.asarray(answer.get('logits', np.zeros((1, 1, 1, 1))))
-    if logits.ndim != 2 or not self.subject.classes:
-      return list(self.names)
-    return [f'{name}: {self.subject.classes[k]}' for name, k in
-            zip(self.names, logits.argmax(-1), strict=True)]
+LOOK = inspect.Parameter('look', inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def attribution(method: str) -> Callable:
@@ -72,37 +44,175 @@ def attribution(method: str) -> Callable:
   kept = {name: p for name, p in inspect.signature(function).parameters.items()
           if name not in SUPPLIED}
 
-  def look_at(look: Look, **options) -> Iterator[Seen]:
+  def look_at(look: Look, **options) -> Seen:
     found = explain(look.subject, look.images, method, look.target, **options)
     arrays = found._asdict() if isinstance(found, Attribution) else dict(values=found)
     text = (f'what the values leave unexplained: {np.abs(found.residual).max():.2g} at most'
             if isinstance(found, Attribution) else '')
-    yield Seen(heatmaps(look.images, {method: arrays['values']}, captions=look.captions()),
-               arrays | dict(images=look.images), text)
+    return Seen(heatmaps(look.images, {method: arrays['values']}, captions=look.captions()),
+                arrays | dict(images=look.images), text)
   look_at.__signature__ = inspect.Signature(
-      [p.replace(kind=p.KEYWORD_ONLY) for p in (LOOK, *kept.values())])
+      [LOOK, *(p.replace(kind=p.KEYWORD_ONLY) for p in kept.values())])
   look_at.__annotations__ = {k: v for k, v in hints_of(function).items() if k in kept}
   look_at.__name__, look_at.__doc__ = method, function.__doc__
   return look_at
 
 
-def compare(look: Look, *, methods: tuple[str, ...] = COMPARED) -> Iterator[Seen]:
+def compare(look: Look, *, methods: tuple[str, ...] = COMPARED) -> Seen:
   """Several attributions side by side, each with its defaults."""
-  maps = {}
   for method in methods:
     check_choice(method, EXPLANATIONS, '--methods')
-  for method in methods:
-    with look.console.doing(method):
-      found = explain(look.subject, look.images, method, look.target)
+  maps, captions = {}, look.captions()
+  for i, method in enumerate(methods):
+    found = explain(look.subject, look.images, method, look.target)
     maps[method] = found.values if isinstance(found, Attribution) else found
-    yield Seen(heatmaps(look.images, maps, captions=look.captions()),
-               maps | dict(images=look.images))
+    seen = Seen(heatmaps(look.images, maps, captions=captions), maps | dict(images=look.images))
+    look.progress(i + 1, len(methods))
+    look.show(seen)
+  return seen
 
 
-METHODS: dict[str, Callable[..., Iterator[Seen]]] = {
+def filters(look: Look) -> Seen:
+  """The kernels of the first convolution, as pictures."""
+  name, kernel = first_filters(look.subject)
+  height, width, _, count = kernel.shape
+  return Seen(filter_sheet(kernel), dict(kernel=kernel),
+              f'{name}: {count} filters of {height} x {width}')
+
+
+def unit_patches(look: Look, *, at: str = '', units: tuple[int, ...] = (), k: Count = 9,
+                 deconvnet: bool = True, batch: Count = 64) -> Seen:
+  """The parts of a split's images that excite a layer's units most, each with its deconvnet
+  picture (Zeiler and Fergus 2014)."""
+  at, source = at or look.subject.last_map(), look.source()
+  best = best_patches(look.subject, source, at, k=k, batch=batch, progress=look.progress)
+  units = units or tuple(range(min(SHOWN, len(best.values))))
+  parts, shown = patches(look.subject, source, best, units, deconvnet=deconvnet)
+  return Seen(patch_sheet(parts, shown, best, units),
+              dict(values=best.values, images=best.images, places=best.places, patches=parts),
+              f'{best.layer}: {len(best.values)} units, over {len(source):,} images')
+
+
+def dissection(look: Look, *, at: str = '', units: Count = SHOWN, controls: bool = False,
+               batch: Count = 32) -> Seen:
+  """What a layer's units detect of a split's label maps (Bau et al. 2017): the best of them, each
+  with its concept, its IoU and the images that excite it most. With controls also the share of
+  units that are detectors before training, and turned at random."""
+  at, source = at or look.subject.last_map(), look.source()
+  if controls:
+    every = compared(look.run, source, at, batch=batch, progress=look.progress)
+  else:
+    every = dict(trained=dissect(look.subject, source, at, batch=batch, progress=look.progress))
+  found = every['trained']
+  order = np.argsort(-found.best, kind='stable')[:units]
+  best = best_patches(look.subject, source, at, k=4, batch=batch, progress=look.progress)
+  images, masks = segmented(look.subject, source, best, order)
+  shares = ', '.join(f'{name} {one.detectors().mean():.0%}' for name, one in every.items())
+  return Seen(detector_cards(found, images, masks, order), dict(iou=found.iou,
+                                                                thresholds=found.thresholds),
+              f'{found.layer}: units that are detectors: {shares} of {len(found.best)}')
+
+
+def class_image(look: Look, *, steps: Count = 200, penalty: float = 10., rate: float = .01,
+                size: tuple[int, int] | None = None) -> Seen:
+  """What the network would have of a class (Simonyan et al. 2013). --class=shark,goldfish."""
+  names = look.targets()
+  draw = partial(gallery, captions=names)
+  found = class_images(look.subject, names, steps=steps, penalty=penalty, rate=rate, size=size,
+                       callback=look.watch(lambda images: draw(images, captions=names)))
+  return Seen(draw(found.images), found._asdict())
+
+
+def channels(look: Look, *, at: str = '', units: tuple[int, ...] = (), steps: Count = 256,
+             size: tuple[int, int] | None = None) -> Seen:
+  """What channels of a layer look for: feature visualisation (Olah et al. 2017)."""
+  at = look.subject.layer(at) if at else look.subject.last_map()
+  units = units or tuple(range(min(SHOWN, look.subject.layers()[at][-1])))
+  names = [f'{at} {unit}' for unit in units]
+  found = channel_images(look.subject, at, units, steps=steps, size=size, callback=look.watch(
+      lambda images: gallery(images, names)))
+  return Seen(gallery(found.images, names), found._asdict())
+
+
+def inversion(look: Look, *, layers: tuple[str, ...] = (), steps: Count = 400,
+              restarts: Count = 1) -> Seen:
+  """An image from what layers keep of it (Mahendran and Vedaldi 2015); of the first image."""
+  image = look.images[:1]
+  layers = layers or tuple(getattr(look.subject.model, 'strides', ())) or (
+      look.subject.last_map(),)
+  found = invert_layers(look.subject, image, layers, steps=steps, restarts=restarts,
+                        callback=look.watch(lambda images: gallery(images, [''] * len(images))))
+  names = [look.named[1][0], *(f'{at}, error {one.errors[0]:.3f}' for at, one in found.items())]
+  images = np.concatenate([_floats(image), *(one.images for one in found.values())])
+  return Seen(gallery(images, names), dict(images=images))
+
+
+def deep_dream(look: Look, *, at: str = '', octaves: Count = 4, scale: float = 1.4,
+               steps: Count = 10, frames: Natural = 24, tile: Natural = 0) -> Seen:
+  """Deep Dream of the first image at its own size; with an output that ends in .gif, falling into
+  it, `frames` pictures long."""
+  at, image = at or look.subject.last_map(), look.whole()[0]
+  options = dict(steps=steps, tile=tile or None)
+  if look.film:
+    made = []
+    for frame in endless_zoom(look.subject, image, at, frames, **options):
+      made.append(frame)
+      look.progress(len(made), frames)
+    return Seen(strip(made[:1]), dict(frames=np.stack(made)), frames=made)
+  made = dream(look.subject, image, at, octaves=octaves, scale=scale, callback=look.watch(
+      lambda images: strip(_large(images))), **options)
+  return Seen(strip(_large([image, made])), dict(image=made))
+
+
+def style(look: Look, *, steps: Count = 200, weights: tuple[float, ...] = (),
+          content_weight: float = 1e-5, keep_colour: bool = False,
+          content_at: tuple[str, ...] = ('conv4_2',),
+          style_at: tuple[str, ...] = tuple(f'conv{i}_1' for i in range(1, 6)),
+          tile: Natural = 0) -> Seen:
+  """The first image painted as the others are (Gatys et al. 2016), at its own size."""
+  content, *styles = look.whole()
+  if not styles:
+    raise ConfigError('style: name the content first, and then at least one picture of a style')
+  found = style_transfer(look.subject, content, styles, weights=weights or None, steps=steps,
+                         content_weight=content_weight, keep_colour=keep_colour,
+                         content_at=content_at, style_at=style_at, tile=tile or None,
+                         callback=look.watch(lambda images: strip(_large(images))))
+  return Seen(strip(_large([content, found.images[0]])), found._asdict())
+
+
+def fooling(look: Look, *, steps: Count = 50, near: float = 0.) -> Seen:
+  """Images that the network is sure are of a class, and are not (Nguyen et al. 2015): changed by
+  the gradient, from the images that are named. --class=shark."""
+  if look.target is None:
+    raise ConfigError('fooling: name what it is to be taken for: --class=...')
+  names = (look.targets() * len(look.images))[:len(look.images)]
+  found = fool(look.subject, look.images, names, steps=steps, near=near,
+               callback=look.watch(lambda images: gallery(images, [''] * len(images))))
+  said = [f'{name} {p:.2%}' for name, p in zip(names, found.confidences, strict=True)]
+  return Seen(gallery(found.images, said), found._asdict())
+
+
+def evolution(look: Look, *, generations: Count = 200, children: Count = 64,
+              indirect: bool = True) -> Seen:
+  """Images that evolved to be taken for each class (MAP-Elites, Nguyen et al. 2015): drawn by small
+  networks, or pixel by pixel."""
+  encoding = (Indirect if indirect else Direct)(look.subject.shape)
+  classes = look.subject.classes or tuple(map(str, range(10_000)))
+
+  def draw(images, confidences=None):
+    said = [''] * len(images) if confidences is None else [f'{p:.1%}' for p in confidences]
+    names = [f'{name} {p}' for name, p in zip(classes, said, strict=False)]
+    return gallery(images[:48], names[:48])
+  found = evolve(look.subject, encoding, generations=generations, children=children,
+                 callback=look.watch(draw))
+  return Seen(draw(found.images, found.confidences),
+              dict(images=found.images, confidences=found.confidences, curve=found.curve))
+
+
+METHODS: dict[str, Callable[..., Seen]] = {
   **{name: attribution(name) for name in EXPLANATIONS},
-  'compare': compare,
-}
+  **{f.__name__: f for f in (compare, filters, unit_patches, dissection, class_image, channels,
+                             inversion, deep_dream, style, fooling, evolution)}}
 
 
 def options_of(method: Callable) -> dict[str, tuple[Any, Any]]:
@@ -112,10 +222,21 @@ def options_of(method: Callable) -> dict[str, tuple[Any, Any]]:
           for name, p in inspect.signature(method).parameters.items() if name != 'look'}
 
 
-def begun(method: str, look: Look, options: Mapping[str, Any]) -> Iterator[Seen]:
-  """What the method shows, once its options are found to fit.
+def seen(method: str, look: Look, options: Mapping[str, Any]) -> Seen:
+  """What the method shows.
 
   Raises:
-    ConfigError: an option of another kind.
+    ConfigError: an option that it does not take, or of another kind.
   """
   return bind(METHODS[method], options, method, look=look)
+
+
+def _large(images):
+  """Images (h w c) of one size, each pixel so large that they can be seen."""
+  zoom = max(1, SIDE // min(np.shape(images[0])[:2]))
+  return [as_picture(image, zoom) for image in images]
+
+
+def _floats(image):
+  image = np.asarray(image)
+  return image.astype(np.float32) / 255 if image.dtype == np.uint8 else image
