@@ -17,6 +17,7 @@ SAYS = {
   'compare_a_sweep': 'of 359 images',
   'pretrained': '10 classes, images of 8 x 8',
   'detect_segment_caption': '',
+  'what_a_network_sees': '7 layers, the last map is pool1',
 }
 
 
@@ -48,6 +49,10 @@ def test_reload():
 
 def test_look_into_a_run(run):
   executed('look_into_a_run', VISIONLAB_RUN=str(run / 'run'))
+
+
+def test_what_a_network_sees(run):
+  executed('what_a_network_sees', VISIONLAB_RUN=str(run / 'run'))
 
 
 def test_compare_a_sweep():
