@@ -285,12 +285,17 @@ def test_enlarging_by_ones():
   assert enlarged(mask, Window((1, 3), (1, 1)), (1, 2))[0, 0].tolist() == [3, 3]
 
 
-def test_visual_backprop_sees_where_there_is_something(vgg):
-  x = np.zeros((1, *SHAPE), np.float32)
-  x[:, :4, 6:] = 1
-  mask = visual_backprop(vgg, x)[0]
+@pytest.mark.parametrize('top, left', [(0, 8), (8, 0), (8, 8), (4, 4)])
+def test_visual_backprop_sees_where_there_is_something(top, left):
+  """With pooling before a convolution, and after one: neither moves what is seen."""
+  subject = subject_of(Vgg(), (16, 16, 1))
+  ones = jax.tree.map(lambda w: jnp.ones_like(w) * (w.ndim > 1), subject.variables)
+  x = np.zeros((1, 16, 16, 1), np.float32)
+  x[:, top + 2:top + 6, left + 2:left + 6] = 1
+  mask = visual_backprop(dataclasses.replace(subject, variables=ones), x, at=['conv0', 'pool1'])[0]
   assert mask.max() == pytest.approx(1) and mask.min() == 0
-  assert mask[:6, 4:].mean() > 2 * mask[6:, :4].mean()
+  centre = np.einsum('hw,khw->k', mask, np.indices(mask.shape)) / mask.sum()
+  np.testing.assert_allclose(centre, [top + 3.5, left + 3.5], atol=.75)
 
 
 def test_the_blocks_that_cover_a_pixel():

@@ -69,8 +69,7 @@ def detector(given, folder):
 
 
 def weights(given, folder):
-  """The classifier's layers drawn anew one after the other, from the last on: how like the maps
-  stay to those of the trained network (rank correlation, mean over the images)"""
+  """Layers drawn anew from the last on: rank correlation with the maps of the trained network"""
   subject = Subject.of(trained('classifier', given, folder))
   truth = truth_of(clutter.drawn('test', size=subject.shape[0], masks=True),
                    min(given.images, CHUNK))

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -120,19 +120,13 @@ class Subject:
 
   def _layers(self, images):
     """name: (its path as `tapped` has it, its shape)."""
+    return _layers_of(*self._form(images))
+
+  def _form(self, images):
+    """What a trace of the network hangs on, hashable: it is traced once for all calls."""
+    leaves, tree = jax.tree.flatten(self.variables)
     shape = (1, *self.shape) if images is None else np.shape(images)
-    images, given, order = jax.ShapeDtypeStruct(shape, np.float32), None, {}
-    if self.find is not None:
-      given = jax.eval_shape(self.find, self.variables, images)
-    jax.eval_shape(tapped(self.ask, None, {}, order), self.variables, images, given)
-    there = {}
-    for path, (kind, shape) in order.items():
-      name = path.replace(POINT, '')
-      *parent, last = path.split('/')
-      if '/'.join([*parent, POINT + last]) in order:
-        name += '.' + kind
-      there[name] = path, shape
-    return there
+    return self.ask, self.find, tree, tuple((w.shape, w.dtype) for w in leaves), tuple(shape)
 
   def layer(self, name: str, images: jax.Array | None = None) -> str:
     """The full name of a layer; its end is enough where one map alone has it.
@@ -166,24 +160,8 @@ class Subject:
       raise ConfigError('this network has no maps (b h w c): there are no convolutions to look '
                         f'at; its layers: {_some(there)}')
     # A backbone may have maps beyond the one that is looked at.
-    return next(reversed(self._hung_on(own, images) or self._hung_on(maps, images) or maps))
-
-  def _hung_on(self, names, images):
-    """Those of the layers whose output the answer is computed from."""
-    there = self.layers(images)
-    shape = self.shape if images is None else np.shape(images)[1:]
-    images = np.zeros((1, *shape), np.float32)
-    given = jax.eval_shape(self.find, self.variables, images) if self.find is not None else None
-    offsets = {name: jax.ShapeDtypeStruct((1, *there[name][1:]), np.float32) for name in names}
-    program = jax.make_jaxpr(lambda offsets, given: self.read(images, [], given, offsets)[0])(
-        offsets, given).jaxpr
-    needed = {id(v) for v in program.outvars}
-    for equation in reversed(program.eqns):
-      if any(id(v) in needed for v in equation.outvars):
-        needed |= {id(v) for v in equation.invars}
-    order = sorted(names)                      # as the leaves of a dict are
-    used = {name for name, v in zip(order, program.invars) if id(v) in needed}
-    return [name for name in names if name in used]
+    form = self._form(images)
+    return (_hung_on(*form, tuple(own)) or _hung_on(*form, tuple(maps)) or maps)[-1]
 
   def target(self, target: Target | Sequence) -> tuple[Callable | None, np.ndarray]:
     """A target as `scores` takes it: a function or None, and the classes' numbers.
@@ -314,6 +292,50 @@ def in_chunks(f: Callable, chunk: int, *rows):
     index = np.minimum(np.arange(start, start + chunk), n - 1)
     parts.append(f(*jax.tree.map(lambda x, i=index: x[i], rows)))
   return jax.tree.map(lambda *x: np.concatenate(x)[:n], *parts)
+
+
+@lru_cache(maxsize=64)
+def _layers_of(ask, find, tree, leaves, shape):
+  """name: (path, shape) of the layers, for images of that shape."""
+  variables, images, given, order = _specs(tree, leaves), _spec(shape), None, {}
+  if find is not None:
+    given = jax.eval_shape(find, variables, images)
+  jax.eval_shape(tapped(ask, None, {}, order), variables, images, given)
+  there = {}
+  for path, (kind, shape) in order.items():
+    name = path.replace(POINT, '')
+    *parent, last = path.split('/')
+    if '/'.join([*parent, POINT + last]) in order:
+      name += '.' + kind
+    there[name] = path, shape
+  return there
+
+
+@lru_cache(maxsize=64)
+def _hung_on(ask, find, tree, leaves, shape, names):
+  """Those of the layers whose output the answer is computed from."""
+  there = _layers_of(ask, find, tree, leaves, shape)
+  variables, images, given = _specs(tree, leaves), _spec(shape), None
+  if find is not None:
+    given = jax.eval_shape(find, variables, images)
+  offsets = {there[name][0]: _spec(there[name][1]) for name in names}
+  program = jax.make_jaxpr(lambda offsets, *rest: tapped(ask, set(), offsets)(*rest)[0])(
+      offsets, variables, images, given).jaxpr
+  needed = {id(v) for v in program.outvars}
+  for equation in reversed(program.eqns):
+    if any(id(v) in needed for v in equation.outvars):
+      needed |= {id(v) for v in equation.invars}
+  # The leaves of a dict are in the order of its keys.
+  used = {path for path, v in zip(sorted(offsets), program.invars) if id(v) in needed}
+  return [name for name in names if there[name][0] in used]
+
+
+def _specs(tree, leaves):
+  return jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+
+
+def _spec(shape):
+  return jax.ShapeDtypeStruct(shape, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,8 +101,8 @@ def enlarged(mask: jax.Array, window: Window, size: tuple[int, int]) -> jax.Arra
 
 
 def _order(subject, images):
-  """(path, (Window, size of its map) of a convolution or None) of all layers, in the order of the
-  computation."""
+  """(path, (Window, size of what it sees, size of its map) of a convolution or None) of all layers,
+  in the order of the computation."""
   order = []
 
   def intercept(layer, args, kwargs, context):
@@ -110,8 +110,9 @@ def _order(subject, images):
     if context.method_name == '__call__' and module.path:
       conv = isinstance(module, nn.Conv) and len(module.kernel_size) == 2
       strides = np.broadcast_to(module.strides or 1, 2).tolist() if conv else ()
-      order.append(('/'.join(module.path), (Window(tuple(module.kernel_size), tuple(strides)),
-                                            out.shape[1:3]) if conv else None))
+      window = Window(tuple(module.kernel_size), tuple(strides)) if conv else None
+      order.append(('/'.join(module.path),
+                    (window, args[0].shape[1:3], out.shape[1:3]) if conv else None))
     return out
   with nn.intercept_methods(intercept):
     jax.eval_shape(subject.answer, jax.ShapeDtypeStruct(images.shape, np.float32))
@@ -139,8 +140,10 @@ def _window(between, size, next_size):
   if len(between) != 1:
     ratio = tuple(-(-n // m) for n, m in zip(size, next_size, strict=True))
     return Window(ratio, ratio)
-  (sides, strides), own_size = between[0]
-  # Pooling after the convolution: a place of the next map sees all that the pooled places see.
-  pooled = [max(round(n / m), 1) for n, m in zip(own_size, next_size, strict=True)]
-  return Window(tuple(k + s * (p - 1) for k, s, p in zip(sides, strides, pooled, strict=True)),
-                tuple(s * p for s, p in zip(strides, pooled, strict=True)))
+  (sides, strides), seen, own = between[0]
+  # Pooling before the convolution, and after it: a place sees all that the pooled places see.
+  before = [max(round(n / m), 1) for n, m in zip(size, seen, strict=True)]
+  after = [max(round(n / m), 1) for n, m in zip(own, next_size, strict=True)]
+  parts = list(zip(sides, strides, before, after, strict=True))
+  return Window(tuple((k + s * (a - 1)) * b for k, s, b, a in parts),
+                tuple(s * a * b for _, s, b, a in parts))
