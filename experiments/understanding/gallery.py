@@ -45,6 +45,11 @@ def told(done: int, of: int, images: np.ndarray) -> None:
   print(f'{done} / {of}', flush=True)
 
 
+def save(picture: np.ndarray, path: Path) -> None:
+  """As a PNG of 256 colours, which is a third as large."""
+  Image.fromarray(as_picture(picture)).quantize(256).save(path, optimize=True)
+
+
 def resnet() -> Subject:
   """The pretrained ResNet-50."""
   return Subject.of(visionlab.load(RESNET.value))
@@ -110,11 +115,11 @@ def inversion() -> np.ndarray:
 
 def style() -> np.ndarray:
   """china.jpg painted as flower.jpg is; and with its own colours."""
-  content, painted = photograph('china.jpg', (160, 240)), photograph('flower.jpg', (200, 300))
-  subject = Subject.of(vgg_features(VGG.value), (160, 240, 3))
-  made = [style_transfer(subject, content, [painted], steps=40, keep_colour=keep, every=5,
+  content, painted = photograph('china.jpg', (128, 192)), photograph('flower.jpg', (128, 192))
+  subject = Subject.of(vgg_features(VGG.value), (128, 192, 3))
+  made = [style_transfer(subject, content, [painted], steps=30, keep_colour=keep, every=5,
                          callback=told).images[0] for keep in (False, True)]
-  return strip([content, resized(painted, (160, 240)), *made])
+  return strip([content, painted, *made])
 
 
 def fooling() -> np.ndarray:
@@ -136,7 +141,7 @@ def main(argv):
     start = time.time()
     picture = PICTURES[name]()
     if picture is not None:
-      Image.fromarray(as_picture(picture)).save(Path(OUTPUT.value) / f'{name}.png')
+      save(picture, Path(OUTPUT.value) / f'{name}.png')
     print(f'{name}: {time.time() - start:.0f} s')
 
 
