@@ -118,11 +118,11 @@ def inversion() -> np.ndarray:
 
 def style() -> np.ndarray:
   """china.jpg painted as flower.jpg is; and with its own colours."""
-  content, painted = photograph('china.jpg', (128, 192)), photograph('flower.jpg', (128, 192))
-  subject = Subject.of(vgg_features(VGG.value), (128, 192, 3))
-  made = [style_transfer(subject, content, [painted], steps=30, keep_colour=keep, every=5,
+  content, painted = photograph('china.jpg', (160, 240)), photograph('flower.jpg', (200, 300))
+  subject = Subject.of(vgg_features(VGG.value), (160, 240, 3))
+  made = [style_transfer(subject, content, [painted], steps=40, keep_colour=keep, every=5,
                          callback=told).images[0] for keep in (False, True)]
-  return strip([content, painted, *made])
+  return strip([content, resized(painted, (160, 240)), *made])
 
 
 def fooling() -> np.ndarray:
