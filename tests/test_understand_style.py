@@ -7,6 +7,7 @@ import pytest
 from understood import Smooth, photos, subject_of
 
 from visionlab.config import ConfigError
+from visionlab.models.vgg_features import VGGFeatures
 from visionlab.ops.colour import luma
 from visionlab.understand import Subject
 from visionlab.understand.ascend import score
@@ -128,6 +129,14 @@ def test_a_step_of_gatys_is_that_of_torch(tmp_path):
   np.testing.assert_allclose(ours, loss.item(), rtol=1e-4)
   expected = x.grad[0].permute(1, 2, 0).numpy()
   np.testing.assert_allclose(slopes[0], expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_number_of_parameters():
+  x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  shapes = jax.eval_shape(VGGFeatures().init, jax.random.key(0), x)
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 12_944_972
+  with pytest.raises(ConfigError, match='did you mean "conv5_2"'):
+    VGGFeatures(last='conv5-2')
 
 
 def test_another_file_is_no_vgg(tmp_path):

@@ -19,10 +19,10 @@ def preload():
 
 
 def image_grid(images: np.ndarray, captions: Sequence[str], right: np.ndarray | None,
-               title: str) -> np.ndarray:
+               title: str, columns: int = 8) -> np.ndarray:
   """Images (n h w c), uint8 or in [0, 1], each under its caption; wrong ones in red."""
   n, h, w, c = images.shape
-  columns = max(min(8, n), 1)
+  columns = max(min(columns, n), 1)
   rows = max(-(-n // columns), 1)
   # One mosaic in one pair of axes: Matplotlib takes ten times as long over an axes for each.
   gap, head = w / 12, h * .36

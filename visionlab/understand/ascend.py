@@ -81,8 +81,10 @@ def ascend(subject: Subject, objective: Objective, image: Image, *, steps: int,
     chunk = 1
   chunk = min(chunk, n)
   keys = jax.random.split(jax.random.key(0) if key is None else key, n)
-  climb = partial(_climb, subject, tile=tile, overlap=tile and (overlap or tile // 4),
-                  optimizer=optimizer, transforms=tuple(transforms), every=every)
+  if tile and overlap is None:
+    overlap = tile // 4
+  climb = partial(_climb, subject, tile=tile, overlap=overlap, optimizer=optimizer,
+                  transforms=tuple(transforms), every=every)
   total, done, parts = steps * -(-n // chunk), 0, []
   for start in range(0, n, chunk):
     rows = np.minimum(np.arange(start, start + chunk), n - 1)

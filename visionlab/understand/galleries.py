@@ -11,9 +11,10 @@ from visionlab.figures.drawing import as_picture
 
 
 def gallery(images: np.ndarray | Sequence[np.ndarray], captions: Sequence[str],
-            title: str = '') -> np.ndarray:
+            title: str = '', columns: int = 8) -> np.ndarray:
   """Images (n h w c), uint8 or in [0, 1], each under its caption: a picture (h w 3) uint8."""
-  return image_grid(np.stack([as_picture(image) for image in images]), captions, None, title)
+  pictures = np.stack([as_picture(image) for image in images])
+  return image_grid(pictures, captions, None, title, columns)
 
 
 def strip(images: Iterable[np.ndarray], gap: int = 4) -> np.ndarray:

@@ -152,10 +152,10 @@ class Direction(Objective):
 
   def sums(self, answer, maps, window):
     x, counted, top, left = _of_window(maps[self.at], window)
-    y, x_ = (self.place[:, i, None, None] for i in range(2))
-    here = ((jnp.arange(x.shape[1])[:, None] + top == y)
-            & (jnp.arange(x.shape[2])[None] + left == x_))
-    counted = counted * jnp.where(y == EVERYWHERE, 1., here)
+    row, column = (self.place[:, i, None, None] for i in range(2))
+    here = ((jnp.arange(x.shape[1])[:, None] + top == row)
+            & (jnp.arange(x.shape[2])[None] + left == column))
+    counted = counted * jnp.where(row == EVERYWHERE, 1., here)
     along = (x * self.vector[:, None, None]).sum(-1)
     return (along * counted).sum((1, 2)), counted.sum((1, 2)) + jnp.zeros(len(x))
 
