@@ -63,7 +63,7 @@ def _last(values):
 
 def _mosaic(pictures):
   zoom = max(1, round(SIZE / max(pictures.shape[1:3])))
-  step = max(1, max(pictures.shape[1:3]) // (2 * SIZE))
+  step = -(-max(pictures.shape[1:3]) // (2 * SIZE))
   drawn = [drawing.as_picture(picture[::step, ::step], zoom) for picture in pictures]
   rows = [drawn[i:i + ACROSS] for i in range(0, len(drawn), ACROSS)]
   return drawing.below([drawing.beside(row, 2) for row in rows], 2)
