@@ -11,7 +11,7 @@ from driven import difference, driven
 from tiny import config
 
 from visionlab import build
-from visionlab.step import averageable
+from visionlab.state import averageable
 from visionlab.storage.checkpoint import read_newest, weights_of
 from visionlab.storage.saving import Checkpoints
 from visionlab.training.resume import resume

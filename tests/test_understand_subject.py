@@ -21,7 +21,8 @@ from visionlab.models.vgg import VGG
 from visionlab.models.zfnet import ZFNet
 from visionlab.understand import Subject, grad_cam, saliency
 from visionlab.understand.attribute import gradient
-from visionlab.understand.subject import LARGEST, in_chunks, scores
+from visionlab.understand.subject import in_chunks
+from visionlab.understand.targets import LARGEST, scores
 
 
 class Linear(nn.Module):

@@ -11,7 +11,8 @@ from visionlab import build
 from visionlab.understand.attribute import grad_cam, gradient
 from visionlab.understand.backward import guided_backprop
 from visionlab.understand.occlusion import occlusion
-from visionlab.understand.subject import Subject, scores
+from visionlab.understand.subject import Subject
+from visionlab.understand.targets import scores
 
 
 def third(answer):

@@ -9,14 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
 
 from visionlab.build import Facts, build_task
 from visionlab.codes import decode, sample
 from visionlab.config import ConfigError
-from visionlab.data.any_image import as_array, one_by_one, read
-from visionlab.data.bands import BandCanvas, bands_of
-from visionlab.data.images import Canvas, to_mode
+from visionlab.data.bands import BandCanvas
+from visionlab.data.fitted import fitted, upright
+from visionlab.data.images import Canvas
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.placing import placing
 from visionlab.data.source import Arrays
@@ -240,36 +239,11 @@ class Run:
 
     Of a run that was trained on floats, arrays of floats of that size stay what they are.
     """
-    shape = self.canvas.shape
-    if np.issubdtype(self.facts.image.dtype, np.floating):
-      own = as_array(images) if hasattr(images, '__array__') else _stacked(images, shape)
-      if own.shape[1:] == shape and len(own) and np.issubdtype(own.dtype, np.floating):
-        return own.astype(np.float32)
-    images = one_by_one(images, shape)
-    if isinstance(images, np.ndarray) and images.shape[1:] == shape:
-      return images
-    return np.stack([read(image, self.canvas, f'image {i}', shape[2])
-                     for i, image in enumerate(images)])
+    return fitted(images, self.canvas, np.issubdtype(self.facts.image.dtype, np.floating))
 
   def pixels(self, images) -> list[np.ndarray]:
     """Images as `predict` takes them -> (h w c) uint8 each, upright, with the run's channels."""
-    channels = self.canvas.shape[-1]
-
-    def upright(image: Image.Image) -> np.ndarray:
-      if channels not in (1, 3):
-        return bands_of(image, channels)
-      image = to_mode(ImageOps.exif_transpose(image), {1: 'L', 3: 'RGB'}[channels])
-      return np.asarray(image).reshape(image.height, image.width, channels)
-    return [read(image, upright, f'image {i}', channels)
-            for i, image in enumerate(one_by_one(images, self.canvas.shape))]
-
-
-def _stacked(images, shape: tuple[int, ...]) -> np.ndarray:
-  """A list of arrays of that shape as one array; of anything else an array of none."""
-  arrays = images if isinstance(images, list | tuple) else ()
-  if not arrays or not all(isinstance(x, np.ndarray) and x.shape == shape for x in arrays):
-    return np.zeros((0, *shape))
-  return np.stack(arrays)
+    return upright(images, self.canvas)
 
 
 def load(workdir: str | Path, *, step: int | str | None = None,

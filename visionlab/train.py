@@ -21,7 +21,7 @@ from visionlab.data.box_sizes import anchor_line
 from visionlab.figures import charts
 from visionlab.paths import local
 from visionlab.sharding import share
-from visionlab.step import State, Tally
+from visionlab.state import State, Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.storage.lock import one_writer
 from visionlab.storage.saving import Checkpoints

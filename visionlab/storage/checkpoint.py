@@ -28,7 +28,7 @@ from absl import logging
 from visionlab.config import ConfigError
 from visionlab.data.text import read_json
 from visionlab.distributed import agreed
-from visionlab.step import State, Tally, averageable
+from visionlab.state import State, Tally, averageable
 from visionlab.storage.fingerprint import fingerprint
 
 MEMBER, TALLY = 'member.json', 'tally'

@@ -8,7 +8,7 @@ from typing import Any
 
 from visionlab.config import ConfigError, Duration, bind, nearest
 from visionlab.distributed import agreed
-from visionlab.step import State, Tally
+from visionlab.state import State, Tally
 from visionlab.storage.checkpoint import USED, manager, to_save, to_use, writing
 
 

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.config import ConfigError
 from visionlab.paths import local
-from visionlab.step import State, Tally
+from visionlab.state import State, Tally
 from visionlab.storage import checkpoint, workdir as workdirs
 from visionlab.storage.checkpoint import (
   ITEMS,

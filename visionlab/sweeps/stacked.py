@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.step import State
+from visionlab.state import State
 
 
 def resized(state: State, rows: int):

@@ -17,7 +17,7 @@ import numpy as np
 from visionlab import build
 from visionlab.config import ConfigError, Duration, TrainingError, whole
 from visionlab.paths import local
-from visionlab.step import Tally
+from visionlab.state import Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.storage.lock import one_writer
 from visionlab.sweeps.checkpoints import SharedCheckpoints, resume_together, tally_together

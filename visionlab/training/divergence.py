@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from visionlab.config import TrainingError
-from visionlab.step import Tally
+from visionlab.state import Tally
 from visionlab.storage import checkpoint, workdir as workdirs
 
 

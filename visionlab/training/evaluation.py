@@ -15,7 +15,8 @@ from visionlab.data.pipeline import eval_batches, open_sources, put
 from visionlab.distributed import agreed, gathered
 from visionlab.metrics import Ratio
 from visionlab.sharding import DATA, local_rows
-from visionlab.step import State, each_member
+from visionlab.state import State
+from visionlab.step import each_member
 from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
 from visionlab.training.meanings import check_meanings

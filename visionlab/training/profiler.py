@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 from visionlab.config import ConfigError
-from visionlab.step import State
+from visionlab.state import State
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from visionlab.build import Job, build_optimizer, durations
 from visionlab.config import ConfigError
 from visionlab.metrics import Ratio
 from visionlab.paths import local
-from visionlab.step import State, Tally, averageable
+from visionlab.state import State, Tally, averageable
 from visionlab.storage.checkpoint import ITEMS, home, read_newest, read_tally, steps_of
 from visionlab.storage.workdir import saved_config
 from visionlab.weights.files import read_weights

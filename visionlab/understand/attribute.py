@@ -11,7 +11,8 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.understand.baselines import baseline as baseline_of
 from visionlab.understand.explained import checked, explained, fixed, scored
-from visionlab.understand.subject import Subject, Target, floats, scores
+from visionlab.understand.subject import Subject, floats
+from visionlab.understand.targets import Target, scores
 
 EPSILON = 1e-7                 # of the division by a map's maximum, which may be 0
 
@@ -35,7 +36,7 @@ def saliency(subject: Subject, images: jax.Array, target: Target | Sequence = No
   Args:
     images: (b h w c), uint8 or in [0, 1].
     target: what is explained: a class's number or name, one for each image, a function of the
-      answer that gives (b,), or None, the largest score. See `visionlab.understand.subject.scores`.
+      answer that gives (b,), or None, the largest score. See `visionlab.understand.targets.scores`.
     given: what the answer is about, such as `boxes` (b 4); by default what the network finds.
     chunk: images at a time, which bounds the memory.
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from visionlab.understand.attribute import grad_cam, gradient_program
 from visionlab.understand.explained import checked, explained
-from visionlab.understand.subject import Subject, Target, in_chunks
+from visionlab.understand.subject import Subject, in_chunks
+from visionlab.understand.targets import Target
 
 
 @jax.custom_vjp

@@ -17,7 +17,8 @@ from visionlab.understand.attribute import (
 )
 from visionlab.understand.backward import deconvnet, guided_backprop, guided_grad_cam
 from visionlab.understand.occlusion import occlusion
-from visionlab.understand.subject import Subject, Target
+from visionlab.understand.subject import Subject
+from visionlab.understand.targets import Target
 from visionlab.understand.visual_backprop import visual_backprop
 
 EXPLANATIONS: dict[str, Callable] = {f.__name__: f for f in (

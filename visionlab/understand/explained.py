@@ -8,7 +8,8 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.understand.subject import Answer, Subject, floats, in_chunks, scores
+from visionlab.understand.subject import Subject, floats, in_chunks
+from visionlab.understand.targets import Answer, scores
 
 FLAT = ('nothing near the image changes what is explained (a dead unit, a rounded answer, another '
         'target?)')

@@ -12,7 +12,8 @@ import numpy as np
 from visionlab.config import ConfigError, check_choice
 from visionlab.understand.baselines import baseline as baseline_of
 from visionlab.understand.explained import checked, fixed, scored
-from visionlab.understand.subject import Subject, Target, in_chunks
+from visionlab.understand.subject import Subject, in_chunks
+from visionlab.understand.targets import Target
 
 SCALES = {'': lambda x: x, 'softmax': jax.nn.softmax, 'sigmoid': jax.nn.sigmoid}
 SPREAD = 1e-12                 # of a map that is the same everywhere, and correlates with nothing

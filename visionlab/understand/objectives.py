@@ -16,7 +16,8 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.ops.tiling import plan
-from visionlab.understand.subject import Subject, Target, floats, in_chunks
+from visionlab.understand.subject import Subject, floats, in_chunks
+from visionlab.understand.targets import Target
 from visionlab.understand.terms import (
   EVERYWHERE,
   Direction,

@@ -9,7 +9,8 @@ import numpy as np
 from visionlab.config import ConfigError
 from visionlab.understand.baselines import baseline
 from visionlab.understand.explained import checked, fixed, judged, scored
-from visionlab.understand.subject import Subject, Target, in_chunks
+from visionlab.understand.subject import Subject, in_chunks
+from visionlab.understand.targets import Target
 
 BLOCKS = 6                     # of the default side, along an image's shorter side
 

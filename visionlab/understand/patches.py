@@ -12,10 +12,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Source
+from visionlab.understand.backward import deconvnet_relu
 from visionlab.understand.receptive_field import Field, receptive_fields
 from visionlab.understand.streaming import (
   Progress,
@@ -135,7 +135,7 @@ def patches(subject: Subject, source: Source | np.ndarray, best: Best, units: Se
     return cuts.reshape(len(units), k, *cuts.shape[1:])
   if not deconvnet:
     return parts(shown), None
-  slopes = unit_slopes(subject.with_act(_deconvnet_relu), shown, best.layer,
+  slopes = unit_slopes(subject.with_act(deconvnet_relu), shown, best.layer,
                        np.repeat(units, k), places, chunk=chunk)
   slopes[best.values[units].reshape(-1) == 0] = 0         # what a ReLU has shut is silent
   strongest = np.abs(slopes).max((1, 2, 3), keepdims=True)
@@ -156,11 +156,3 @@ def _unit_slopes(subject, images, units, places, at):
     maps = maps_of(subject, images, at)
     return maps[jnp.arange(len(maps)), places[:, 0], places[:, 1], units].sum()
   return jax.grad(total)(images)
-
-
-@jax.custom_vjp
-def _deconvnet_relu(x):
-  return nn.relu(x)
-
-
-_deconvnet_relu.defvjp(lambda x: (nn.relu(x), None), lambda _, g: (nn.relu(g),))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.understand.subject import Answer, scores
+from visionlab.understand.targets import Answer, scores
 
 EVERYWHERE = -1              # the place of a unit: all of them
 
