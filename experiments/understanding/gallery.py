@@ -17,6 +17,7 @@ from sklearn.datasets import load_sample_image
 import visionlab
 from visionlab.figures.drawing import as_picture
 from visionlab.understand import Subject
+from visionlab.understand.ascend import adam
 from visionlab.understand.dream import dream, endless_zoom, resized
 from visionlab.understand.fool import fool
 from visionlab.understand.galleries import gallery, strip, write_film
@@ -117,12 +118,12 @@ def inversion() -> np.ndarray:
 
 
 def style() -> np.ndarray:
-  """china.jpg painted as flower.jpg is; and with its own colours."""
-  content, painted = photograph('china.jpg', (160, 240)), photograph('flower.jpg', (200, 300))
-  subject = Subject.of(vgg_features(VGG.value), (160, 240, 3))
-  made = [style_transfer(subject, content, [painted], steps=40, keep_colour=keep, every=5,
-                         callback=told).images[0] for keep in (False, True)]
-  return strip([content, resized(painted, (160, 240)), *made])
+  """china.jpg painted as flower.jpg is, by L-BFGS and by Adam, after 20 steps."""
+  content, painted = photograph('china.jpg', (96, 144)), photograph('flower.jpg', (128, 192))
+  subject = Subject.of(vgg_features(VGG.value), (96, 144, 3))
+  made = [style_transfer(subject, content, [painted], steps=20, optimizer=optimizer, every=5,
+                         callback=told).images[0] for optimizer in (None, adam(.02))]
+  return strip([content, *made])
 
 
 def fooling() -> np.ndarray:

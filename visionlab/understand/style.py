@@ -21,7 +21,7 @@ STYLE = ('conv1_1', 'conv2_1', 'conv3_1', 'conv4_1', 'conv5_1')
 
 
 def style_transfer(subject: Subject, content: np.ndarray, styles: Sequence[np.ndarray], *,
-                   weights: Sequence[float] | None = None, content_weight: float = 1e-5,
+                   weights: Sequence[float] | None = None, content_weight: float = 1e-8,
                    smooth: float = 0., keep_colour: bool = False, start: str = 'content',
                    content_at: Sequence[str] = CONTENT, style_at: Sequence[str] = STYLE,
                    steps: int = 200, optimizer: optax.GradientTransformation | None = None,
@@ -77,7 +77,7 @@ def style_transfer(subject: Subject, content: np.ndarray, styles: Sequence[np.nd
 
 
 def style_objective(subject: Subject, content: np.ndarray, styles: Sequence[np.ndarray], *,
-                    weights: Sequence[float] | None = None, content_weight: float = 1e-5,
+                    weights: Sequence[float] | None = None, content_weight: float = 1e-8,
                     smooth: float = 0., content_at: Sequence[str] = CONTENT,
                     style_at: Sequence[str] = STYLE, tile: int | None = None) -> Objective:
   """What `style_transfer` wants. Arguments are its own.
