@@ -8,6 +8,7 @@ what --at can name.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from absl import flags
 
 from visionlab import commandline
 from visionlab.config import ConfigError, nearest
+from visionlab.data.fitted import upright
+from visionlab.data.images import Canvas
 from visionlab.data.pipeline import open_sources
 from visionlab.figures import charts
 from visionlab.kinds import typed
@@ -30,6 +33,7 @@ from visionlab.understand.look import Look, Seen
 from visionlab.understand.subject import Subject
 
 LAYERS = 'layers'                   # the one word that is no method
+ANY = Canvas((224, 224))            # whose channels, and not whose size, images take
 
 
 def method_of(words: list[str]) -> str:
@@ -73,11 +77,12 @@ def images_of(run: Run, names: list[str], split: str, count: int) -> tuple[np.nd
   return run.fit(rows['image']), [f'{split} {i}' for i in range(len(rows['image']))]
 
 
-def whole_images(run: Run, names: list[str], split: str, count: int) -> list[np.ndarray]:
+def whole_images(run: Run | None, names: list[str], split: str, count: int) -> list[np.ndarray]:
   """The same images, (h w c) each, at the size that files have."""
   if not names:
     return list(images_of(run, names, split, count)[0])
-  return [run.pixels(name)[0] for name in find(names)]
+  pixels = run.pixels if run else partial(upright, canvas=ANY)
+  return [pixels(name)[0] for name in find(names)]
 
 
 def source_of(run: Run, split: str):
@@ -128,8 +133,8 @@ def main(argv):
   output = str(Path(options.output or f'{name}.png').expanduser())
   check_output(output)
   write = written(output, output_file(options.save, '--save'))
-  run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
-  subject, console = Subject.of(run), Console()
+  run = opened(name)
+  subject, console = run and Subject.of(run), Console()
   if name == LAYERS:
     print(listing(subject))
     return
@@ -155,9 +160,17 @@ def main(argv):
   print(f'picture: {output}')
 
 
+def opened(method: str) -> Run | None:
+  """The run that is looked into; None for a method that was given weights of its own."""
+  if flags.FLAGS.workdir:
+    return load(flags.FLAGS.workdir, step=commandline.chosen_step(), member=flags.FLAGS.member)
+  if 'vgg' not in flags.FLAGS or not flags.FLAGS.vgg:
+    raise ConfigError(f'{method}: --workdir must name a run, or weights')
+  return None
+
+
 def define_flags(method: str):
-  flags.DEFINE_string('workdir', None, 'The run, or weights that `visionlab.load` takes.',
-                      required=True)
+  flags.DEFINE_string('workdir', None, 'The run, or weights that `visionlab.load` takes.')
   flags.DEFINE_string('output', '', 'Where the picture goes; default: METHOD.png here.')
   flags.DEFINE_string('save', '', 'Write the arrays to this file, an .npz.')
   flags.DEFINE_string('class', None, 'What is explained: a class by name or number; default: the '

@@ -28,8 +28,10 @@ from visionlab.understand.invert import invert_layers
 from visionlab.understand.look import SHOWN, Look, Seen
 from visionlab.understand.patches import best_patches, patches
 from visionlab.understand.style import style_transfer
+from visionlab.understand.subject import Subject
 from visionlab.understand.unit_cards import detector_cards, patch_sheet
 from visionlab.understand.visualise import channel_images, class_images
+from visionlab.weights.vgg_features import vgg_features
 
 COMPARED = ('saliency', 'smooth_grad', 'integrated_gradients', 'guided_backprop', 'grad_cam',
             'occlusion')
@@ -164,16 +166,20 @@ def deep_dream(look: Look, *, at: str = '', octaves: Count = 4, scale: float = 1
   return Seen(strip(_large([image, made])), dict(image=made))
 
 
-def style(look: Look, *, steps: Count = 200, weights: tuple[float, ...] = (),
-          content_weight: float = 1e-5, keep_colour: bool = False,
+def style(look: Look, *, vgg: str = '', steps: Count = 200, weights: tuple[float, ...] = (),
+          content_weight: float = 1e-8, keep_colour: bool = False,
           content_at: tuple[str, ...] = ('conv4_2',),
           style_at: tuple[str, ...] = tuple(f'conv{i}_1' for i in range(1, 6)),
           tile: Natural = 0) -> Seen:
-  """The first image painted as the others are (Gatys et al. 2016), at its own size."""
+  """The first image painted as the others are (Gatys et al. 2016), at its own size. vgg: a file of
+  VGG-19's convolutions alone (`visionlab.weights.vgg_features`), in place of a run."""
   content, *styles = look.whole()
   if not styles:
     raise ConfigError('style: name the content first, and then at least one picture of a style')
-  found = style_transfer(look.subject, content, styles, weights=weights or None, steps=steps,
+  if not (content_at or style_at):
+    raise ConfigError('style: --content_at or --style_at must name a layer')
+  subject = Subject.of(vgg_features(vgg), content.shape) if vgg else look.subject
+  found = style_transfer(subject, content, styles, weights=weights or None, steps=steps,
                          content_weight=content_weight, keep_colour=keep_colour,
                          content_at=content_at, style_at=style_at, tile=tile or None,
                          callback=look.watch(lambda images: strip(_large(images))))
