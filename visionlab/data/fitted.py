@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from visionlab.data.any_image import as_array, bands_of, one_by_one, read
+from visionlab.data.any_image import as_array, one_by_one, read
+from visionlab.data.bands import bands_of
 from visionlab.data.images import Canvas, to_mode
 
 
