@@ -170,7 +170,7 @@ def test_predict_draws_the_first_of_many_and_says_so(workdir, tmp_path):
                    PYTHONIOENCODING='ascii')
     assert done.returncode == 0 and not done.stderr, done.stderr
     first, *lines, last = done.stdout.splitlines()
-    assert first == f'{workdir}: step 60, the best by test/accuracy'
+    assert first == f'{workdir}: step 60, the best by val/accuracy'
     assert len(lines) == 30 and all('_\\u732b.png' in line for line in lines)
     assert last == f'picture: {output}, the first 24 of 30 images'
   with Image.open(output) as picture:

@@ -32,7 +32,8 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
 }
 # Each has a test of its own.
 OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn',
-          'region_cnn', 'sliding_window', 'captioner', 'recurrent', 'two_column', 'multitask'}
+          'region_cnn', 'sliding_window', 'captioner', 'recurrent', 'two_column', 'multitask',
+          'autoencoder', 'gan'}
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from visionlab.config import ConfigError, bind, hints_of, resolve
+from visionlab.config import ConfigError, bind, check_kind, hints_of, resolve
 from visionlab.mistakes import own_mistakes
 from visionlab.parameter_groups import WEIGHTS
 from visionlab.parts import parameters_of
@@ -74,6 +74,7 @@ def rule_of(name: str, options: Mapping[str, Any] | None = None, *, nesterov: bo
   Raises:
     ConfigError: no such rule; when it is made, whatever an own one raises.
   """
+  check_kind(name, str, NAME)
   if name in SCALARS:
     return Rule(dict(lr=None, weight_decay=0., **SCALARS[name]),
                 partial(_ours, name, nesterov), options=dict(nesterov=bool))

@@ -92,7 +92,7 @@ class Encoder(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """(b h w c) -> (b outputs)."""
     *_, x = [x, *self.features(x).values()]
-    x = x.reshape(len(x), -1)
+    x = x.reshape(x.shape[0], -1)
     if self.hidden:
       x = self.style.act(Dense(self.hidden, dtype=self.style.dtype, kernel_init=he_fan_in,
                                name='hidden')(x))

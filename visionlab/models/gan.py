@@ -117,7 +117,7 @@ class Critic(nn.Module):
       x = Conv(width, (4, 4), strides=2, padding=1, dtype=self.style.dtype, kernel_init=he_fan_in,
                name=f'down{i}')(x)
       x = point(f'down{i}', act(_normed(self.style, x, f'norm{i}', train)))
-    x = x.reshape(len(x), -1).astype(jnp.float32)
+    x = x.reshape(x.shape[0], -1).astype(jnp.float32)
     said = Dense(1, kernel_init=lecun_normal, name='head')(x)[:, 0]
     if not self.classes:
       return said

@@ -127,7 +127,7 @@ def pooled(x: jax.Array, pool: str) -> jax.Array:
   [[11.0, 99.0, 1.0, -1.0]]
   """
   if pool == 'flatten':
-    return x.reshape(len(x), -1)
+    return x.reshape(x.shape[0], -1)
   x = x.astype(jnp.float32)
   mean = x.mean((1, 2))
   if pool == 'mean':

@@ -50,7 +50,7 @@ class UpConvolutional(nn.Module):
       h, w = (-(-n // 2 ** ups) for n in size)
       for i, width in enumerate((*self.hidden, h * w * self.start)):
         x = act(Dense(width, dtype=self.dtype, kernel_init=he_fan_in, name=f'dense{i}')(x))
-      x = x.reshape(len(x), h, w, self.start)
+      x = x.reshape(x.shape[0], h, w, self.start)
     else:
       ups = doublings(x.shape[1:3], size)
       for i in range(self.convs):

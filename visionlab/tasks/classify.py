@@ -66,7 +66,7 @@ class Classify:
     out, updated = forward(self.model, variables, self.preprocess(batch['image']), key,
                            train=train)
     out = out if isinstance(out, dict) else {'logits': out}
-    check_output(out.get('logits'), (len(batch['image']), len(self.classes)), self.model,
+    check_output(out.get('logits'), (batch['image'].shape[0], len(self.classes)), self.model,
                  'logits of the classes')
     return {k: v.astype(jnp.float32) for k, v in out.items()}, updated
 
