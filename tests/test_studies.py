@@ -37,7 +37,7 @@ def plain(monkeypatch):
   first = jax.devices()[:1]
   monkeypatch.setattr(jax, 'devices', lambda: first)
   monkeypatch.setattr(Evaluations, 'figures', lambda self, state: {})
-  monkeypatch.setattr(charts, 'curves', lambda lines: np.zeros((1, 1, 3), np.uint8))
+  monkeypatch.setattr(charts, 'curves', lambda *_: np.zeros((1, 1, 3), np.uint8))
   monkeypatch.setattr(build, 'flops', lambda *_: None)
 
 
