@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import re
-import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -179,12 +179,11 @@ def test_predict_draws_the_first_of_many_and_says_so(workdir, tmp_path):
 
 def test_a_full_disk_is_one_line(tmp_path):
   """Of the threads that write the other arrays nothing is heard."""
-  def small_files():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+  train = [sys.executable, '-m', 'visionlab.train', '--config=configs/digits_cnn.py:smoke',
+           f'--workdir={tmp_path / "run"}', '--config.steps=6', '--config.log.tensorboard=false']
   done = subprocess.run(
-      [sys.executable, '-m', 'visionlab.train', '--config=configs/digits_cnn.py:smoke',
-       f'--workdir={tmp_path / "run"}', '--config.steps=6', '--config.log.tensorboard=false'],
-      cwd=ROOT, capture_output=True, text=True, preexec_fn=small_files, timeout=300,
+      ['bash', '-c', f'ulimit -f 20; exec {shlex.join(train)}'], cwd=ROOT, capture_output=True,
+      text=True, timeout=300,
       env={**os.environ, 'PYTHONPATH': str(ROOT), 'JAX_ENABLE_COMPILATION_CACHE': 'false'})
   assert done.returncode == 1
   assert re.fullmatch(r'error: cannot write a checkpoint in .*/run/(best|checkpoints): File too '
