@@ -54,15 +54,18 @@ def test_accumulation_equals_the_whole_batch(mode):
   assert difference(whole, parts) < 1e-5
 
 
-@pytest.mark.parametrize('form', [
-    dict(parallel=dict(devices=4)), dict(parallel=dict(mode='pmap', devices=2)),
-    dict(accumulate=4, parallel=dict(devices=2))], ids=['jit', 'pmap', 'accumulated'])
-@pytest.mark.parametrize('task', [
-    dict(name='reconstruct', variational=True, denoising=True,
-         model=dict(name='autoencoder', codes=3, widths=(4,))),
-    dict(name='generate', model=dict(name='gan', latent=3, widths=(4,)))],
-    ids=lambda task: task['name'])
-def test_what_is_drawn_of_an_example_is_so_on_whatever_device(form, task):
+RECONSTRUCT = dict(name='reconstruct', variational=True, denoising=True,
+                   model=dict(name='autoencoder', codes=3, widths=(4,)))
+GENERATE = dict(name='generate', model=dict(name='gan', latent=3, widths=(4,)))
+
+
+@pytest.mark.parametrize('task, form', [
+    (RECONSTRUCT, dict(parallel=dict(devices=4))),
+    (RECONSTRUCT, dict(parallel=dict(mode='pmap', devices=2))),
+    (GENERATE, dict(parallel=dict(mode='pmap', devices=2))),
+    (GENERATE, dict(accumulate=4, parallel=dict(devices=2)))],
+    ids=['reconstruct-jit', 'reconstruct-pmap', 'generate-pmap', 'generate-accumulated'])
+def test_what_is_drawn_of_an_example_is_so_on_whatever_device(task, form):
   options = dict(task=task, augment={}, evals={}, hp=dict(lr=.01), steps=20)
   assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5
 
