@@ -4,8 +4,8 @@ Brox 2016): what each of its layers still knows of an image.
 python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits
 python -m visionlab.train --config=configs/invert_features.py --workdir=runs/inverted \
     --config.init_from=runs/digits --config.task.at=pool1
-Measured (seed 0, 400 updates, a rate of .002, no augmentation, of a run of `digits_cnn.py:smoke`): relative error
-on the test images .246 from pool0, .273 from pool1, .336 from dense, .402 from head; the linear
+Measured (seed 0, 400 updates, a rate of .002, no augmentation, of a run of `digits_cnn.py:smoke`):
+relative error on the test images .246 from pool0, .273 from pool1, .336 from dense, .402 from head; the linear
 inverse by least squares has .088, .187, .298 and .422: of these small images the maps hold more
 numbers than there are pixels.
 
