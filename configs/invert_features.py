@@ -5,9 +5,9 @@ python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits
 python -m visionlab.train --config=configs/invert_features.py --workdir=runs/inverted \
     --config.init_from=runs/digits --config.task.at=pool1
 Measured (seed 0, 400 updates, a rate of .002, no augmentation, of a run of `digits_cnn.py:smoke`):
-relative error on the test images .246 from pool0, .273 from pool1, .336 from dense, .402 from head; the linear
-inverse by least squares has .088, .187, .298 and .422: of these small images the maps hold more
-numbers than there are pixels.
+relative error on the test images .246 from pool0, .273 from pool1, .336 from dense, .402 from head;
+the linear inverse by least squares has .088, .187, .298 and .422: of these small images the maps
+hold more numbers than there are pixels.
 
 The layers are conv0, pool0, conv1, pool1, dense and head. For another network name its model in
 `task.model`, its weights in `init_from`, and images as it was trained on in `data`. Without
