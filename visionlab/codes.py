@@ -1,10 +1,13 @@
 """Images of codes: of such as are drawn, and on a way from one to another."""
 
+from functools import partial
+
 import jax
 import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.task import Task, Variables
+from visionlab.understand.subject import in_chunks
 
 AT_ONCE = 256           # images that are made in one go
 
@@ -30,9 +33,12 @@ def decode(task: Task, variables: Variables, codes: np.ndarray) -> np.ndarray:
                       'autoencoder does, such as configs/digits_autoencoder.py')
   if codes.ndim != 2 or codes.shape[1] != task.model.codes:
     raise ConfigError(f'codes: expected (n {task.model.codes}), got {codes.shape}')
-  images = jax.jit(task.images)
-  parts = np.split(codes, range(AT_ONCE, len(codes), AT_ONCE))
-  return np.concatenate([np.asarray(images(variables, part)) for part in parts])
+  return in_chunks(partial(_images, task, variables), AT_ONCE, codes)
+
+
+@partial(jax.jit, static_argnums=0)
+def _images(task, variables, codes):
+  return task.images(variables, codes)
 
 
 def walk(task: Task, variables: Variables, stops: int, frames: int, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
-from PIL import Image
 
 from visionlab import commandline
 from visionlab.codes import walk
@@ -18,6 +17,7 @@ from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
 from visionlab.predict import check_output
 from visionlab.run import load
+from visionlab.understand.galleries import write_film
 
 SIDE = 160              # pixels, of a walk's pictures at least
 
@@ -25,9 +25,7 @@ SIDE = 160              # pixels, of a walk's pictures at least
 def save_walk(images: np.ndarray, path: str, seconds: float):
   """Writes images (n h w c) in [0, 1] as a GIF that goes on for ever."""
   zoom = max(1, -(-SIDE // min(images.shape[1:3])))
-  pictures = [Image.fromarray(as_picture(image, zoom)) for image in images]
-  pictures[0].save(path, save_all=True, append_images=pictures[1:], loop=0,
-                   duration=round(1000 * seconds / len(pictures)))
+  write_film(path, [as_picture(image, zoom) for image in images], seconds / len(images))
 
 
 def main(argv):

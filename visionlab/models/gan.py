@@ -1,7 +1,7 @@
 """Two networks that play against each other: a generator of images, and a critic of them."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from visionlab.config import ConfigError
 from visionlab.kinds import Amount, Count, Natural
-from visionlab.models.layers import BatchNorm, Conv, Dense, he_fan_in, lecun_normal, point
+from visionlab.models.layers import Conv, Dense, he_fan_in, lecun_normal, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.upsample import nearest
 
@@ -56,8 +56,8 @@ class GAN(NormNetwork):
       return nn.leaky_relu(x, self.leak)
     style = self.style(self.norm)
     self.generator = Generator(self.shape, self.widths[::-1], self.classes,
-                               style if self.norm else _with_act(style, leaky))
-    self.critic = Critic(self.widths, self.classes, _with_act(style, leaky))
+                               style if self.norm else replace(style, act=leaky))
+    self.critic = Critic(self.widths, self.classes, replace(style, act=leaky))
 
   def generate(self, latent: jax.Array, label: jax.Array | None = None, *,
                train: bool = False) -> jax.Array:
@@ -91,11 +91,11 @@ class Generator(nn.Module):
       latent = jnp.concatenate([latent, jax.nn.one_hot(label, self.classes)], -1)
     first = (h // times, w // times, self.widths[0])
     x = Dense(math.prod(first), dtype=self.style.dtype, kernel_init=he_fan_in, name='map')(latent)
-    x = act(_normed(self.style, x.reshape(-1, *first), 'map_norm', train))
+    x = act(self.style.normed(x.reshape(-1, *first), 'map_norm', train))
     for i, width in enumerate((*self.widths[1:], self.widths[-1]), 1):
-      x = Conv(width, (3, 3), dtype=self.style.dtype, kernel_init=he_fan_in,
-               name=f'up{i}')(nearest(x, 2))
-      x = point(f'up{i}', act(_normed(self.style, x, f'norm{i}', train)))
+      x = self.style.conv(nearest(x, 2), width, 3, f'up{i}', f'norm{i}', train, use_bias=True,
+                          kernel_init=he_fan_in)
+      x = point(f'up{i}', act(x))
     x = Conv(c, (3, 3), kernel_init=lecun_normal, name='pixels')(x.astype(jnp.float32))
     return nn.sigmoid(x)
 
@@ -114,9 +114,9 @@ class Critic(nn.Module):
     x = act(Conv(self.widths[0], (3, 3), dtype=self.style.dtype, kernel_init=he_fan_in,
                  name='pixels')(x))
     for i, width in enumerate((*self.widths[1:], self.widths[-1]), 1):
-      x = Conv(width, (4, 4), strides=2, padding=1, dtype=self.style.dtype, kernel_init=he_fan_in,
-               name=f'down{i}')(x)
-      x = point(f'down{i}', act(_normed(self.style, x, f'norm{i}', train)))
+      x = self.style.conv(x, width, 4, f'down{i}', f'norm{i}', train, strides=2, padding=1,
+                          use_bias=True, kernel_init=he_fan_in)
+      x = point(f'down{i}', act(x))
     x = x.reshape(x.shape[0], -1).astype(jnp.float32)
     said = Dense(1, kernel_init=lecun_normal, name='head')(x)[:, 0]
     if not self.classes:
@@ -125,14 +125,3 @@ class Critic(nn.Module):
     table = self.param('classes', nn.initializers.normal(x.shape[-1] ** -.5),
                        (self.classes, x.shape[-1]))
     return said + (jax.nn.one_hot(label, self.classes) @ table * x).sum(-1)
-
-
-def _normed(style: Style, x, name: str, train: bool):
-  if not style.norm:
-    return x
-  return BatchNorm(use_running_average=not train or style.frozen_norm, epsilon=style.epsilon,
-                   dtype=style.dtype, axis_name=style.axis_name, name=name)(x)
-
-
-def _with_act(style: Style, act: Callable) -> Style:
-  return Style(act, style.dtype, style.norm, style.epsilon, style.frozen_norm, style.axis_name)

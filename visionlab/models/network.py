@@ -39,11 +39,14 @@ class Style:
     """
     options = dict(padding=size // 2, use_bias=not self.norm) | options
     x = Conv(features, (size, size), dtype=self.dtype, name=name, **options)(x)
+    return self.normed(x, norm, train, scale_init=scale_init)
+
+  def normed(self, x: jax.Array, name: str, train: bool, **options) -> jax.Array:
+    """x after BatchNorm, where there is any: a layer of the module that calls. options: of it."""
     if not self.norm:
       return x
     return BatchNorm(use_running_average=not train or self.frozen_norm, epsilon=self.epsilon,
-                     dtype=self.dtype, axis_name=self.axis_name, scale_init=scale_init,
-                     name=norm)(x)
+                     dtype=self.dtype, axis_name=self.axis_name, name=name, **options)(x)
 
   def convs(self, x: jax.Array, widths: Sequence[int], train: bool, **options) -> jax.Array:
     """3 x 3 convolutions conv1, conv2, ... of these widths, each with its norm and activation."""

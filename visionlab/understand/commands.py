@@ -121,7 +121,7 @@ def class_image(look: Look, *, steps: Count = 200, penalty: float = 10., rate: f
   names = look.targets()
   draw = partial(gallery, captions=names)
   found = class_images(look.subject, names, steps=steps, penalty=penalty, rate=rate, size=size,
-                       callback=look.watch(lambda images: draw(images, captions=names)))
+                       callback=look.watch(draw))
   return Seen(draw(found.images), found._asdict())
 
 

@@ -3,17 +3,18 @@
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from visionlab.data.source import Source
-from visionlab.understand.subject import Subject
+from visionlab.understand.subject import Subject, floats, in_chunks
 
 SHOWN = 12              # classes or units, where none are named
 EVERY = 5.              # seconds between two pictures of work that goes on
+CHUNK = 16              # images that are asked about at once
 
 
 class Seen(NamedTuple):
@@ -69,7 +70,8 @@ class Look:
     names = self.named[1]
     if self.target is not None:
       return [f'{name}: {self.target}' for name in names]
-    logits = np.asarray(jax.jit(self.subject.answer)(self.images).get('logits', np.zeros(1)))
+    answer = in_chunks(partial(_answer, self.subject), CHUNK, floats(self.images))
+    logits = answer.get('logits', np.zeros(1))
     if logits.ndim != 2 or not self.subject.classes:
       return list(names)
     return [f'{name}: {self.subject.classes[k]}'
@@ -85,3 +87,8 @@ class Look:
         last[0] = time.monotonic()
         self.show(Seen(picture(images), dict(images=images)))
     return callback
+
+
+@jax.jit
+def _answer(subject, images):
+  return subject.answer(images)
