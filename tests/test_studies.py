@@ -364,7 +364,7 @@ def test_readmes_are_whole(name):
   folder = Path(study.__file__).parent / name
   text = (folder / 'README.md').read_text()
   assert f'python -m experiments.{name}' in text and '2 CPU cores' in text
-  for picture in re.findall(r'\]\((\S+\.png)\)', text):
+  for picture in re.findall(r'\]\((\S+\.(?:png|jpg))\)', text):
     assert (folder / picture).stat().st_size <= 60_000
 
 

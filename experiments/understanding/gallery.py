@@ -47,10 +47,8 @@ def told(done: int, of: int, images: np.ndarray) -> None:
 
 
 def save(picture: np.ndarray, path: Path) -> None:
-  """As a PNG of 256 colours, which is a third as large."""
-  picture = Image.fromarray(as_picture(picture))
-  colours = picture.quantize(256, Image.Quantize.MAXCOVERAGE)        # the vivid ones too
-  picture.quantize(palette=colours).save(path, optimize=True)
+  """As a JPEG: what is made of photographs is twice as large as a PNG of 256 colours."""
+  Image.fromarray(as_picture(picture)).save(path, quality=75, optimize=True)
 
 
 def resnet() -> Subject:
@@ -145,7 +143,7 @@ def main(argv):
     start = time.time()
     picture = PICTURES[name]()
     if picture is not None:
-      save(picture, Path(OUTPUT.value) / f'{name}.png')
+      save(picture, Path(OUTPUT.value) / f'{name}.jpg')
     print(f'{name}: {time.time() - start:.0f} s')
 
 
