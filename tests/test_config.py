@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
+from visionlab import build
 from visionlab.build import assemble
 from visionlab.config import (
   ConfigError,
@@ -151,6 +152,20 @@ def test_check_choice():
   with pytest.raises(ConfigError, match=r"^config\.mode: 'pmp' is not one of 'jit', 'pmap' "
                                         r'\(did you mean "pmap"\?\)$'):
     check_choice('pmp', ('jit', 'pmap'), 'config.mode')
+
+
+@pytest.mark.parametrize('changes, message', [
+  (dict(optim=dict(name='adma')), 'config.optim.name: unknown name .*"adam"'),
+  (dict(task=dict(name='classfy')), 'config.task.name: unknown name .*"classify"'),
+  (dict(task=dict(name='classify', model=dict(name='cnm'))),
+   "config.task.model.name: unknown name 'cnm'"),
+  (dict(task=dict(name='detect', model=dict(name='detector', backbone=dict(name='resnot')))),
+   'config.task.model.backbone.name: unknown name .*"resnet"'),
+])
+def test_names_are_looked_up_before_data_are_opened(changes, message, monkeypatch):
+  monkeypatch.setattr(build, 'open_sources', lambda *_: pytest.fail('the data were opened'))
+  with pytest.raises(ConfigError, match=message):
+    assemble(small(**changes))
 
 
 # --- resolve ---

@@ -27,6 +27,7 @@ from visionlab.data.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
 from visionlab.durations import parse_steps
+from visionlab.models import MODELS
 from visionlab.networks import blaming, build_model
 from visionlab.optim import Optimizer, complete, optimizer_of
 from visionlab.sharding import data_mesh, platform
@@ -44,6 +45,7 @@ from visionlab.step import (
 )
 from visionlab.task import Task
 from visionlab.tasks import TASKS
+from visionlab.update_rules import rule_of
 
 PRECISIONS = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
 
@@ -194,6 +196,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   """
   config, members = whole(config), [*map(whole, members)]
   check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
+  _check_parts(config)
   mode = 'swept' if members else config['parallel']['mode']
   spread = devices(config['parallel'])[:len(members) or None]
   rules = sharding.rules_of(config['parallel'], len(spread))
@@ -243,6 +246,18 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
              compile_jit(make_loop(), mesh, placed),
              init=blame(partial(init, placed)),
              empty=blame(partial(empty_tally, plain, batch=batch)))
+
+
+def _check_parts(config: Mapping):
+  """Raises `ConfigError` for a name that stands for nothing: before data are opened, which can
+  take a minute."""
+  if 'name' in config['optim']:
+    rule_of(config['optim']['name'])
+  where, part, table = 'config.task', config['task'], TASKS
+  while hasattr(part, 'items') and 'name' in part:
+    resolve(part['name'], table, f'{where}.name')
+    key = 'model' if where == 'config.task' else 'backbone'
+    where, part, table = f'{where}.{key}', part.get(key), MODELS
 
 
 def _check_crop(crop: RandomCrop | None, step: Callable, init: Callable, batch):
