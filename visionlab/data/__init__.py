@@ -16,6 +16,8 @@ SOURCES = {
     'partly_labelled': 'visionlab.data.sources.partly_labelled:partly_labelled',
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
+    'faces': 'visionlab.data.faces.faces:faces',
+    'aligned': 'visionlab.aligned:aligned',
     'arrays': 'visionlab.data.sources.arrays:arrays',
     'mnist': 'visionlab.data.sources.mnist:mnist',
     'mnist_m': 'visionlab.data.sources.mnist_m:mnist_m',

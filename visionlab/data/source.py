@@ -25,6 +25,7 @@ class Info:
     punctuation: whether marks are among the words.
     scale: (low, high), the range of heights by which a scene's captions say small and large (see
       `visionlab.data.scenes.captions.caption_facts`).
+    attributes: name of each other label, an entry of the examples, -> what 0, 1, ... stand for.
   """
 
   classes: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Info:
   words: tuple[str, ...] = ()
   punctuation: bool = True
   scale: tuple[float, ...] = ()
+  attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Source(Protocol):

@@ -12,4 +12,5 @@ TASKS: dict[str, str] = {
     'generate': 'visionlab.tasks.generate:generate',
     'caption': 'visionlab.tasks.caption:caption',
     'invert': 'visionlab.tasks.invert:invert',
+    'verify': 'visionlab.tasks.verify:verify',
 }

@@ -27,7 +27,8 @@ FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to
 
 
 def loss_evaluator(task: Task) -> Evaluator:
-  """The validation loss: its terms and the task's own metrics, each over the whole split."""
+  """The validation loss: its terms and the task's own metrics, each over the whole split. Where a
+  task has no terms, as for people whom it does not know, there is no loss."""
   def update(variables, batch, hp):
     # A fixed key: what a loss samples (anchors, masks) is the same at every evaluation.
     terms, aux = task.loss(variables, batch, jax.random.key(0), hp, train=False)
@@ -38,7 +39,8 @@ def loss_evaluator(task: Task) -> Evaluator:
   def finish(stats):
     terms = {k: float(v.value) for k, v in stats['terms'].items()}
     loss = sum(float(stats['weights'][k].value) * v for k, v in terms.items())
-    return dict(loss=loss, **terms, **{k: float(v.value) for k, v in stats['metrics'].items()})
+    own = dict(loss=loss) if terms else {}
+    return dict(**own, **terms, **{k: float(v.value) for k, v in stats['metrics'].items()})
   return Evaluator(update, finish)
 
 
@@ -156,7 +158,8 @@ class Evaluations:
     than in the data that is trained on, whose facts these are, or where one's own metric asks for
     what there is not."""
     for name, source in self.sources.items():
-      check_meanings(source.info, facts.info, f'config.evals.{name}')
+      check_meanings(source.info, facts.info, f'config.evals.{name}',
+                     open_set=getattr(self.task, 'open_set', False))
       metrics = self.config['evals'][name].get('metrics', ())
       if metrics:
         check_asked(metrics, self.task, source, f'config.evals.{name}.metrics')

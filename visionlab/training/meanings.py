@@ -9,12 +9,13 @@ NAMED = dict(classes='classes', map_classes='classes of pixels', joints='joints'
 SHOWN = 6                        # of each list, in an error
 
 
-def check_meanings(measured: Info, trained: Info, where: str):
+def check_meanings(measured: Info, trained: Info, where: str, *, open_set: bool = False):
   """Raises `ConfigError`, naming both, where a class, a joint or a word of `measured` is known to
-  the network by another number. Fewer are fine; so is a source that names none."""
+  the network by another number. Fewer are fine; so is a source that names none; so are, in an
+  open set, whatever classes there are."""
   for field, said in NAMED.items():
     there, here = getattr(measured, field), getattr(trained, field)
-    if not there or not here or there == here[:len(there)]:
+    if not there or not here or there == here[:len(there)] or open_set and field == 'classes':
       continue
     at = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), len(here))
     known = f'there and {here[at]!r} in' if at < len(here) else 'there, and there is none in'

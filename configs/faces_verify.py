@@ -1,0 +1,25 @@
+"""Verification of drawn faces: of 150 people nobody was trained on, are two photographs of one?
+
+python -m visionlab.train --config=configs/faces_verify.py --workdir=runs/faces_verify
+`:unaligned` leaves faces as they were photographed.
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant, 'unaligned')
+  faces = dict(name='faces', grey=True)
+  few = dict(people=20, each=4) if smoke else {}
+  data = faces if variant == 'unaligned' else dict(name='aligned', of=faces | few)
+  return experiment(
+      steps=40 if smoke else 3000,
+      batch=32 if smoke else 64,
+      data=data,
+      task=dict(name='verify', loss='softmax', embedding=100, mean=(.45,), std=(.25,),
+                model=dict(name='cnn', widths=(24, 48, 64), hidden=256)),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=2e-3, weight_decay=1e-2),
+      evals=dict(val=dict(split='validation', every='25%', batch=200),
+                 test=dict(split='test', every='100%', batch=200, first=False)),
+      checkpoint=dict(best='val/auc'))

@@ -1,0 +1,97 @@
+"""Faces turned and scaled so that eyes, nose and mouth lie where those of all others do."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError
+from visionlab.data.pipeline import open_sources
+from visionlab.data.source import Arrays, Source
+from visionlab.ops.similarity import aligned as one_aligned
+from visionlab.run import load
+
+CHUNK = 64
+
+
+def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmarks: str = ''
+            ) -> 'Aligned | Arrays':
+  """Another source's faces, each moved by a similarity so that its five landmarks come to lie on
+  ArcFace's (`visionlab.ops.similarity.TEMPLATE`), and cut to that square.
+
+  Args:
+    split: of the other source.
+    of: the other source's options, such as dict(name='faces').
+    root: instead of the other source's.
+    size: height and width of the results in pixels.
+    landmarks: a run that finds them, whose folder this is; by default the source's own are taken.
+
+  Returns:
+    The other source's entries but for `image` (n size size c) uint8, and without `landmarks`, which
+    now are those of the template.
+
+  Raises:
+    ConfigError: neither the source nor the run has five landmarks.
+  """
+  source = open_sources({**of, 'root': root} if root else dict(of), split, 'config.data.of')
+  if size < 8:
+    raise ConfigError(f'aligned: size must be at least 8, not {size}')
+  found = Aligned(source, size, _finder(landmarks) if landmarks else None)
+  found[np.arange(1)]                  # so that what is missing is said here
+  if isinstance(source, Arrays):
+    return Arrays(found[np.arange(len(found))], found.info)
+  return found
+
+
+def _finder(workdir: str):
+  run = load(workdir)
+
+  def find(images):
+    found = run.predict(images)
+    if 'landmarks' not in found:
+      raise ConfigError(f'aligned: landmarks: {workdir} finds no landmarks, but '
+                        f'{", ".join(found)}; a run of configs/faces_landmarks.py does')
+    return found['landmarks']
+  return find
+
+
+class Aligned:
+  """The source that `aligned` opens."""
+
+  def __init__(self, source: Source, size: int, find=None):
+    self.source, self.size, self.find = source, size, find
+    self.info = source.info
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+    examples = dict(self.source[np.asarray(indices)])
+    landmarks = examples.pop('landmarks', None)
+    if self.find:
+      landmarks = self.find(examples['image'])
+    if landmarks is None or landmarks.shape[1] != 5:
+      what = f'{landmarks.shape[1]} landmarks' if landmarks is not None else 'no landmarks'
+      raise ConfigError(f'aligned: faces are aligned by five landmarks, and these have {what}; '
+                        'name a run that finds them, as landmarks="runs/faces_landmarks"')
+    if landmarks.shape[2] == 2:            # found, not annotated: all count
+      landmarks = np.concatenate([landmarks, np.ones_like(landmarks[..., :1])], -1)
+    n = len(landmarks)
+    images = [_moved(examples['image'][i:i + CHUNK], landmarks[i:i + CHUNK], self.size)
+              for i in range(0, n, CHUNK)]
+    return dict(examples, image=np.concatenate(images)[:n])
+
+
+def _moved(images, landmarks, size):
+  n = len(images)
+  images, landmarks = (np.pad(x, [(0, CHUNK - n)] + [(0, 0)] * (x.ndim - 1))
+                       for x in (images, landmarks))
+  return np.asarray(_all_moved(images, landmarks, size))[:n]
+
+
+@partial(jax.jit, static_argnums=2)
+def _all_moved(images, landmarks, size):
+  moved = jax.vmap(partial(one_aligned, size=size))(images, landmarks)
+  return jnp.round(jnp.clip(moved, 0, 255)).astype(jnp.uint8)

@@ -1,0 +1,204 @@
+"""Verification: embeddings in which photographs of one person lie close together.
+
+A network is trained to tell the people of the training set apart; what it is judged by are pairs of
+photographs of others, whom it has never seen.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.data.source import Info
+from visionlab.figures import verification as figures
+from visionlab.measures.classification import topk_correct
+from visionlab.measures.verification import (
+  folded_accuracy,
+  identification,
+  random_pairs,
+  roc,
+  verification_scores,
+)
+from visionlab.metrics import Ratio
+from visionlab.models.layers import noise
+from visionlab.ops.image import Standardise
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import check_output, forward, fresh
+
+LOSSES = dict(softmax={}, cosface=dict(margin=.35, scale=16.), arcface=dict(margin=.3, scale=16.))
+PEOPLE = 'people'               # of params: a direction for each person of the training set
+MOST_RANKED = 20_000            # photographs beyond which `identification` would take minutes
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+  """batch: `image` (b h w c), `valid` (b,), and `label` (b,) int, the person; or, in an evaluation,
+  `other` (b h w c), the second photograph of each pair, `same` (b,) bool and, if folds are given,
+  `fold` (b,) int.
+
+  Losses: 'softmax', of W e + b for embeddings e; 'cosface', of s (cos - m) for the true person and
+  s cos for others, with the cosines of e to each row of W (Wang et al. 2018,
+  https://arxiv.org/abs/1801.09414, eq. 4); 'arcface', of s cos(angle + m) (Deng et al. 2019,
+  https://arxiv.org/abs/1801.07698, eq. 3), where that exceeds pi with its tangent's continuation.
+  m and s are `hp.margin` and `hp.scale`.
+
+  predict: `embedding` (b d), of unit length: two photographs are as alike as their product. An
+  evaluation has no loss, since its people are others.
+  """
+  model: Any
+  people: int
+  embedding: int
+  kind: str
+  pairs: int
+  preprocess: Standardise
+
+  # Who is in a split that is measured is nobody of those learnt from.
+  open_set = True
+
+  def hyperparameters(self):
+    return LOSSES[self.kind]
+
+  def init(self, key, batch):
+    network, people = jax.random.split(key)
+    variables = fresh(self.model, network, self.preprocess(batch['image']))
+    kernel = noise(people, (self.embedding, self.people)) / np.sqrt(self.embedding)
+    own = dict(kernel=kernel, **(dict(bias=jnp.zeros(self.people)) if self.kind == 'softmax'
+                                 else {}))
+    return {**variables, 'params': {**variables['params'], PEOPLE: own}}
+
+  def embeddings(self, variables, image, key=None, *, train=False):
+    """(b d) float32 of any length, and the collections after this batch."""
+    own = {k: v for k, v in variables['params'].items() if k != PEOPLE}
+    out, collections = forward(self.model, {**variables, 'params': own}, self.preprocess(image),
+                               key, train=train)
+    check_output(out, (len(image), self.embedding), self.model, 'an embedding')
+    return out.astype(jnp.float32), collections
+
+  def loss(self, variables, batch, key, hp, *, train):
+    embedding, collections = self.embeddings(variables, batch['image'], key, train=train)
+    if not train:               # the people are others
+      return {}, Aux(collections, {})
+    label, valid = batch['label'], batch['valid']
+    logits = self.logits(variables['params'][PEOPLE], embedding)
+    log_shares = jax.nn.log_softmax(self.with_margin(logits, label, hp))
+    costs = -jnp.take_along_axis(log_shares, label[:, None], -1)[:, 0]
+    accuracy = Ratio.of(topk_correct(logits, label, 1), valid)
+    return {self.kind: Ratio.of(costs, valid)}, Aux(collections, {'accuracy': accuracy})
+
+  def logits(self, people, embedding):
+    """(b people): W e + b, or cosines."""
+    if self.kind == 'softmax':
+      return embedding @ people['kernel'] + people['bias']
+    return unit(embedding) @ unit(people['kernel'], 0)
+
+  def with_margin(self, logits, label, hp):
+    if self.kind == 'softmax':
+      return logits
+    true = jnp.take_along_axis(logits, label[:, None], -1)
+    if self.kind == 'cosface':
+      harder = true - hp['margin']
+    else:
+      cos, sin = jnp.cos(hp['margin']), jnp.sin(hp['margin'])
+      # At the ends the sine's gradient is infinite.
+      own_sin = jnp.sqrt(jnp.maximum(1 - true ** 2, 1e-6))
+      harder = jnp.where(true > -cos, true * cos - own_sin * sin, true - sin * hp['margin'])
+    return hp['scale'] * jnp.where(jnp.arange(self.people) == label[:, None], harder, logits)
+
+  def predict(self, variables, batch):
+    return dict(embedding=unit(self.embeddings(variables, batch['image'])[0]))
+
+  def answer(self, variables, batch, given=None):
+    """`outputs` (b d), the embeddings; and where another `image` is given how `alike` (b 1) it
+    is."""
+    outputs, _ = self.embeddings(variables, batch['image'])
+    if not given:
+      return dict(outputs=outputs)
+    other, _ = self.embeddings(variables, given['image'])
+    return dict(outputs=outputs, alike=(unit(outputs) * unit(other)).sum(-1, keepdims=True))
+
+  def describe(self, predictions, top: int) -> list[str]:
+    """A line for each image: which of the others it is most like."""
+    alike = predictions['embedding'] @ predictions['embedding'].T
+    np.fill_diagonal(alike, -np.inf)
+    if len(alike) < 2:
+      return [f'an embedding of {self.embedding} numbers']
+    top = min(top, len(alike) - 1)
+    return ['  '.join(f'image {j + 1}: {row[j]:.2f}' for j in np.argsort(-row)[:top])
+            for row in alike]
+
+  def evaluators(self):
+    return {'pairs': Evaluator(self._collected, self._finish, kind='collect')}
+
+  def _collected(self, variables, batch, hp):
+    rows = self.predict(variables, batch)
+    if 'other' not in batch:
+      return dict(rows, label=batch['label'])
+    other = self.predict(variables, dict(image=batch['other']))['embedding']
+    return dict(score=(rows['embedding'] * other).sum(-1),
+                **{k: batch[k] for k in ('same', 'fold') if k in batch})
+
+  def _finish(self, rows):
+    """Of photographs with names, pairs are drawn: always the same."""
+    if 'label' in rows:
+      pairs, same = random_pairs(rows['label'], self.pairs)
+      scores = (rows['embedding'][pairs[:, 0]] * rows['embedding'][pairs[:, 1]]).sum(-1)
+      found = identification(rows['embedding'], rows['label']) if len(
+          rows['label']) <= MOST_RANKED else {}
+    else:
+      scores, same, found = rows['score'], np.asarray(rows['same'], bool), {}
+    folds = rows.get('fold', min(10, same.sum(), (~same).sum()))
+    false, true, _ = roc(scores, same)
+    return {**verification_scores(scores, same), **found,
+            **folded_accuracy(scores, same, folds if isinstance(folds, np.ndarray) else int(folds)),
+            'roc': np.stack([false, true], 1)}
+
+  def figures(self, batch, predictions, results):
+    pictures = {'roc': figures.roc_curve(results['roc'], results)} if 'roc' in results else {}
+    if 'label' not in batch or 'threshold' not in results:
+      return pictures
+    try:
+      pairs, same = random_pairs(batch['label'], self.pairs)
+    except ConfigError:         # too few of them are of one person
+      return pictures
+    embedding = predictions['embedding']
+    scores = (embedding[pairs[:, 0]] * embedding[pairs[:, 1]]).sum(-1)
+    return pictures | dict(pairs=figures.pairs(batch['image'], pairs, same, scores,
+                                               results['threshold']))
+
+
+def unit(x: jax.Array, axis: int = -1) -> jax.Array:
+  """x of unit length along an axis; zeros stay what they are."""
+  return x * jax.lax.rsqrt(jnp.maximum((x * x).sum(axis, keepdims=True), 1e-12))
+
+
+def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'softmax',
+           embedding: int = 128, pairs: int = 10, mean: tuple = (), std: tuple = (),
+           channel_order: str = 'RGB') -> Verify:
+  """Whether two photographs are of one person, by the product of two embeddings.
+
+  Args:
+    loss: 'softmax', 'cosface' or 'arcface', see `Verify`.
+    embedding: how many numbers tell a face: what the model has instead of classes.
+    pairs: of either kind that an evaluation draws for each person.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
+
+  Raises:
+    ConfigError: a source that does not say who is to be seen, or fewer than two people.
+  """
+  check_choice(loss, tuple(LOSSES), 'config.task.loss')
+  if 'label' not in example and set(example) != {'image'}:
+    raise ConfigError('config.task: verify learns from photographs with their person as `label`, '
+                      f'and this source gives {", ".join(sorted(example))}')
+  if len(info.classes) < 2:
+    raise ConfigError('config.task: verify needs the photographs of at least two people, as '
+                      'dict(name="faces") has them, or dict(name="folder") with a folder for each')
+  for name, value in dict(embedding=embedding, pairs=pairs).items():
+    if value < 1:
+      raise ConfigError(f'config.task.{name}: must be at least 1, not {value}')
+  return Verify(make_model(classes=embedding), len(info.classes), embedding, loss, pairs,
+                Standardise(mean, std, channel_order))
