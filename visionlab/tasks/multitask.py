@@ -1,54 +1,25 @@
-"""Several things learnt of an image at once: classes and numbers, each of which may stop early."""
+"""Several things learnt of an image at once: labels, numbers and landmarks, each of which may stop
+early."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from visionlab.config import ConfigError, bind, check_choice
 from visionlab.data.source import Info
-from visionlab.figures import charts
-from visionlab.measures.classification import topk_correct
-from visionlab.measures.regression import regression_scores
+from visionlab.figures import charts, landmarks
+from visionlab.measures.landmarks import normalised_errors
 from visionlab.metrics import Ratio
 from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward, fresh
+from visionlab.tasks.targets import Target, check_target, columns, names_of
 
-KINDS = ('softmax', 'l2')
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-  """One of the tasks: an entry of the batch, and how it is learnt.
-
-  Attributes:
-    entry: its name, and that of its head and of its term.
-    kind: 'softmax', of a label (b,) int, or 'l2', of numbers (b,) or (b d).
-    mean, std: what numbers are standardised by.
-  """
-  entry: str
-  kind: str = 'l2'
-  mean: float = 0.
-  std: float = 1.
-
-  def losses(self, output: jax.Array, truth: jax.Array) -> jax.Array:
-    """(b,): the cross-entropy, or the mean of squared errors in units of `std`."""
-    if self.kind == 'softmax':
-      return -jnp.take_along_axis(jax.nn.log_softmax(output), truth[:, None], -1)[:, 0]
-    return ((output - self.standardised(truth)) ** 2).mean(-1)
-
-  def standardised(self, truth: jax.Array) -> jax.Array:
-    return (_columns(truth) - self.mean) / self.std
-
-  def in_own_units(self, output: jax.Array) -> jax.Array:
-    return output * self.std + self.mean
-
+WRITTEN = 5                     # landmarks that a line of text has room for
 
 @dataclasses.dataclass(frozen=True)
 class Stopping:
@@ -78,12 +49,14 @@ class MultiTask:
   (n 2) of losses in this strip; `history` (n k) and `best` (n,) of training losses; `stopped` (n,)
   0 or 1; `updates` () int32.
 
-  predict: by name, `probabilities` (b k) or numbers (b d) in their own units; and `prediction`
-  (b,), the main label or that of the first 'softmax', if there is one.
+  What is not known of an example (see `Target`) is neither learnt nor measured.
+
+  predict: by name, probabilities (b k), numbers (b d) in their own units or landmarks (b k 2); and
+  `prediction` (b,), the main label or that of the first 'softmax', if there is one.
   """
   model: Any
   targets: tuple[Target, ...]
-  classes: tuple[str, ...]
+  names: tuple[tuple[str, ...], ...]         # of each target's values, where it is a label
   stopping: Stopping | None
   preprocess: Standardise
 
@@ -107,16 +80,16 @@ class MultiTask:
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
-    losses = {t.entry: t.losses(outputs[t.entry], batch[t.entry]) for t in self.targets}
-    learnt = batch['valid']
+    losses = {t.entry: (t.losses(outputs[t.entry], batch[t.entry]), t.known(batch[t.entry]))
+              for t in self.targets}
+
+    def over(examples):
+      return {name: Ratio.of(loss, examples & known) for name, (loss, known) in losses.items()}
     if not (train and self.stopping):
-      terms = {name: Ratio.of(loss, learnt) for name, loss in losses.items()}
-      return terms, Aux({**collections, **_tasks(variables)}, {})
-    watched = learnt & batch['held_out']
-    learnt = learnt & ~batch['held_out']
+      return over(batch['valid']), Aux({**collections, **_tasks(variables)}, {})
+    terms = over(batch['valid'] & ~batch['held_out'])
+    held_out = over(batch['valid'] & batch['held_out'])
     stopped = variables['tasks']['stopped']
-    terms = {name: Ratio.of(loss, learnt) for name, loss in losses.items()}
-    held_out = {name: Ratio.of(loss, watched) for name, loss in losses.items()}
     state = self._after(variables['tasks'], terms, held_out, hp)
     metrics = {f'{name}_held_out': ratio for name, ratio in held_out.items()}
     metrics |= {f'{name}_stopped': Ratio(stopped[i], jnp.float32(1))
@@ -154,8 +127,7 @@ class MultiTask:
 
   def predict(self, variables, batch):
     outputs, _ = self.outputs(variables, batch)
-    predictions = {t.entry: jax.nn.softmax(outputs[t.entry]) if t.kind == 'softmax' else
-            t.in_own_units(outputs[t.entry]) for t in self.targets}
+    predictions = {t.entry: t.predicted(outputs[t.entry]) for t in self.targets}
     label = self._label()
     return predictions | ({'prediction': outputs[label].argmax(-1)} if label else {})
 
@@ -179,9 +151,13 @@ class MultiTask:
     right = predictions['prediction'] == batch[label] if label else None
     pictures = {'samples': charts.image_grid(batch['image'][:24], captions, right, 'Predictions')}
     for t in self.targets:
+      truth = batch[t.entry]
       if t.kind == 'l2':
-        truth = batch[t.entry].reshape(len(batch[t.entry]), -1)
-        pictures[t.entry] = charts.scatter(truth, predictions[t.entry])
+        pictures[t.entry] = charts.scatter(columns(truth), predictions[t.entry])
+      if t.kind == 'landmarks':
+        pictures[t.entry] = landmarks.found(batch['image'], truth, predictions[t.entry], t.between)
+        errors = normalised_errors(predictions[t.entry], truth, t.between)
+        pictures[f'{t.entry}_errors'] = landmarks.cumulative(errors)
     return pictures
 
   def _label(self):
@@ -192,27 +168,24 @@ class MultiTask:
 
   def _words(self, predictions, i):
     words = {}
-    for t in self.targets:
+    for t, names in zip(self.targets, self.names, strict=True):
       row = predictions[t.entry][i]
-      words[t.entry] = (f'{self.classes[row.argmax()]} {row.max():.0%}' if t.kind == 'softmax' else
-                       ' '.join(f'{v:.2f}' for v in row))
+      if t.kind == 'softmax':
+        words[t.entry] = f'{names[row.argmax()]} {row.max():.0%}'
+      if t.kind == 'l2':
+        words[t.entry] = ' '.join(f'{v:.2f}' for v in row)
+      if t.kind == 'landmarks' and len(row) <= WRITTEN:
+        words[t.entry] = ' '.join(f'{x:.0f},{y:.0f}' for x, y in row)
     return words
 
   def _rows(self, variables, batch, hp):
     outputs, _ = self.outputs(variables, batch)
-    return {t.entry: topk_correct(outputs[t.entry], batch[t.entry], 1) if t.kind == 'softmax' else
-            dict(prediction=t.in_own_units(outputs[t.entry]), target=_columns(batch[t.entry]))
-            for t in self.targets}
+    return {t.entry: t.rows(outputs[t.entry], batch[t.entry]) for t in self.targets}
 
   def _finish(self, rows):
     results = {}
     for t in self.targets:
-      own = rows[t.entry]
-      if t.kind == 'softmax':
-        results[f'{t.entry}_accuracy'] = float(own.mean()) if len(own) else np.nan
-        continue
-      scores = regression_scores(own['prediction'], own['target'])
-      results |= {f'{t.entry}_{name}': scores[name] for name in ('rmse', 'r2')}
+      results |= t.scores(rows[t.entry])
     return results
 
 
@@ -222,7 +195,7 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
   """Several targets of one image, each with a head; those of no more use stop.
 
   Args:
-    targets: entry of the batch -> dict(kind=, mean=, std=), see `Target`.
+    targets: entry of the batch -> dict(kind=, mean=, std=), see `visionlab.tasks.targets.Target`.
     stopping: dict(main=, every=, strips=), see `Stopping`; without it no task stops.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
@@ -243,7 +216,7 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
     where = f'config.task.targets.{name}'
     check_choice(name, there, 'config.task.targets')
     made.append(bind(Target, options, where, entry=name))
-    widths[name] = _width(made[-1], example[name], info, where)
+    widths[name] = check_target(made[-1], example[name], info, where)
   stop = bind(Stopping, stopping, 'config.task.stopping') if stopping else None
   if stop:
     check_choice(stop.main, tuple(widths), 'config.task.stopping.main')
@@ -257,23 +230,8 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
     raise ConfigError('config.task.model: multitask needs a network with a head for each target, '
                       'such as dict(name="multitask", backbone=dict(name="cnn")), not '
                       f'{type(model).__name__}')
-  return MultiTask(model, tuple(made), info.classes, stop, Standardise(mean, std, channel_order))
-
-
-def _width(target: Target, spec: jax.ShapeDtypeStruct, info: Info, where: str) -> int:
-  """Of the head that a target needs."""
-  check_choice(target.kind, KINDS, f'{where}.kind')
-  if target.std <= 0:
-    raise ConfigError(f'{where}.std: must be above 0, not {target.std}')
-  if target.kind == 'l2':
-    return int(np.prod(spec.shape[1:]))
-  if not (info.classes and spec.ndim == 1 and np.issubdtype(spec.dtype, np.integer)):
-    raise ConfigError(f'{where}.kind: softmax is for a label, one class of each image')
-  return len(info.classes)
-
-
-def _columns(truth):
-  return truth.reshape(len(truth), -1)
+  names = tuple(names_of(t, info) if t.kind == 'softmax' else () for t in made)
+  return MultiTask(model, tuple(made), names, stop, Standardise(mean, std, channel_order))
 
 
 def _tasks(variables):
