@@ -31,6 +31,8 @@ WEIGHT = RNG.integers(1, 5, MAP.shape).astype(np.float32) / 4           # whose 
 FEW = dict(labelled=np.array([True, False, True, True, False]))
 SOFT = RNG.dirichlet(np.ones(K), N).astype(np.float32)
 HOT = (RNG.random((N, K)) < .5).astype(np.float32)
+POINTS = np.concatenate([RNG.uniform(0, SIDE, (N, 4, 2)), RNG.integers(0, 3, (N, 4, 1))], -1
+                        ).astype(np.float32)
 
 CORNER = RNG.uniform(0, 14, (N, 3, 2))
 OBJECTS = dict(
@@ -80,6 +82,16 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
                     stopping=dict(main='label', every=1, strips=1),
                     model=dict(name='multitask', backbone=CNN, shared=(8,))),
                dict(label=LABEL, size=NUMBERS, held_out=np.arange(N) % 2 == 0)),
+  'landmarks': (dict(name='multitask',
+                     targets=dict(label=dict(kind='softmax'), size={},
+                                  points=dict(kind='landmarks', between=(0, 1))),
+                     model=dict(name='multitask', backbone=CNN, shared=(8,))),
+                dict(label=np.where(LABEL == 2, -1, LABEL), points=POINTS,
+                     size=np.where(NUMBERS > 1, np.nan, NUMBERS))),
+  **{loss: (dict(name='verify', loss=loss, embedding=6), dict(label=LABEL))
+     for loss in ('softmax', 'cosface', 'arcface')},
+  'pairs': (dict(name='verify', embedding=6),
+            dict(label=LABEL, other=IMAGE[::-1].copy(), same=np.arange(N) % 2 == 0)),
   **{name: (dict(name='reconstruct', model=dict(name='autoencoder', codes=3, widths=(4,)), **own),
             dict(label=LABEL))
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),
