@@ -70,6 +70,16 @@ def test_what_is_drawn_of_an_example_is_so_on_whatever_device(task, form):
   assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5
 
 
+@pytest.mark.parametrize('form', [dict(parallel=dict(mode='pmap', devices=2)),
+                                  dict(accumulate=4, parallel=dict(devices=2))],
+                         ids=['pmap', 'accumulated'])
+def test_people_are_told_apart_on_whatever_device(form):
+  task = dict(name='verify', loss='arcface', embedding=6,
+              model=dict(name='cnn', widths=(4,), hidden=8))
+  options = dict(task=task, augment={}, evals={}, hp=dict(lr=.01), steps=20)
+  assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5
+
+
 def test_accumulation_is_exact_where_counts_differ():
   """Means of microbatch means would be wrong: examples that are not valid are unevenly spread."""
   settings = config(model=dict(norm=False), augment={})

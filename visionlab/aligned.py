@@ -1,6 +1,6 @@
 """Faces turned and scaled so that eyes, nose and mouth lie where those of all others do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import jax
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.balance import labels_of
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
 from visionlab.ops.similarity import aligned as one_aligned
@@ -26,7 +27,8 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
     of: the other source's options, such as dict(name='faces').
     root: instead of the other source's.
     size: height and width of the results in pixels.
-    landmarks: a run that finds them, whose folder this is; by default the source's own are taken.
+    landmarks: a run that finds them, whose folder this is, and to whose size faces are brought
+      first; by default the source's own are taken.
 
   Returns:
     The other source's entries but for `image` (n size size c) uint8, and without `landmarks`, which
@@ -38,53 +40,70 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
   source = open_sources({**of, 'root': root} if root else dict(of), split, 'config.data.of')
   if size < 8:
     raise ConfigError(f'aligned: size must be at least 8, not {size}')
-  found = Aligned(source, size, _finder(landmarks) if landmarks else None)
+  found = Aligned(source, size, finder(landmarks) if landmarks else None)
   found[np.arange(1)]                  # so that what is missing is said here
   if isinstance(source, Arrays):
     return Arrays(found[np.arange(len(found))], found.info)
   return found
 
 
-def _finder(workdir: str):
+def finder(workdir: str) -> Callable:
+  """images, as `Run.predict` takes them -> (images of the size of the run that `workdir` holds, the
+  landmarks (n 5 2) that it finds in them)."""
   run = load(workdir)
 
   def find(images):
-    found = run.predict(images)
+    pixels = run.fit(images)
+    found = run.predict(pixels)
     if 'landmarks' not in found:
-      raise ConfigError(f'aligned: landmarks: {workdir} finds no landmarks, but '
-                        f'{", ".join(found)}; a run of configs/faces_landmarks.py does')
-    return found['landmarks']
+      raise ConfigError(f'landmarks: {workdir} finds no landmarks, but {", ".join(found)}; a run '
+                        'of configs/faces_landmarks.py does')
+    return pixels, found['landmarks']
   return find
 
 
 class Aligned:
-  """The source that `aligned` opens."""
+  """The source that `aligned` opens. find: see `finder`."""
 
-  def __init__(self, source: Source, size: int, find=None):
+  def __init__(self, source: Source, size: int, find: Callable | None = None):
     self.source, self.size, self.find = source, size, find
     self.info = source.info
 
   def __len__(self) -> int:
     return len(self.source)
 
+  @property
+  def labels(self) -> np.ndarray | None:
+    """As the source's, known without reading it."""
+    return labels_of(self.source)
+
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     examples = dict(self.source[np.asarray(indices)])
-    landmarks = examples.pop('landmarks', None)
+    images, landmarks = examples['image'], examples.pop('landmarks', None)
     if self.find:
-      landmarks = self.find(examples['image'])
-    if landmarks is None or landmarks.shape[1] != 5:
-      what = f'{landmarks.shape[1]} landmarks' if landmarks is not None else 'no landmarks'
-      raise ConfigError(f'aligned: faces are aligned by five landmarks, and these have {what}; '
-                        'name a run that finds them, as landmarks="runs/faces_landmarks"')
-    if landmarks.shape[2] == 2:            # found, not annotated: all count
-      landmarks = np.concatenate([landmarks, np.ones_like(landmarks[..., :1])], -1)
-    n = len(landmarks)
-    images = [_moved(examples['image'][i:i + CHUNK], landmarks[i:i + CHUNK], self.size)
-              for i in range(0, n, CHUNK)]
-    return dict(examples, image=np.concatenate(images)[:n])
+      images, landmarks = self.find(images)
+    return dict(examples, image=moved(images, landmarks, self.size))
 
 
-def _moved(images, landmarks, size):
+def moved(images: np.ndarray, landmarks: np.ndarray | None, size: int) -> np.ndarray:
+  """Faces (n size size c) uint8, aligned.
+
+  Args:
+    images: (n h w c) uint8.
+    landmarks: (n 5 2) that were found, or (n 5 3) of which those that are 0 are not known.
+  """
+  if landmarks is None or landmarks.shape[1] != 5:
+    what = f'{landmarks.shape[1]} landmarks' if landmarks is not None else 'no landmarks'
+    raise ConfigError(f'aligned: faces are aligned by five landmarks, and these have {what}; '
+                      'name a run that finds them, as landmarks="runs/faces_landmarks"')
+  if landmarks.shape[2] == 2:              # found, not annotated: all count
+    landmarks = np.concatenate([landmarks, np.ones_like(landmarks[..., :1])], -1)
+  return np.concatenate([_chunk_moved(images[i:i + CHUNK], landmarks[i:i + CHUNK], size)
+                         for i in range(0, len(images), CHUNK)])
+
+
+def _chunk_moved(images, landmarks, size):
+  """The same of at most `CHUNK`, by one program."""
   n = len(images)
   images, landmarks = (np.pad(x, [(0, CHUNK - n)] + [(0, 0)] * (x.ndim - 1))
                        for x in (images, landmarks))
@@ -93,5 +112,5 @@ def _moved(images, landmarks, size):
 
 @partial(jax.jit, static_argnums=2)
 def _all_moved(images, landmarks, size):
-  moved = jax.vmap(partial(one_aligned, size=size))(images, landmarks)
-  return jnp.round(jnp.clip(moved, 0, 255)).astype(jnp.uint8)
+  turned = jax.vmap(partial(one_aligned, size=size))(images, landmarks)
+  return jnp.round(jnp.clip(turned, 0, 255)).astype(jnp.uint8)

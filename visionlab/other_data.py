@@ -58,7 +58,7 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
   source, split = _open(options, split, where, _held_out(run) if own else ())
   if not own:
     _check_channels(run, source, where)
-    source = _as_known(run, source)
+    source = source if getattr(run.task, 'open_set', False) else _as_known(run, source)
   return source, split
 
 

@@ -28,6 +28,10 @@ def sample():
   run('visionlab.sample')
 
 
+def verify():
+  run('visionlab.verify')
+
+
 def export():
   run('visionlab.exports')
 

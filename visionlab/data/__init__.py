@@ -14,6 +14,8 @@ SOURCES = {
     'digit_attributes': 'visionlab.data.sources.digit_attributes:digit_attributes',
     'digit_measures': 'visionlab.data.sources.digit_measures:digit_measures',
     'partly_labelled': 'visionlab.data.sources.partly_labelled:partly_labelled',
+    'open_set': 'visionlab.data.sources.open_set:open_set',
+    'face_pairs': 'visionlab.data.sources.face_pairs:face_pairs',
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',

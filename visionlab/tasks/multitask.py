@@ -59,6 +59,7 @@ class MultiTask:
   names: tuple[tuple[str, ...], ...]         # of each target's values, where it is a label
   stopping: Stopping | None
   preprocess: Standardise
+  open_set: bool = False         # none of the targets is the class of an image
 
   def hyperparameters(self):
     stop = dict(stop_above=1.) if self.stopping else {}
@@ -231,7 +232,8 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
                       'such as dict(name="multitask", backbone=dict(name="cnn")), not '
                       f'{type(model).__name__}')
   names = tuple(names_of(t, info) if t.kind == 'softmax' else () for t in made)
-  return MultiTask(model, tuple(made), names, stop, Standardise(mean, std, channel_order))
+  open_set = not any(t.kind == 'softmax' and t.entry not in info.attributes for t in made)
+  return MultiTask(model, tuple(made), names, stop, Standardise(mean, std, channel_order), open_set)
 
 
 def _tasks(variables):

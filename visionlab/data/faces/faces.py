@@ -101,9 +101,10 @@ class Faces:
                people: int):
     self.size, self.points, self.grey = size, points, grey
     self.arrays, self.people = dict(arrays), people
-    digits = len(str(people - 1))
+    # Those of another split are others: nothing may take the one for the other.
+    split, digits = assets.SPLITS[int(self.arrays['split'])], len(str(people - 1))
     names = shape.FIVE if points == 5 else tuple(f'point {i}' for i in range(points))
-    self.info = Info(classes=tuple(f'person {i:0{digits}}' for i in range(people)), joints=names,
+    self.info = Info(classes=tuple(f'{split} {i:0{digits}}' for i in range(people)), joints=names,
                      attributes=ATTRIBUTES)
 
   def __len__(self) -> int:

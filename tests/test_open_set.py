@@ -1,0 +1,81 @@
+"""Sources for verification: people who are held out, and lists of pairs as LFW has them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionlab.config import ConfigError
+from visionlab.data.pipeline import open_sources
+from visionlab.data.sources.face_pairs import face_pairs
+from visionlab.data.sources.open_set import open_set
+
+
+def test_nobody_is_on_both_sides():
+  train, test = (open_set(split, of=dict(name='digits'), held_out=.3) for split in
+                 ('train', 'test'))
+  people = [set(np.unique(part.arrays['label']).tolist()) for part in (train, test)]
+  assert not people[0] & people[1] and len(people[1]) == 3 and len(people[0] | people[1]) == 10
+  assert len(train) + len(test) == len(open_sources(dict(name='digits'), 'train'))
+  other = open_set('test', of=dict(name='digits'), held_out=.3, seed=1)
+  assert set(np.unique(other.arrays['label']).tolist()) != people[1]
+  with pytest.raises(ConfigError, match='one label an image'):
+    open_set('train', of=dict(name='scenes', size=16))
+  with pytest.raises(ConfigError, match='held_out must lie'):
+    open_set('train', of=dict(name='digits'), held_out=1.)
+  with pytest.raises(ConfigError, match='no split "val"'):
+    open_set('val', of=dict(name='digits'))
+
+
+@pytest.fixture(scope='module')
+def people(tmp_path_factory):
+  """Three people with three photographs each, of one grey level each."""
+  top = tmp_path_factory.mktemp('lfw')
+  for p, name in enumerate(('Ann_Lee', 'Bo', 'Cy Day')):
+    (top / name).mkdir()
+    for i in range(1, 4):
+      suffix = 'png' if name == 'Bo' else 'jpg'
+      Image.new('L', (20, 24), 40 * p + 10 * i).save(top / name / f'{name}_{i:04}.{suffix}',
+                                                     quality=100)
+  return top
+
+
+def pairs(top, text, **options):
+  (top / 'list.txt').write_text(text)
+  return face_pairs('test', root=str(top), pairs='list.txt', size=8, channels=1, **options).arrays
+
+
+def test_a_list_of_folds(people):
+  found = pairs(people, '2\t1\nAnn_Lee\t1\t2\nAnn_Lee\t1\tBo\t3\nCy Day\t2\t3\nBo\t1\tCy Day\t1\n')
+  assert found['same'].tolist() == [True, False, True, False]
+  assert found['fold'].tolist() == [0, 0, 1, 1]
+  levels = [found[k][:, 4, 4, 0].tolist() for k in ('image', 'other')]
+  np.testing.assert_allclose(levels, [[10, 10, 100, 50], [20, 70, 110, 90]], atol=1)
+  assert found['image'].shape == (4, 8, 8, 1)
+
+
+def test_a_plain_list(people):
+  found = pairs(people, 'Ann_Lee 1 3\n\nBo 2 Ann_Lee 2\n')
+  assert found['same'].tolist() == [True, False] and 'fold' not in found
+  one = pairs(people, '1\nAnn_Lee 1 3\nBo 2 Ann_Lee 2\n')            # LFW's development lists
+  assert one['same'].tolist() == [True, False] and 'fold' not in one
+
+
+@pytest.mark.parametrize('text, message', [
+  ('Ann_Lee 1\n', 'line 1: expected "person 1 2"'), ('', 'lists no pairs'),
+  ('Ann_Lee 1 2\nAnn_Le 1 2\n', r'line 2: there is no folder .*did you mean "Ann_Lee"'),
+  ('Ann_Lee 1 9\n', r'line 1: there is no photograph .*Ann_Lee_0009\.'),
+  ('3 1\nAnn_Lee 1 2\n', '3 folds of 1 pairs of one person and 1 of two, 6 in all, and there are '),
+])
+def test_lists_that_are_none(people, text, message):
+  with pytest.raises(ConfigError, match=message):
+    pairs(people, text)
+
+
+def test_what_is_missing(people, tmp_path):
+  with pytest.raises(ConfigError, match='nothing.txt does not exist'):
+    face_pairs('test', root=str(people), pairs='nothing.txt')
+  (tmp_path / 'A').mkdir()
+  (tmp_path / 'A' / 'A_0001.jpg').write_bytes(b'no image')
+  (tmp_path / 'pairs.txt').write_text('A 1 1\n')
+  with pytest.raises(ConfigError, match=r'A_0001\.jpg cannot be read'):
+    face_pairs('test', root=str(tmp_path))

@@ -1,0 +1,100 @@
+"""Are these photographs of one person? python -m visionlab.verify --workdir=runs/faces a.jpg b.jpg
+
+Prints how alike each two of them are, and what the run's threshold says; with one more photograph
+than two, a table. --output draws the pairs.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from visionlab import commandline
+from visionlab.aligned import finder, moved
+from visionlab.config import ConfigError
+from visionlab.figures import charts
+from visionlab.predict import check_output, find, read
+from visionlab.run import Run, load
+
+
+def threshold_of(run: Run) -> tuple[float, str]:
+  """The threshold that was best for all pairs in the newest evaluation up to the run's step, and
+  which evaluation that was.
+
+  Raises:
+    ConfigError: nothing was measured yet.
+  """
+  for line in reversed(run.metrics):
+    found = {name: value for name, value in line.items() if name.endswith('/threshold')}
+    if found and line['step'] <= run.step:
+      name = next((n for n in found if n.startswith('val')), next(iter(found)))
+      return found[name], f'{name.removesuffix("/threshold")} at step {line["step"]}'
+  raise ConfigError(f'{run.workdir}: no evaluation says which threshold is best; give --threshold')
+
+
+def faces_of(run: Run, images: Sequence[np.ndarray], landmarks: str = '') -> np.ndarray:
+  """Images as `Run.predict` takes them, as the run was trained to see faces: aligned, where it was.
+
+  Args:
+    landmarks: a run that finds them, if the one that the data name is not to be used.
+  """
+  data = run.config.data
+  if data.get('name') != 'aligned':
+    if landmarks:
+      raise ConfigError(f'--landmarks: {run.workdir} was trained on faces as they are, and must '
+                        'see them so')
+    return run.fit(images)
+  landmarks = landmarks or data.get('landmarks', '')
+  if not landmarks:
+    raise ConfigError(f'{run.workdir} was trained on faces that are aligned by known landmarks; '
+                      'name a run that finds them: --landmarks=runs/faces_landmarks')
+  return moved(*finder(landmarks)(images), run.facts.image.shape[1])
+
+
+def main(argv):
+  options = flags.FLAGS
+  if options.output:
+    check_output(options.output)
+  files = find(argv[1:], options.output)
+  if len(files) < 2:
+    raise ConfigError(f'name two photographs or more; there {"is one" if files else "are none"}')
+  run = load(options.workdir, step=commandline.chosen_step())
+  if run.config.task.name != 'verify':
+    raise ConfigError(f'{run.workdir}: {run.kind}; to verify takes a run of the task "verify", '
+                      'such as of configs/faces_verify.py')
+  given = options.threshold
+  threshold, where = threshold_of(run) if given is None else (given, 'as given')
+  _, good, bad = read(run, files)
+  if bad:
+    raise ConfigError(bad[0])
+  faces = faces_of(run, good, options.landmarks)
+  embedding = run.predict(faces)['embedding']
+  alike = embedding @ embedding.T
+  print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
+  wide = max(map(len, good))
+  captions, pictures, same = [], [], []
+  for i, j in combinations(range(len(good)), 2):
+    one = alike[i, j] >= threshold
+    said = 'one person' if one else 'two people'
+    print(f'{good[i]:<{wide}}  {good[j]:<{wide}}  {alike[i, j]:6.3f}  {said}')
+    captions.append(f'{said}: {alike[i, j]:.2f}')
+    pictures.append(np.concatenate([faces[i], faces[j]], 1))
+    same.append(one)
+  if options.output:
+    some = np.stack(pictures[:24])
+    charts.save(charts.image_grid(some, captions[:24], np.array(same[:24]), str(run.workdir),
+                                  columns=4), Path(options.output))
+    print(f'picture: {options.output}')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'The run.', required=True)
+  flags.DEFINE_string('landmarks', '', 'A run that finds five landmarks, by which faces are '
+                      'aligned; default: that of the run\'s data.')
+  flags.DEFINE_float('threshold', None, 'From which score on two photographs are of one person; '
+                     'default: the run\'s own.', lower_bound=-1, upper_bound=1)
+  flags.DEFINE_string('output', '', 'Where a picture of the pairs goes.')
+  commandline.step_flag()
+  commandline.run(main, words='images')
