@@ -13,26 +13,35 @@ SIDE = 160                      # pixels that an image is enlarged to, at least
 
 def found(images: np.ndarray, true: np.ndarray, predicted: np.ndarray,
           between: Sequence[int] = (), most: int = 24) -> np.ndarray:
-  """The first images with their landmarks: green rings where they are, red dots where they were
-  found; under each its error.
+  """The first images with their landmarks: rings where they are, dots where they were found; under
+  each its error.
 
   Args:
     images: (n h w c).
     true: (n k 3), predicted: (n k 2); between: see `visionlab.measures.landmarks`.
   """
   errors = normalised_errors(predicted[:most], true[:most], between)
-  zoom = max(1, round(SIDE / images.shape[1]))
-  drawn = []
-  for image, own, said in zip(images[:most], true, predicted, strict=False):
-    picture = as_picture(image, zoom)
-    rings = np.where(own[:, 2:] > 0, [1], [0])
-    picture = draw_keypoints(picture, np.concatenate([own[None, :, :2], rings[None]], -1),
-                             sides=['left'] * len(own), zoom=zoom)
-    dots = np.concatenate([said, np.full((len(said), 1), 2)], -1)[None]
-    drawn.append(draw_keypoints(picture, dots, sides=['right'] * len(said), zoom=zoom))
+  shown = drawn(images[:most], predicted, true)
   captions = ['an eye is not known' if np.isnan(e) else f'{e:.1%}' for e in errors]
-  return image_grid(np.stack(drawn), captions, ~(errors > FAILED),
+  return image_grid(shown, captions, ~(errors > FAILED),
                     'Landmarks: rings where they are, dots where they were found', columns=6)
+
+
+def drawn(images: Sequence[np.ndarray], predicted: np.ndarray, true: np.ndarray | None = None
+          ) -> np.ndarray:
+  """Images (n h w c) of one size, enlarged, with dots where landmarks (n k 2) were found and, if
+  they are given, rings where they are (n k 3)."""
+  zoom = max(1, round(SIDE / images[0].shape[0]))
+  pictures = []
+  for i, image in enumerate(images):
+    picture = as_picture(image, zoom)
+    if true is not None:
+      rings = np.where(true[i, :, 2:] > 0, 1, 0)
+      picture = draw_keypoints(picture, np.concatenate([true[i, :, :2], rings], -1)[None],
+                               sides=['left'] * len(true[i]), zoom=zoom)
+    dots = np.concatenate([predicted[i], np.full((len(predicted[i]), 1), 2)], -1)
+    pictures.append(draw_keypoints(picture, dots[None], sides=['right'] * len(dots), zoom=zoom))
+  return np.stack(pictures)
 
 
 def cumulative(errors: np.ndarray) -> np.ndarray:

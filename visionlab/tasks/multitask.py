@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from visionlab.config import ConfigError, bind, check_choice
@@ -144,6 +145,12 @@ class MultiTask:
     """A line for each image, of what is predicted: for the command line."""
     return ['  '.join(f'{name} {text}' for name, text in self._words(predictions, i).items())
             for i in range(len(next(iter(predictions.values()))))]
+
+  def picture(self, images, predictions, captions, title):
+    """What is predicted of images, drawn into them where it is landmarks: for the command line."""
+    points = next((t.entry for t in self.targets if t.kind == 'landmarks'), None)
+    images = np.stack(images) if points is None else landmarks.drawn(images, predictions[points])
+    return charts.image_grid(images, captions, None, title)
 
   def figures(self, batch, predictions, results):
     words = [self._words(predictions, i) for i in range(min(24, len(batch['image'])))]
