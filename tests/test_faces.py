@@ -86,20 +86,21 @@ def test_shares_are_those_asked_for():
 
 
 def test_landmarks_lie_where_things_are_painted(drawn):
-  """The whites of eyes are brighter than the skin below them, lips darker than that above."""
+  """The whites of eyes are brighter than the skin below them, lips redder than cheeks."""
   source, _ = drawn
   even = Faces(SIZE, 68, False, {**source.arrays, **{k: np.float32(0) for k in (
       'yaw', 'pitch', 'roll', 'glasses', 'occluded', 'light')}}, 60)
   some = even[np.arange(0, 960, 16)]
-  image, place = some['image'].mean(-1), some['landmarks'][..., :2]
+  place = some['landmarks'][..., :2]
 
   def at(points):
     column, row = np.floor(points).astype(int).T
-    return image[np.arange(len(image)), row, column]
+    return some['image'][np.arange(60), row, column].astype(float) + 1
   white = place[:, 36] + .25 * (place[:, 37:42].mean(1) - place[:, 36])
-  cheek, lips = place[:, 36:42].mean(1) + [0, 8], place[:, [50, 52, 56, 58]].mean(1)
-  assert (at(white) - at(cheek)).mean() > 15            # some eyes are shut
-  assert (at(lips) < at(lips - [0, 7])).mean() > .8
+  cheek, lip = place[:, 36:42].mean(1) + [0, 8], place[:, [57, 66]].mean(1)
+  assert (at(white) - at(cheek)).mean() > 15                         # though some eyes are shut
+  red = [at(points)[:, 0] / at(points)[:, 1] for points in (lip, cheek)]
+  assert (red[0] > red[1]).mean() > .8
   np.testing.assert_allclose(place[:, 36, 1], place[:, 45, 1], atol=.5)        # upright heads
 
 
