@@ -28,7 +28,7 @@ from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces')
 
 
 @pytest.fixture(autouse=True)
@@ -377,6 +377,18 @@ def test_understanding_holds_maps_against_the_digits(tmp_path):
     assert 0 <= float(row['IoU, %']) <= 100 and float(row['answers']) > 0
   with Image.open(tmp_path / 'classifier.png') as picture:
     assert picture.width > 300
+
+
+def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
+  rng = np.random.default_rng(0)
+  np.savez(tmp_path / 'orl.npz', x=rng.integers(0, 256, (24, 28, 23), np.uint8),
+           y=np.repeat(np.arange(6), 4))
+  rows = quick('faces', tmp_path, 'alignment', 'real', f'--orl={tmp_path}/orl.npz')
+  assert [row['faces'] for row in rows['alignment']] == [
+      'as photographed', 'aligned by true landmarks', 'aligned by found landmarks']
+  for row in rows['alignment'] + rows['real']:
+    assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
+  assert len(rows['real']) == 2
 
 
 def test_a_digit_is_chosen_that_is_alone_of_its_class():

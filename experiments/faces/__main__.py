@@ -1,0 +1,156 @@
+"""What alignment brings to verification, on faces that are drawn and on real ones.
+
+python -m experiments.faces [alignment real sheet] [--orl=orl_faces.npz] [--folder=runs/faces]
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from configs import faces_landmarks, faces_verify
+from experiments import study
+from visionlab.aligned import finder, moved
+from visionlab.config import ConfigError
+from visionlab.data.faces.faces import faces
+from visionlab.data.pipeline import open_sources
+from visionlab.figures import charts, landmarks
+from visionlab.measures.verification import folded_accuracy, random_pairs, verification_scores
+from visionlab.run import Run, load
+from visionlab.understand.hog import hog
+
+PAIRS = 10                      # of either kind, for each person
+SHOWN = 24
+
+
+def runs(given, folder) -> dict[str, Path]:
+  """A run that finds landmarks; and runs that verify faces as they are, aligned by the true
+  landmarks, and by those found."""
+  smoke = 'smoke' if given.quick else ''
+  steps = dict(steps=given.steps) if given.steps else {}
+  made = {}
+  for seed in range(given.seeds):
+    seeds = dict(seed=seed, data_seed=seed)
+    made |= study.run({f'landmarks/{seed}': study.changed(
+        faces_landmarks.get_config(smoke), **steps, **seeds)}, folder)
+    config = faces_verify.get_config(smoke)
+    plain = faces_verify.get_config('smoke' if given.quick else 'unaligned')
+    found = study.changed(config, data__landmarks=str(made[f'landmarks/{seed}']))
+    if given.quick:
+      plain = study.changed(plain, data=config.data.of.to_dict())
+    made |= study.run({
+        f'{name}/{seed}': study.changed(own, **steps, **seeds)
+        for name, own in (('unaligned', plain), ('true', config), ('found', found))}, folder)
+  return made
+
+
+def judged(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+  """What pairs of photographs score whose likeness is the cosine of rows (n d)."""
+  pairs, same = random_pairs(labels, PAIRS)
+  rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+  scores = (rows[pairs[:, 0]] * rows[pairs[:, 1]]).sum(-1)
+  return folded_accuracy(scores, same) | verification_scores(scores, same)
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+  """Each image's own pixels, their mean taken away: (n d)."""
+  rows = images.reshape(len(images), -1).astype(np.float64)
+  return rows - rows.mean(1, keepdims=True)
+
+
+def gradients(images: np.ndarray) -> np.ndarray:
+  """HOG without its mean over all images, (n d)."""
+  rows = np.asarray(jax.jit(hog)(jnp.asarray(images))).reshape(len(images), -1)
+  return rows - rows.mean(0)
+
+
+def compared(images: dict[str, np.ndarray], labels: np.ndarray,
+             embeddings: dict[str, Callable]) -> list[dict]:
+  """A row for each way in which the same photographs are shown: the baselines, and the runs."""
+  rows = []
+  for name, shown in images.items():
+    row = {'faces': name}
+    for title, features in (('pixels', pixels), ('HOG', gradients)):
+      row[f'{title}, %'] = study.spread([judged(features(shown), labels)['accuracy']], 1)
+    own = [judged(embed(shown), labels) for embed in embeddings[name]]
+    row['embedding, %'] = study.spread([one['accuracy'] for one in own], 1)
+    row['AUC'] = study.spread([one['auc'] for one in own], 3, 1)
+    row['equal error, %'] = study.spread([one['eer'] for one in own], 1)
+    rows.append(row)
+  return rows
+
+
+def embedder(run: Run) -> Callable:
+  return lambda images: run.predict(images)['embedding']
+
+
+def alignment(given, folder):
+  """Verification of drawn people nobody was trained on (ten folds)"""
+  made = study.by_kind(runs(given, folder))
+  kinds = {'as photographed': 'unaligned', 'aligned by true landmarks': 'true',
+           'aligned by found landmarks': 'found'}
+  loaded = {title: [load(path) for path in made[kind]] for title, kind in kinds.items()}
+  sources = {title: open_sources(some[0].config.data.to_dict(), 'test')
+             for title, some in loaded.items()}
+  labels = sources['as photographed'].arrays['label']
+  rows = compared({title: source.arrays['image'] for title, source in sources.items()}, labels,
+                  {title: [embedder(run) for run in some] for title, some in loaded.items()})
+  found = [study.last(path, 'test/landmarks_nme') for path in made['landmarks']]
+  print(f'mean error of the landmarks: {study.spread(found, 1)} % of the distance of the eyes\n')
+  return rows
+
+
+def real(given, folder):
+  """The same runs, as they are, on photographs of 20 real people (AT&T's faces)"""
+  if not given.orl:
+    raise ConfigError('real: --orl must name the file of AT&T\'s faces, an .npz with x and y')
+  made = study.by_kind(runs(given, folder))
+  with np.load(given.orl) as archive:
+    photographs, labels = archive['x'], archive['y']
+  plain = [load(path) for path in made['unaligned']]
+  images = {'as photographed': plain[0].fit(photographs)}
+  embeddings = {'as photographed': [embedder(run) for run in plain]}
+  size = images['as photographed'].shape[1]
+  images['aligned by found landmarks'] = moved(
+      *finder(str(made['landmarks'][0]))(photographs), size)
+  embeddings['aligned by found landmarks'] = [embedder(load(path)) for path in made['found']]
+  return compared(images, labels, embeddings)
+
+
+def sheet(given, folder):
+  """Drawn people, four photographs of each, and the landmarks of half of them"""
+  del folder
+  source = faces('train', size=96, people=6, each=4, points=68, keep=False)
+  some = source[np.arange(SHOWN)]
+  plain = landmarks.drawn(some['image'], np.zeros((SHOWN, 0, 2)))
+  dotted = landmarks.drawn(some['image'], some['landmarks'][..., :2])
+  shown = np.where((np.arange(SHOWN) % 4 > 1)[:, None, None, None], dotted, plain)
+  captions = [', '.join(source.info.attributes[k][some[k][i]] for k in ('pose', 'smile'))
+              for i in range(SHOWN)]
+  if given.figure:
+    picture = Image.fromarray(charts.image_grid(shown, captions, None,
+                                                'faces: six people, four moments each'))
+    path = given.figure.with_suffix('.jpg')          # photographs are large as PNGs
+    picture.resize((800, 800 * picture.height // picture.width)).save(path, quality=70)
+    print(path)
+  return [{'people': 6, 'photographs of each': 4}]
+
+
+PARTS = {f.__name__: f for f in (alignment, real, sheet)}
+
+
+def main(argv=None):
+  options = study.parser('faces', __doc__, seeds=1)
+  study.add_parts(options, PARTS, ('alignment', 'sheet'))
+  options.add_argument('--steps', type=int, help='updates of each run; default: the configs\'')
+  options.add_argument('--orl', type=Path, help='AT&T\'s faces, an .npz with x (n h w) and y (n,)')
+  given = study.parse(options, argv, __file__)
+  with study.kept_in(given.folder) as folder:
+    return study.run_parts(PARTS, given, folder)
+
+
+if __name__ == '__main__':
+  study.start(main)
