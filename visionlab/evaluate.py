@@ -65,10 +65,10 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
 
 
 def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
-            batch: int = 0, figures: bool = False,
+            batch: int = 0, figures: bool = False, features: str = '',
             watch: Watch = iter) -> tuple[Results, dict[str, np.ndarray]]:
-  """`evaluate` on a source whose classes are the runs'. watch: is given the batches and passes them
-  on."""
+  """`evaluate` on a source whose classes are the runs'. features: see `visionlab.likeness`. watch:
+  is given the batches and passes them on."""
   task, variables = averaged(runs, views)
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
@@ -80,7 +80,7 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
   try:
-    metrics = metrics_of(runs[0].config, task)
+    metrics = metrics_of(runs[0].config, task, features)
     results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, watch(batches()))
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
@@ -203,7 +203,8 @@ def main(_):
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
   results, pictures = measure(runs, source, views=views, batch=options.batch,
-                              figures=options.figures is not None, watch=watched(source))
+                              figures=options.figures is not None, features=options.features,
+                              watch=watched(source))
   values = scalars(results)
   wide = max(map(len, values))
   print(f'{", ".join(str(r.workdir) for r in runs)} on {split}'
@@ -240,6 +241,8 @@ if __name__ == '__main__':
   flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')
   flags.DEFINE_integer('batch', 0, 'Images at a time; default: the largest batch of the run. It '
                        'changes no number.', lower_bound=0)
+  flags.DEFINE_string('features', '', 'A run or weights in whose features the images that this one '
+                      'makes are compared with the split\'s; default: what its config names.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('per_image', None, 'Write a row for each image to this .csv: its file, '
                       'label, prediction and scores, mistakes first.')

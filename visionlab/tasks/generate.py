@@ -7,17 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax import lax
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.figures import charts
-from visionlab.measures.frechet import coverage, frechet_distance, precision_recall
+from visionlab.measures.frechet import likeness
 from visionlab.metrics import Ratio
 from visionlab.ops.image import to_float
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import draw_of, keys_of
 
+COLLAPSED = .8             # of the real images, that nothing made is near
 LOSSES = ('relativistic', 'non_saturating', 'hinge', 'wasserstein')
 
 
@@ -101,18 +103,25 @@ class Generate:
     return dict(image=self.images(variables, latent, label))
 
   def evaluators(self):
-    return {'made': Evaluator(self._collect, self._finish, kind='collect')}
+    return {'pixels': Evaluator(self._collect, self._finish, kind='collect')}
+
+  def made(self, variables, batch):
+    """As many images as there are in a batch, and the classes (b,) that were asked for, or None."""
+    return (self.predict(variables, batch)['image'],
+            batch['label'] if self.conditional else None)
 
   def _collect(self, variables, batch, hp):
-    made = self.predict(variables, batch)['image']
-    return dict(real=features(to_float(batch['image'])), made=features(made))
+    seen = (small(images).reshape(len(images), -1)
+            for images in (batch['image'], self.made(variables, batch)[0]))
+    return dict(zip(('real', 'made'), seen, strict=True))
 
   def _finish(self, rows):
-    real, made = rows['real'], rows['made']
-    precision, recall = precision_recall(real, made)
-    halves = frechet_distance(real[::2], real[1::2])
-    return dict(frechet=frechet_distance(real, made), frechet_of_real_halves=halves,
-                precision=precision, recall=recall, coverage=coverage(real, made))
+    """By their pixels, which says little but whether they are all alike."""
+    found = likeness(rows['real'], rows['made'])
+    if found['collapse'] > COLLAPSED:
+      logging.warning('the generator has collapsed, or not learnt yet: what it makes is near '
+                      '%.0f %% of the real images', 100 * found['coverage'])
+    return {f'pixel_{name}': value for name, value in found.items()}
 
   def figures(self, batch, predictions, results):
     some = np.asarray(predictions['image'][:64])
@@ -162,13 +171,12 @@ def between(real: jax.Array, made: jax.Array, keys: jax.Array) -> jax.Array:
   return made + share[:, None, None, None] * (real - made)
 
 
-def features(images: jax.Array, most: int = 16) -> jax.Array:
-  """What images (b h w c) are compared by, (b d): their pixels, of at most `most` x `most`."""
+def small(images: jax.Array, most: int = 16) -> jax.Array:
+  """Images (b h w c) in [0, 1], of at most `most` x `most` pixels."""
   b, h, w, c = images.shape
   size = (min(h, most), min(w, most))
-  if size != (h, w):
-    images = jax.image.resize(images, (b, *size, c), 'linear')
-  return images.reshape(b, -1)
+  images = to_float(images)
+  return images if size == (h, w) else jax.image.resize(images, (b, *size, c), 'linear')
 
 
 def generate(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'relativistic',

@@ -20,7 +20,7 @@ from visionlab.step import each_member
 from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
 from visionlab.training.meanings import check_meanings
-from visionlab.training.own_metrics import check_asked, own_metrics
+from visionlab.training.own_metrics import check_asked, metrics_of_one
 from visionlab.training.pictures import drawn
 
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
@@ -114,8 +114,8 @@ def _kept(rows, valid, swept: bool):
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, first=, batch=, data=, metrics=), each with its own
-  schedule.
+  """config.evals: name -> dict(split=, every=, first=, batch=, data=, metrics=, features=), each
+  with its own schedule.
 
   `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
@@ -123,6 +123,8 @@ class Evaluations:
   than to train for its first hundred steps.
   `batch` is by default the training batch, rounded up to divide over the devices.
   `metrics` are one's own, as ('package.module:function',): see `visionlab.training.own_metrics`.
+  `features`: a run or weights, in whose features the images that a task makes are compared with
+  the split's: see `visionlab.likeness`.
   """
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
@@ -142,11 +144,11 @@ class Evaluations:
       self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
-      metrics = options.get('metrics', ())
-      if metrics not in compiled:
-        own = own_metrics(metrics, task, f'{where}.metrics')
-        compiled[metrics] = compile_evaluation(task, mesh, swept=swept, metrics=own)
-      self.runs[name] = compiled[metrics]
+      measured = options.get('metrics', ()), options.get('features', '')
+      if measured not in compiled:
+        own = metrics_of_one(options, task, where)
+        compiled[measured] = compile_evaluation(task, mesh, swept=swept, metrics=own)
+      self.runs[name] = compiled[measured]
       self.every[name] = at_least_one(steps, options.get('every', '100%'), f'{where}.every')
       self.first[name] = options.get('first', True)
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
