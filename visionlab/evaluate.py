@@ -113,24 +113,30 @@ def averaged(runs: Sequence[Run], views: Sequence[View]) -> tuple[Task, Variable
 
 def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,), *,
               batch: int = 0, watch: Watch = iter) -> list[dict]:
-  """A record for each image (see `visionlab.records`), with its `label`: the name of its class.
-  What is wrong comes first, the surest mistake before the others.
+  """A record for each image (see `visionlab.records`), with its `label`: the name of its class,
+  where it has one. What is wrong comes first, the surest mistake before the others; of an
+  autoencoder what it makes again worst, which is least like what it was trained on.
 
   Raises:
-    ConfigError: a task that does not tell classes.
+    ConfigError: a task that neither tells classes nor makes images again.
   """
   task, variables = averaged(runs, views)
   names, found = names_of_examples(source), []
   predict = jax.jit(task.predict)
   for rows in watch(eval_batches(source, batch or runs[0].batch, runs[0].config.pipeline.workers)):
     said = jax.device_get(predict(variables, rows))
-    if 'probabilities' not in said or np.ndim(rows.get('label')) != 1:
-      raise ConfigError('--per_image: is for tasks that tell the class of an image')
+    labelled = np.ndim(rows.get('label')) == 1 and len(runs[0].classes) > 0
+    if not ('probabilities' in said and labelled or 'reconstruction' in said):
+      raise ConfigError('--per_image: is for tasks that tell the class of an image, and for '
+                        'autoencoders')
     start = len(found)
     records = records_of(runs[0], names[start:start + len(rows['valid'])], said)
-    found += [dict(file=one.pop('file'), label=runs[0].classes[int(k)], **one)
-              for one, k, valid in zip(records, rows['label'], rows['valid'], strict=False)
-              if valid]
+    labels = [dict(label=runs[0].classes[int(k)]) for k in rows['label']] if labelled else (
+        [{}] * len(records))
+    found += [dict(file=one.pop('file'), **label, **one)
+              for one, label, valid in zip(records, labels, rows['valid'], strict=False) if valid]
+  if found and 'error' in found[0]:
+    return sorted(found, key=lambda r: -r['error'])
   return sorted(found, key=lambda r: (r['label'] == r['prediction'],
                                       -r['scores'][r['prediction']]))
 
@@ -245,6 +251,7 @@ if __name__ == '__main__':
                       'makes are compared with the split\'s; default: what its config names.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('per_image', None, 'Write a row for each image to this .csv: its file, '
-                      'label, prediction and scores, mistakes first.')
+                      'label, prediction and scores, mistakes first; of an autoencoder its error '
+                      'and codes, the worst first.')
   flags.DEFINE_string('figures', None, 'Write pictures to figures/ in this folder.')
   commandline.run(main)

@@ -52,6 +52,7 @@ class Generate:
   diff_augment: tuple[str, ...] = ()
 
   draws = True                  # `make_step` gives batches a `draw`
+  generative = True             # of normal numbers it makes images
 
   def hyperparameters(self):
     return {f'{name}_weight': 10. if name == 'penalty' else 1. for name in self.penalties}

@@ -30,6 +30,9 @@ class Reconstruct:
   predict: `reconstruction` (b h w c) in [0, 1], of what the network saw; `codes` (b d), their means
   where they are drawn; `error` (b,), the mean squared error of the image's pixels; and of a
   variational one `sample` (b h w c), made of a code drawn from the prior.
+
+  What is unlike the images that were learnt from has a large error, so that it tells anomalies:
+  `visionlab.evaluate --per_image=rows.csv` and `visionlab.predict --csv` list it.
   """
   model: Any
   variational: bool
@@ -38,6 +41,11 @@ class Reconstruct:
   sigma: float
 
   draws = True                  # `make_step` gives batches a `draw`
+
+  @property
+  def generative(self) -> bool:
+    """Whether of normal numbers it makes images."""
+    return self.variational
 
   def hyperparameters(self):
     scalars = dict(kl_weight=1., free_bits=0.) if self.variational else dict(sparsity_weight=0.)
