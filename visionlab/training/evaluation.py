@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ from visionlab.training.meanings import check_meanings
 from visionlab.training.own_metrics import check_asked, metrics_of_one
 from visionlab.training.pictures import drawn
 
+FRAME = 64                     # images in a frame of the film of training
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
 
 
@@ -133,6 +135,7 @@ class Evaluations:
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
     self.predict = jax.jit(task.predict)
+    self.make = jax.jit(partial(_made, task), out_shardings=NamedSharding(mesh, P()))
     self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
     self.runs, compiled = {}, {}          # by name; by what is measured: one program for many
     cut = 1 if swept else mesh.shape[DATA]
@@ -197,6 +200,13 @@ class Evaluations:
     progress = jnp.broadcast_to(state.step / self.total, state.hp['lr'].shape)
     return {**state.hp, 'progress': progress}
 
+  def frame(self, state: State) -> np.ndarray | None:
+    """Images (n h w c) that the state makes of the same numbers at every step, for a film; None of
+    a task that makes none, and of several members."""
+    if self.swept or not getattr(self.task, 'generative', False):
+      return None
+    return np.asarray(self.make(state.variables))
+
   def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
     """The task's pictures of the first examples of every split that was measured, on process 0;
     none on the others, one of which may hold nothing but padding. What cannot be drawn is named in
@@ -221,6 +231,11 @@ class Evaluations:
     rows = local_rows(self.mesh, self.batch[name])
     batch, row = np.divmod(np.arange(count), len(rows))
     return batch * self.batch[name] + rows[row]
+
+
+def _made(task, variables):
+  codes = jax.random.normal(jax.random.key(0), (FRAME, task.model.codes))
+  return task.images(variables, codes)
 
 
 def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):
