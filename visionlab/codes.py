@@ -41,6 +41,10 @@ def decode(task: Task, variables: Variables, codes: np.ndarray, asked: str = '')
   return in_chunks(partial(_images, task, variables), AT_ONCE, codes, label)
 
 
+def _first_class(task):
+  return task.classes[0] if getattr(task, 'conditional', False) else ''
+
+
 def _asked(task, asked, n):
   """The class (n,) that each image is to be of, or None where nobody asks."""
   if not getattr(task, 'conditional', False):
@@ -67,8 +71,7 @@ def walk(task: Task, variables: Variables, stops: int, frames: int, seed: int = 
   places = _normal(task, seed, stops)
   share = np.arange(frames)[:, None] / frames
   codes = [between(a, b, share) for a, b in zip(places, np.roll(places, -1, 0), strict=True)]
-  asked = asked or (task.classes[0] if getattr(task, 'conditional', False) else '')
-  return decode(task, variables, np.concatenate(codes), asked)
+  return decode(task, variables, np.concatenate(codes), asked or _first_class(task))
 
 
 def traverse(task: Task, variables: Variables, values: np.ndarray, seed: int = 0,
@@ -79,8 +82,7 @@ def traverse(task: Task, variables: Variables, values: np.ndarray, seed: int = 0
   d, m = base.shape[1], len(values)
   codes = np.broadcast_to(base, (d, m, d)).copy()
   codes[np.arange(d), :, np.arange(d)] = values
-  asked = asked or (task.classes[0] if getattr(task, 'conditional', False) else '')
-  images = decode(task, variables, codes.reshape(-1, d), asked)
+  images = decode(task, variables, codes.reshape(-1, d), asked or _first_class(task))
   return images.reshape(d, m, *images.shape[1:])
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 NEIGHBOURS = 5
+AT_ONCE = 1024
 
 
 def likeness(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
@@ -53,11 +54,16 @@ def neighbourhoods(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> d
     coverage    of the real, that have a made one in their neighbourhood (equation 4); unlike recall
                 it does not grow with made ones that are far from all others
   """
-  across = _distances(real, made)
-  in_real = across <= _radii(real, k)[:, None]
-  in_made = across <= _radii(made, k)[None]
-  return dict(precision=float(in_real.any(0).mean()), recall=float(in_made.any(1).mean()),
-              density=float(in_real.sum(0).mean() / k), coverage=float(in_real.any(1).mean()))
+  around_real, around_made = _radii(real, k), _radii(made, k)
+  inside, covered, recalled = 0, [], []
+  for rows in _parts(len(real)):
+    across = _distances(real[rows], made)
+    in_real = across <= around_real[rows, None]
+    inside += in_real.sum(0)
+    covered.append(in_real.any(1))
+    recalled.append((across <= around_made).any(1))
+  return dict(precision=float((inside > 0).mean()), recall=float(np.concatenate(recalled).mean()),
+              density=float(inside.mean() / k), coverage=float(np.concatenate(covered).mean()))
 
 
 def like_in_two_moments(images: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
@@ -72,7 +78,13 @@ def like_in_two_moments(images: np.ndarray, n: int, seed: int = 0) -> np.ndarray
 def _radii(x, k):
   """The distance (n,) of each to its k-th neighbour, or to the last there is."""
   k = min(k, len(x) - 1)
-  return np.partition(_distances(x, x), k, 1)[:, k]
+  return np.concatenate([np.partition(_distances(x[rows], x), k, 1)[:, k]
+                         for rows in _parts(len(x))])
+
+
+def _parts(n):
+  """Of n rows some at a time, for the distances of all from all would not fit."""
+  return [slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE)]
 
 
 def _distances(a, b):

@@ -157,7 +157,8 @@ class Generate:
   def figures(self, batch, predictions, results):
     some = np.asarray(predictions['image'][:64])
     names = [self.classes[k] for k in batch['label'][:64]] if self.conditional else [''] * len(some)
-    return {'samples': charts.image_grid(some, names, None, 'What the generator makes')}
+    near = f'; it is near {results["pixel_coverage"]:.0%} of the real images' if results else ''
+    return {'samples': charts.image_grid(some, names, None, f'What the generator makes{near}')}
 
   def describe(self, predictions, top):
     return ['an image is made, whatever this one is; see python -m visionlab.sample'
