@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
+from visionlab.measures import frechet
 from visionlab.measures.frechet import (
   frechet_distance,
   like_in_two_moments,
@@ -41,7 +42,8 @@ def test_too_few_examples_give_none():
   assert np.isnan(frechet_distance(a[:4], b))
 
 
-def test_neighbourhoods_by_loops():
+def test_neighbourhoods_by_loops(monkeypatch):
+  monkeypatch.setattr(frechet, 'AT_ONCE', 25)
   a, b = clouds()
 
   def radius(x, i, k):
