@@ -7,6 +7,7 @@ real and at made images. `:dcgan` has DCGAN's losses and BatchNorm (Radford et a
 """
 
 from visionlab.config import experiment, is_smoke
+from visionlab.sweeps.settings import grid
 
 
 def get_config(variant=''):
@@ -19,6 +20,13 @@ def get_config(variant=''):
       data=dict(name='digits'),
       task=dict(name='generate', **task,
                 model=dict(name='gan', norm=dcgan, widths=(8, 8) if smoke else (32, 64))),
-      optim=dict(name='adam', ema=True, schedule=dict(name='cosine', end=.1)),
-      hp=dict(hp, ema_decay=.998),
+      optim=dict(name='adam', ema=True, schedule=dict(name='cosine', end=.1),
+                 groups=(dict(match='^critic', rate='critic_rate'), dict(match='^generator'))),
+      hp=dict(hp, critic_rate=1., ema_decay=.998),
       evals=dict(test=dict(split='test', every='25%', batch=360)))
+
+
+def sweep():
+  """Eight pairs of learning rates, the generator's and the critic's over it, with three seeds."""
+  yield from grid({'hp.lr': (1e-4, 2e-4, 5e-4, 1e-3), 'hp.critic_rate': (1., 2.),
+                   'seed': range(3)})

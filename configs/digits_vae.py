@@ -1,6 +1,14 @@
 """A variational autoencoder of scikit-learn's handwritten digits (1,797 images of 8 x 8).
 
 python -m visionlab.train --config=configs/digits_vae.py --workdir=runs/digits_vae
+python -m visionlab.sample --workdir=runs/digits_vae --traverse
+Measured (three seeds, on the test split): ELBO -23.63 nats (sd .07), of them 3.74 (.02) the
+divergence, where independent pixels have -27.1; 4 of 10 codes are used, and a linear classifier of
+them is right about 77.3 % (1.8). What is drawn from the prior has a Frechet distance of 7.5 (.8) in
+the features of a classifier, real halves 3.5, a normal distribution of pixels 17.9; all ten digits:
+python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits64 \
+    --config.task.model.hidden=64
+python -m visionlab.evaluate --workdir=runs/digits_vae --features=runs/digits64
 """
 
 from visionlab.config import experiment, is_smoke

@@ -97,6 +97,7 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),
                            variational=dict(variational=True)).items()},
   **{f'gan_{loss}': (dict(name='generate', loss=loss, penalties=penalties, conditional=True,
+                          spectral_norm=loss == 'hinge', diff_augment=('cutout',),
                           model=dict(name='gan', latent=3, widths=(4,))), dict(label=LABEL))
      for loss, penalties in dict(relativistic=('r1', 'r2'), wasserstein=('penalty',),
                                  hinge=()).items()},

@@ -258,6 +258,7 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   said = run.predict(np.zeros((2, *shape), np.uint8))
   assert said and all(len(answers) == 2 for answers in jax.tree.leaves(
       said, is_leaf=lambda x: isinstance(x, list)))
+  assert (tmp_path / 'run/figures/training.gif').exists() == getattr(run.task, 'generative', False)
   jax.clear_caches()               # forty programs of this size would fill the memory
 
 

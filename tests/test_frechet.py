@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from visionlab.measures.frechet import coverage, frechet_distance, precision_recall
+from visionlab.measures import frechet
+from visionlab.measures.frechet import (
+  frechet_distance,
+  like_in_two_moments,
+  likeness,
+  neighbourhoods,
+)
 
 
 def clouds(n=60, d=4):
@@ -36,24 +42,43 @@ def test_too_few_examples_give_none():
   assert np.isnan(frechet_distance(a[:4], b))
 
 
-def test_precision_recall_and_coverage_by_loops():
+def test_neighbourhoods_by_loops(monkeypatch):
+  monkeypatch.setattr(frechet, 'AT_ONCE', 25)
   a, b = clouds()
 
   def radius(x, i, k):
     return sorted(np.linalg.norm(x - x[i], axis=1))[k]
 
-  def among(point, x, k):
-    return any(np.linalg.norm(point - x[i]) <= radius(x, i, k) for i in range(len(x)))
-  precision, recall = precision_recall(a, b, k=3)
-  assert precision == np.mean([among(p, a, 3) for p in b])
-  assert recall == np.mean([among(p, b, 3) for p in a])
-  assert coverage(a, b, k=5) == np.mean(
-      [np.linalg.norm(b - a[i], axis=1).min() <= radius(a, i, 5) for i in range(len(a))])
+  def around(point, x, k):
+    return sum(np.linalg.norm(point - x[i]) <= radius(x, i, k) for i in range(len(x)))
+  for k in (3, 5):
+    found = neighbourhoods(a, b, k=k)
+    assert found['precision'] == np.mean([around(p, a, k) > 0 for p in b])
+    assert found['recall'] == np.mean([around(p, b, k) > 0 for p in a])
+    assert found['density'] == pytest.approx(np.mean([around(p, a, k) for p in b]) / k)
+    assert found['coverage'] == np.mean(
+        [np.linalg.norm(b - a[i], axis=1).min() <= radius(a, i, k) for i in range(len(a))])
 
 
 def test_one_image_made_again_and_again_is_precise_and_covers_little():
   a, _ = clouds()
-  collapsed = np.repeat(a[:1], 50, 0)
-  precision, recall = precision_recall(a, collapsed)
-  assert precision == 1 and recall <= 2 / len(a)
-  assert coverage(a, collapsed) < .2
+  found = likeness(a, np.repeat(a[:1], 50, 0))
+  assert found['precision'] == 1 and found['recall'] <= 2 / len(a)
+  assert found['coverage'] < .2 and found['collapse'] > .8
+
+
+def test_of_the_same_distribution_chance_alone_leaves_some_out():
+  rng = np.random.default_rng(0)
+  found = likeness(*rng.normal(size=(2, 1000, 3)))
+  assert found['coverage'] == pytest.approx(1 - .5 ** 5, abs=.02)
+  assert found['density'] == pytest.approx(1, abs=.06) and found['collapse'] < .02
+  assert max(found['frechet'], found['frechet_of_real_halves']) < .1
+
+
+def test_images_with_the_two_moments_of_others():
+  rng = np.random.default_rng(0)
+  images = np.clip(rng.normal(.5, .1, (4000, 3)) @ [[1, .5, 0], [0, .5, 0], [0, 0, 1]], 0, 1)
+  drawn = like_in_two_moments(images.reshape(-1, 3, 1, 1), 4000)
+  assert drawn.shape == (4000, 3, 1, 1) and 0 <= drawn.min() <= drawn.max() <= 1
+  np.testing.assert_allclose(drawn.mean((0, 2, 3)), images.mean(0), atol=.01)
+  np.testing.assert_allclose(np.cov(drawn[:, :, 0, 0].T), np.cov(images.T), atol=.001)

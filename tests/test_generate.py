@@ -11,6 +11,7 @@ import pytest
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.models.gan import GAN
+from visionlab.ops.spectral import normalised
 from visionlab.optim import make_optimizer
 from visionlab.step import init_state, make_step
 from visionlab.tasks.draws import keys_of
@@ -191,6 +192,37 @@ def test_the_judges_statistics_are_of_real_and_made_images_and_not_of_the_genera
                aux.collections['batch_stats']['critic'], twice['batch_stats']['critic'])
 
 
+def test_the_critic_is_normalised_by_one_step_an_update():
+  task = task_of(spectral_norm=True, loss='hinge', penalties=())
+  variables = jax.jit(task.init)(jax.random.key(0), batch_of())
+
+  @jax.jit
+  def loss(params, ends):
+    terms, aux = task.loss({**variables, 'params': params}, batch_of(), jax.random.key(0),
+                           dict(update_ends=ends), train=True)
+    return terms['critic'].value, aux.collections['spectral']
+  params = variables['params']
+  first, vectors = loss(params, True)
+  expected = normalised({'critic': params['critic']}, variables['spectral'])[1]
+  jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), vectors, expected)
+  _, vectors = loss(params, False)                 # more microbatches of the same update follow
+  jax.tree.map(np.testing.assert_array_equal, vectors, variables['spectral'])
+  # Weights that are larger say the same.
+  larger = jax.tree.map(lambda w: w * 7 if w.ndim > 1 else w, params['critic'])
+  assert float(loss({**params, 'critic': larger}, True)[0]) == pytest.approx(float(first), rel=1e-5)
+
+
+def test_the_critic_sees_real_and_made_images_changed_alike():
+  """Grey boxes over everything: then nothing tells them apart."""
+  task = task_of(diff_augment=('cutout',), penalties=())
+  variables = jax.jit(task.init)(jax.random.key(0), batch_of())
+  real = task.disturbed(jnp.asarray(IMAGES), keys_of(jax.random.key(0), jnp.asarray(IMAGES)), 2)
+  assert ((real == .5) | (real == IMAGES)).all() and (real == .5).any((1, 2, 3)).all()
+  _, aux = task.loss(variables, batch_of(), jax.random.key(0), {}, train=False)
+  said = task.model.apply(variables, real, None, method='judge')
+  assert float(aux.metrics['said_of_real'].value) == pytest.approx(float(said.mean()), rel=1e-5)
+
+
 def test_classes_are_asked_for():
   task = task_of(conditional=True)
   variables = jax.jit(task.init)(jax.random.key(0), batch_of())
@@ -206,6 +238,8 @@ def test_what_does_not_fit_is_said():
     task_of(loss='relativistc')
   with pytest.raises(ConfigError, match=r'config.task.penalties\[0\]'):
     task_of(penalties=('r3',))
+  with pytest.raises(ConfigError, match=r'config.task.diff_augment\[0\]: .*colour'):
+    task_of(diff_augment=('color',))
   with pytest.raises(ConfigError, match='no classes'):
     task_of(conditional=True, info=Info(()))
   with pytest.raises(ConfigError, match='4 x 4 pixels; expected a multiple of 8'):

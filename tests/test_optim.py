@@ -242,6 +242,15 @@ def test_group_multiplies_the_learning_rate():
   close(run(optim, dict(lr=.1), steps=1), want)
 
 
+def test_a_groups_rate_is_a_scalar_of_hp():
+  """So that a sweep of two players' learning rates is one program."""
+  optim = optimizer(groups=(dict(match='^head', lr=3., rate='head_rate'), dict(match='.*')))
+  start, gradient = flat(draw(0)), flat(draw(1))
+  assert optim.hyperparameters['head_rate'] == 1
+  want = {k: start[k] - .1 * (1.5 if k == 'head/kernel' else 1) * gradient[k] for k in start}
+  close(run(optim, dict(lr=.1, head_rate=.5), steps=1), want)
+
+
 def test_group_overrides_decay():
   optim = optimizer(groups=(dict(match='head', decay=0.), dict(match='scale', decay=.5),
                             dict(match='.*')))
@@ -349,6 +358,7 @@ def test_a_decay_must_decide_for_something(groups, decay, says):
   (dict(decay='(kernel'), r'config\.optim\.decay'),
   (dict(decay=''), r'config\.optim\.decay: an empty regular expression matches everything'),
   (dict(groups=(dict(match=''),)), r'groups\[0\]\.match: an empty regular expression'),
+  (dict(groups=(dict(match='.', rate='momentum'),)), r'groups\[0\]\.rate: hp.momentum means'),
   (dict(groups=(dict(match='.', lr=-1.),)), r'groups\[0\]\.lr: .* not negative, not -1'),
   (dict(groups=(dict(match='.', decay=float('nan')),)), r'groups\[0\]\.decay: .* got nan'),
   (dict(groups=(dict(match='.', frozen=True, start='50%'),)), r'groups\[0\]: a frozen group'),

@@ -56,7 +56,8 @@ def test_accumulation_equals_the_whole_batch(mode):
 
 RECONSTRUCT = dict(name='reconstruct', variational=True, denoising=True,
                    model=dict(name='autoencoder', codes=3, widths=(4,)))
-GENERATE = dict(name='generate', model=dict(name='gan', latent=3, widths=(4,)))
+GENERATE = dict(name='generate', spectral_norm=True, diff_augment=('colour', 'translation'),
+                model=dict(name='gan', latent=3, widths=(4,)))
 
 
 @pytest.mark.parametrize('task, form', [

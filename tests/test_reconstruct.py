@@ -1,6 +1,7 @@
 """Autoencoders: what they minimise, against closed forms."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,8 @@ import pytest
 from scipy import stats
 
 from visionlab.config import ConfigError
+from visionlab.data.source import Arrays
+from visionlab.evaluate import per_image
 from visionlab.measures.codes import probe_accuracy
 from visionlab.models.autoencoder import AutoEncoder
 from visionlab.tasks.reconstruct import Reconstruct, reconstruct
@@ -165,6 +168,32 @@ def test_what_does_not_fit_is_said():
   with pytest.raises(ConfigError, match='encodes and decodes'):
     reconstruct(make_model=lambda **given: object(),
                 example=dict(image=jax.ShapeDtypeStruct((1, *SHAPE), np.float32)))
+
+
+def test_what_is_unlike_the_rest_is_made_again_worst():
+  """Linear, of eight principal components: digits, among them some whose pixels were shuffled."""
+  digits = pytest.importorskip('sklearn.datasets').load_digits().images / 16
+  learnt, others = digits[:1000].reshape(1000, -1), digits[1000:1060]
+  mean = learnt.mean(0)
+  vectors = np.linalg.svd(learnt - mean, full_matrices=False)[2][:8]
+  layer = lambda kernel, bias: dict(kernel=jnp.float32(kernel), bias=jnp.float32(bias))
+  params = dict(encoder=dict(codes=layer(vectors.T, -mean @ vectors.T)),
+                decoder=dict(pixels=layer(vectors, mean)))
+  odd = np.random.default_rng(0).permuted(others[:6].reshape(6, -1), axis=1).reshape(6, 8, 8)
+  images = np.concatenate([others, odd])[..., None].astype(np.float32)
+  label = np.r_[np.zeros(60, np.int32), np.ones(6, np.int32)]
+  run = SimpleNamespace(
+      task=reconstruct(make_model=lambda **given: AutoEncoder(codes=8, widths=(), **given),
+                       example=dict(image=jax.ShapeDtypeStruct((1, 8, 8, 1), np.float32))),
+      variables={'params': params}, batch=40, classes=('digit', 'odd'),
+      config=SimpleNamespace(pipeline=SimpleNamespace(workers=0)))
+  rows = per_image([run], Arrays(dict(image=images, label=label)))
+  assert [row['label'] for row in rows[:6]] == ['odd'] * 6
+  assert {row['file'] for row in rows[:6]} == {str(i) for i in range(60, 66)}
+  left = images.reshape(66, -1) - mean
+  left = ((left - left @ vectors.T @ vectors) ** 2).mean(1)
+  np.testing.assert_allclose([row['error'] for row in rows], np.sort(left)[::-1], rtol=1e-3)
+  assert len(rows[0]['codes']) == 8
 
 
 def test_codes_that_are_constant_are_not_active():

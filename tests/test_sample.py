@@ -42,6 +42,31 @@ def test_a_walk_goes_through_its_places_and_comes_back(run):
   assert steps.mean() < .5 * np.abs(np.diff(places, axis=0)).mean()
 
 
+def test_in_a_row_one_code_alone_changes(run):
+  values = np.float32([-2, 0, 2])
+  images = sampling.traverse(run.task, run.variables, values, seed=1)
+  base = np.array(jax.random.normal(jax.random.key(1), (1, 3)))
+  base[0, 1] = 2
+  assert images.shape == (3, 3, 4, 4, 1)
+  np.testing.assert_allclose(images[1, 2], sampling.decode(run.task, run.variables, base)[0],
+                             rtol=1e-5)
+
+
+def test_a_class_is_asked_for_in_any_number_of_images(monkeypatch):
+  monkeypatch.setattr(sampling, '_images', lambda task, variables, codes, label: label)
+  task = SimpleNamespace(images=None, generative=True, conditional=True, classes=('cat', 'dog'),
+                         model=SimpleNamespace(codes=3))
+  monkeypatch.setattr(sampling, 'AT_ONCE', 3)
+  assert sampling.sample(task, {}, 7).tolist() == [0, 1, 0, 1, 0, 1, 0]
+  assert sampling.sample(task, {}, 4, asked='dog').tolist() == [1] * 4
+  assert set(sampling.walk(task, {}, 2, 2, asked='dog').tolist()) == {1}
+  with pytest.raises(ConfigError, match="'dgo' is not one of 'cat', 'dog'"):
+    sampling.sample(task, {}, 4, asked='dgo')
+  with pytest.raises(ConfigError, match="'dog': this network was not trained to be asked"):
+    task.conditional = False
+    sampling.sample(task, {}, 1, 0, 'dog')
+
+
 def test_between_two_codes_none_is_nearer_to_the_middle():
   a, b = np.array([3., 0, 0]), np.array([0., 3, 0])
   codes = sampling.between(a, b, np.linspace(0, 1, 9)[:, None])

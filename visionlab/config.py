@@ -66,6 +66,7 @@ class Evaluation(NamedTuple):
   batch: Count = 1
   data: Mapping = {}
   metrics: tuple[str, ...] = ()
+  features: str = ''
 
 
 PARTS = dict(pipeline=Pipeline, parallel=Parallel, log=Log, checkpoint=Checkpoint)
@@ -106,7 +107,7 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
       (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
       (whether rare classes are repeated until all are as frequent).
     augment: options of `visionlab.augment.make_augment`.
-    evals: name -> dict(split=, every=, first=, batch=, data=, metrics=): see
+    evals: name -> dict(split=, every=, first=, batch=, data=, metrics=, features=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).

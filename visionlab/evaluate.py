@@ -65,10 +65,10 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
 
 
 def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
-            batch: int = 0, figures: bool = False,
+            batch: int = 0, figures: bool = False, features: str = '',
             watch: Watch = iter) -> tuple[Results, dict[str, np.ndarray]]:
-  """`evaluate` on a source whose classes are the runs'. watch: is given the batches and passes them
-  on."""
+  """`evaluate` on a source whose classes are the runs'. features: see `visionlab.likeness`. watch:
+  is given the batches and passes them on."""
   task, variables = averaged(runs, views)
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
@@ -80,7 +80,7 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
   try:
-    metrics = metrics_of(runs[0].config, task)
+    metrics = metrics_of(runs[0].config, task, features)
     results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, watch(batches()))
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '
@@ -113,24 +113,30 @@ def averaged(runs: Sequence[Run], views: Sequence[View]) -> tuple[Task, Variable
 
 def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,), *,
               batch: int = 0, watch: Watch = iter) -> list[dict]:
-  """A record for each image (see `visionlab.records`), with its `label`: the name of its class.
-  What is wrong comes first, the surest mistake before the others.
+  """A record for each image (see `visionlab.records`), with its `label`: the name of its class,
+  where it has one. What is wrong comes first, the surest mistake before the others; of an
+  autoencoder what it makes again worst, which is least like what it was trained on.
 
   Raises:
-    ConfigError: a task that does not tell classes.
+    ConfigError: a task that neither tells classes nor makes images again.
   """
   task, variables = averaged(runs, views)
   names, found = names_of_examples(source), []
   predict = jax.jit(task.predict)
   for rows in watch(eval_batches(source, batch or runs[0].batch, runs[0].config.pipeline.workers)):
     said = jax.device_get(predict(variables, rows))
-    if 'probabilities' not in said or np.ndim(rows.get('label')) != 1:
-      raise ConfigError('--per_image: is for tasks that tell the class of an image')
+    labelled = np.ndim(rows.get('label')) == 1 and len(runs[0].classes) > 0
+    if not ('probabilities' in said and labelled or 'reconstruction' in said):
+      raise ConfigError('--per_image: is for tasks that tell the class of an image, and for '
+                        'autoencoders')
     start = len(found)
     records = records_of(runs[0], names[start:start + len(rows['valid'])], said)
-    found += [dict(file=one.pop('file'), label=runs[0].classes[int(k)], **one)
-              for one, k, valid in zip(records, rows['label'], rows['valid'], strict=False)
-              if valid]
+    labels = [dict(label=runs[0].classes[int(k)]) for k in rows['label']] if labelled else (
+        [{}] * len(records))
+    found += [dict(file=one.pop('file'), **label, **one)
+              for one, label, valid in zip(records, labels, rows['valid'], strict=False) if valid]
+  if found and 'error' in found[0]:
+    return sorted(found, key=lambda r: -r['error'])
   return sorted(found, key=lambda r: (r['label'] == r['prediction'],
                                       -r['scores'][r['prediction']]))
 
@@ -203,7 +209,8 @@ def main(_):
   source, split = open_data(runs[0], options.split, domain=options.domain, root=options.root,
                                 data=given_data())
   results, pictures = measure(runs, source, views=views, batch=options.batch,
-                              figures=options.figures is not None, watch=watched(source))
+                              figures=options.figures is not None, features=options.features,
+                              watch=watched(source))
   values = scalars(results)
   wide = max(map(len, values))
   print(f'{", ".join(str(r.workdir) for r in runs)} on {split}'
@@ -240,8 +247,11 @@ if __name__ == '__main__':
   flags.DEFINE_bool('mirror', False, 'Average over the image and its mirror image.')
   flags.DEFINE_integer('batch', 0, 'Images at a time; default: the largest batch of the run. It '
                        'changes no number.', lower_bound=0)
+  flags.DEFINE_string('features', '', 'A run or weights in whose features the images that this one '
+                      'makes are compared with the split\'s; default: what its config names.')
   flags.DEFINE_string('json', None, 'Write all results, arrays too, to this file.')
   flags.DEFINE_string('per_image', None, 'Write a row for each image to this .csv: its file, '
-                      'label, prediction and scores, mistakes first.')
+                      'label, prediction and scores, mistakes first; of an autoencoder its error '
+                      'and codes, the worst first.')
   flags.DEFINE_string('figures', None, 'Write pictures to figures/ in this folder.')
   commandline.run(main)

@@ -48,9 +48,10 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
                    own: Mapping | None = None) -> Optimizer:
   """An optimiser by name.
 
-  hp: `lr`, `weight_decay` (coupled: added to the gradient, for sgd, adam, rmsprop and lars;
-  decoupled: multiplied by the learning rate only, for adamw, lamb and lion), `clip_norm` where
-  clip is on, `ema_decay` where ema is, and the optimiser's own (`visionlab.update_rules.SCALARS`).
+  hp: `lr`, the groups' `rate`s, `weight_decay` (coupled: added to the gradient, for sgd, adam,
+  rmsprop and lars; decoupled: multiplied by the learning rate only, for adamw, lamb and lion),
+  `clip_norm` where clip is on, `ema_decay` where ema is, and the optimiser's own
+  (`visionlab.update_rules.SCALARS`).
   Momentum is as in torch: the learning rate scales the accumulated gradient.
 
   Args:
@@ -91,6 +92,11 @@ def make_optimizer(rule: str, *, total: int, steps: Callable[[Duration, str], in
                   tuple(turns))
   hyperparameters = {**made.scalars, **(dict(clip_norm=1.) if clip else {}),
                      **(dict(ema_decay=.999) if ema else {})}
+  for i, group in enumerate(groups):
+    if group.rate in hyperparameters:
+      raise ConfigError(f'config.optim.groups[{i}].rate: hp.{group.rate} means something else; a '
+                        'name of its own is wanted, such as "critic_rate"')
+  hyperparameters |= {group.rate: 1. for group in groups if group.rate}
   return Optimizer(hyperparameters, partial(_init, recipe), partial(_update, recipe),
                    recipe.schedule, partial(_freeze, recipe), recipe.phases, recipe.phase, ema,
                    recipe.setting)
@@ -185,7 +191,7 @@ def _update(recipe, grads, opt_state, params, hp, step):
                                          opt_state[start])
     changes |= change
   rate = -1. if recipe.rule.has_rate else hp['lr'] * recipe.schedule(step)
-  return _moved(recipe, params, changes, rate), state
+  return _moved(recipe, params, changes, hp, rate), state
 
 
 def _trained_at(recipe, part, step):
@@ -201,9 +207,11 @@ def _if_trained(trained, changes, state, old_state):
                       (jax.tree.map(jnp.zeros_like, changes), old_state))
 
 
-def _moved(recipe, params, changes, rate):
+def _moved(recipe, params, changes, hp, rate):
   """The parameters after changes, path -> array, at a learning rate; others as they were."""
-  leaves = [p - rate * recipe.setting(n).lr * changes[n] if n in changes else p
+  def own_rate(group):
+    return rate * group.lr * (hp[group.rate] if group.rate else 1)
+  leaves = [p - own_rate(recipe.setting(n)) * changes[n] if n in changes else p
             for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
   return jax.tree.unflatten(jax.tree.structure(params), leaves)
 

@@ -17,12 +17,14 @@ WEIGHTS = r'(^|[/_])kernel$|(^|/)(query|score|gate)$'
 class Group(NamedTuple):
   """What holds for the parameters whose path matches (a regex, searched). lr and decay multiply
   hp's; neither is negative. Without a decay of its own the optimiser's regex decides (1 or 0). They
-  are trained from `start`, a duration, on; before that they cost no backward pass."""
+  are trained from `start`, a duration, on; before that they cost no backward pass. `rate` names a
+  scalar of hp, 1 by default, that multiplies their lr too: to sweep it compiles nothing anew."""
   match: str
   lr: float = 1.
   decay: float | None = None
   frozen: bool = False
   start: int | str = 0
+  rate: str = ''
 
 
 def make_group(options: Mapping, where: str, total: int,

@@ -25,7 +25,9 @@ def records_of(run: Run, files: Sequence[str], said: Mapping[str, Any]) -> list[
     of objects: `objects`, each with `class`, `score`, `box` (x1, y1, x2, y2), and where there are
       some `mask`, COCO's compressed run lengths, and `keypoints`;
     of captions: `captions`, each with `text` and `log_probability`;
-    of label maps: `areas`, the share of the image by class.
+    of label maps: `areas`, the share of the image by class;
+    of autoencoders: `error`, of the image made again, which is large where it is unlike those that
+      were learnt from; and `codes`.
   """
   of = next((reader for key, reader in READERS.items() if key in said), _numbers)
   if 'prediction' in said and np.ndim(said['prediction'][0]) == 2:
@@ -124,7 +126,11 @@ def _numbers(run: Run, said, i: int):
   return {name: list(map(_number, np.ravel(values[i]))) for name, values in said.items()}
 
 
-READERS = dict(boxes=_objects, tokens=_captions, probabilities=_classes)
+def _remade(run: Run, said, i: int):
+  return {'error': _number(said['error'][i]), 'codes': list(map(_number, said['codes'][i]))}
+
+
+READERS = dict(boxes=_objects, tokens=_captions, probabilities=_classes, reconstruction=_remade)
 
 
 def _number(x) -> float:

@@ -208,9 +208,10 @@ class Run:
     """The images (n h w c) in [0, 1] that codes (n d) tell."""
     return decode(self.task, self.variables, codes)
 
-  def sample(self, n: int, seed: int = 0) -> np.ndarray:
-    """n images (n h w c) in [0, 1] of codes that are drawn with that seed."""
-    return sample(self.task, self.variables, n, seed)
+  def sample(self, n: int, seed: int = 0, asked: str = '') -> np.ndarray:
+    """n images (n h w c) in [0, 1] of codes that are drawn with that seed; asked: of which class,
+    where the network was trained to be asked."""
+    return sample(self.task, self.variables, n, seed, asked)
 
   @cached_property
   def _features(self):

@@ -1,7 +1,8 @@
 """Draws images that a network makes: python -m visionlab.sample --workdir=runs/digits_vae
 
 Writes a sheet of them into the run's figures, or where --output says. With an output that ends in
-.gif it is a walk: pictures that turn into one another, on a way that ends where it began.
+.gif it is a walk: pictures that turn into one another, on a way that ends where it began. With
+--traverse each row is one image, of whose numbers one goes from -3 to 3: those that change it most.
 """
 
 import os
@@ -11,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from visionlab import commandline
-from visionlab.codes import walk
+from visionlab.codes import traverse, walk
 from visionlab.config import ConfigError
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
@@ -20,6 +21,8 @@ from visionlab.run import load
 from visionlab.understand.galleries import write_film
 
 SIDE = 160              # pixels, of a walk's pictures at least
+VALUES = np.linspace(-3, 3, 9)
+ROWS = 12               # of numbers whose values are shown
 
 
 def save_walk(images: np.ndarray, path: str, seconds: float):
@@ -37,11 +40,18 @@ def main(argv):
   if not output:
     raise ConfigError('--output: where is the picture to go? e.g. --output=samples.png')
   check_output(output)
-  if output.lower().endswith('.gif'):
-    images = walk(run.task, run.variables, options.n, options.frames, options.seed)
+  asked = options['class'].value
+  if options.traverse:
+    images = traverse(run.task, run.variables, VALUES, options.seed, asked)
+    most = np.argsort(-images.std(1).mean((1, 2, 3)))[:ROWS]
+    captions = [f'{i}: {value:g}' for i in most for value in VALUES]
+    charts.save(charts.image_grid(np.concatenate(images[most]), captions, None, f'{run.workdir}',
+                                  len(VALUES)), output)
+  elif output.lower().endswith('.gif'):
+    images = walk(run.task, run.variables, options.n, options.frames, options.seed, asked)
     save_walk(images, output, .05 * len(images))
   else:
-    images = run.sample(options.n, options.seed)
+    images = run.sample(options.n, options.seed, asked)
     charts.save(charts.image_grid(images, [''] * len(images), None, f'{run.workdir}'), output)
   print(f'picture: {output}')
 
@@ -53,6 +63,9 @@ if __name__ == '__main__':
   flags.DEFINE_integer('frames', 12, 'Of a walk, pictures from one place to the next.',
                        lower_bound=1)
   flags.DEFINE_integer('seed', 0, 'Of the numbers that are drawn.')
+  flags.DEFINE_bool('traverse', False, 'Show what each number of an image does.')
+  flags.DEFINE_string('class', '', 'Of which class, where the network was trained to be asked; '
+                      'default: of each in turn.')
   flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
                       'setting or its number.')
   commandline.step_flag()

@@ -35,7 +35,7 @@ from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
 from visionlab.training.meanings import loss_of_training
 from visionlab.training.parameters import parameter_table, settings_of
-from visionlab.training.pictures import drawn, saved
+from visionlab.training.pictures import drawn, saved, write_film_of
 from visionlab.training.plan import Plan
 from visionlab.training.preview import preview
 from visionlab.training.profiler import profiler
@@ -101,6 +101,7 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
     pictures = evaluations.figures(state) | drawn('the learning curves', lambda: {
         'learning_curves': charts.curves(read_metrics(workdir), loss_of_training(config))})
     log.pictures(step, saved(pictures, workdir))
+    drawn('the film of training', lambda: write_film_of(workdir))
     log.say(last_line(config.checkpoint, checkpoints, step, workdir))
   workdirs.conclude(workdir, 'done', step, early=stale)
   return state
@@ -137,6 +138,8 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
       log.evaluation(step, name, results)
       checkpoints.consider(state, step, name, results)
     stale = checkpoints.stale(step)
+    if due:
+      log.frame(step, evaluations.frame(state))
     if save or stale:
       checkpoints.save(state, step, tally)
     profile(step, state)

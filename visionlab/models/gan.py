@@ -59,6 +59,11 @@ class GAN(NormNetwork):
                                style if self.norm else replace(style, act=leaky))
     self.critic = Critic(self.widths, self.classes, replace(style, act=leaky))
 
+  @property
+  def codes(self) -> int:
+    """Numbers that an image is made of, as an autoencoder calls them."""
+    return self.latent
+
   def generate(self, latent: jax.Array, label: jax.Array | None = None, *,
                train: bool = False) -> jax.Array:
     """Numbers (b d), and of which class (b,), -> images (b h w c) in [0, 1]."""

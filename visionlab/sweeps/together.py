@@ -170,6 +170,9 @@ class MembersLog:
     self.program.evaluation(step, name, {key: float(np.median([own[key] for own in shown]))
                                          for key in shown[0]})
 
+  def frame(self, step: int, images: None):
+    """Members have no films."""
+
   def close(self):
     for log in (*self.logs, self.program):
       log.close()

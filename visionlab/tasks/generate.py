@@ -2,22 +2,28 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax import lax
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.figures import charts
-from visionlab.measures.frechet import coverage, frechet_distance, precision_recall
+from visionlab.measures.frechet import likeness
 from visionlab.metrics import Ratio
+from visionlab.ops.diff_augment import POLICIES, diff_augment
 from visionlab.ops.image import to_float
+from visionlab.ops.spectral import first_vectors, normalised
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import draw_of, keys_of
 
+SPECTRAL = 'spectral'       # the collection of the vectors of the power iteration
+COLLAPSED = .8             # of the real images, that nothing made is near
 LOSSES = ('relativistic', 'non_saturating', 'hinge', 'wasserstein')
 
 
@@ -42,8 +48,11 @@ class Generate:
   penalties: tuple[str, ...]
   conditional: bool
   classes: tuple[str, ...]
+  spectral_norm: bool = False
+  diff_augment: tuple[str, ...] = ()
 
   draws = True                  # `make_step` gives batches a `draw`
+  generative = True             # of normal numbers it makes images
 
   def hyperparameters(self):
     return {f'{name}_weight': 10. if name == 'penalty' else 1. for name in self.penalties}
@@ -51,13 +60,17 @@ class Generate:
   def init(self, key, batch):
     n = len(batch['image'])
     label = jnp.zeros(n, jnp.int32) if self.conditional else None
-    return self.model.init(key, jnp.zeros((n, self.model.latent)), label)
+    variables = self.model.init(key, jnp.zeros((n, self.model.latent)), label)
+    if not self.spectral_norm:
+      return variables
+    vectors = first_vectors(jax.random.fold_in(key, 1), critic_of(variables['params']))
+    return {**variables, SPECTRAL: vectors}
 
   def loss(self, variables, batch, key, hp, *, train):
     real, valid, keys = to_float(batch['image']), batch['valid'], draw_of(batch, key)
     label = batch['label'] if self.conditional else None
-    params = variables['params']
-    state = {k: v for k, v in variables.items() if k != 'params'}
+    params, vectors = self.normalised(variables)
+    state = {k: v for k, v in variables.items() if k not in ('params', SPECTRAL)}
 
     def play(method, x, state, params):
       mutable = list(state) if train else False
@@ -65,6 +78,7 @@ class Generate:
                               mutable=mutable)
       return said if train else (said, state)
     fake, state = play('generate', self.latent(keys), state, params)
+    real, fake = self.disturbed(real, keys, 2), self.disturbed(fake, keys, 3)
     held = lax.stop_gradient(fake)
     on_real, state = play('judge', real, state, params)
     on_fake, state = play('judge', held, state, params)
@@ -80,9 +94,28 @@ class Generate:
       slope = squared_slope(judge, places[name])
       terms[name] = Ratio.of((jnp.sqrt(slope + 1e-12) - 1) ** 2 if name == 'penalty'
                              else .5 * slope, valid)
+    if self.spectral_norm:       # one step of the power iteration for an update, however it is cut
+      ends = train and hp.get('update_ends', True)
+      state = {**state, SPECTRAL: jax.tree.map(partial(jnp.where, ends), vectors,
+                                               variables[SPECTRAL])}
     watched = dict(said_of_real=on_real, said_of_made=on_fake, told_apart=on_real > on_fake)
     return terms, Aux(lax.stop_gradient(state),
                       {k: Ratio.of(v, valid) for k, v in watched.items()})
+
+  def normalised(self, variables):
+    """The parameters as the networks are given them, and the vectors of their power iteration."""
+    params = variables['params']
+    if not self.spectral_norm:
+      return params, {}
+    critic, vectors = normalised(critic_of(params), variables[SPECTRAL])
+    return {**params, **critic}, vectors
+
+  def disturbed(self, images, keys, draw):
+    """What the critic sees of images, made or real: a different draw of the same."""
+    if not self.diff_augment:
+      return images
+    keys = jax.vmap(jax.random.fold_in, (0, None))(keys, draw)
+    return diff_augment(keys, images, self.diff_augment)
 
   def latent(self, keys):
     """Normal numbers (b d), an example's by its key."""
@@ -101,27 +134,40 @@ class Generate:
     return dict(image=self.images(variables, latent, label))
 
   def evaluators(self):
-    return {'made': Evaluator(self._collect, self._finish, kind='collect')}
+    return {'pixels': Evaluator(self._collect, self._finish, kind='collect')}
+
+  def made(self, variables, batch):
+    """As many images as there are in a batch, and the classes (b,) that were asked for, or None."""
+    return (self.predict(variables, batch)['image'],
+            batch['label'] if self.conditional else None)
 
   def _collect(self, variables, batch, hp):
-    made = self.predict(variables, batch)['image']
-    return dict(real=features(to_float(batch['image'])), made=features(made))
+    seen = (small(images).reshape(len(images), -1)
+            for images in (batch['image'], self.made(variables, batch)[0]))
+    return dict(zip(('real', 'made'), seen, strict=True))
 
   def _finish(self, rows):
-    real, made = rows['real'], rows['made']
-    precision, recall = precision_recall(real, made)
-    halves = frechet_distance(real[::2], real[1::2])
-    return dict(frechet=frechet_distance(real, made), frechet_of_real_halves=halves,
-                precision=precision, recall=recall, coverage=coverage(real, made))
+    """By their pixels, which says little but whether they are all alike."""
+    found = likeness(rows['real'], rows['made'])
+    if found['collapse'] > COLLAPSED:
+      logging.warning('the generator has collapsed, or not learnt yet: what it makes is near '
+                      '%.0f %% of the real images', 100 * found['coverage'])
+    return {f'pixel_{name}': value for name, value in found.items()}
 
   def figures(self, batch, predictions, results):
     some = np.asarray(predictions['image'][:64])
     names = [self.classes[k] for k in batch['label'][:64]] if self.conditional else [''] * len(some)
-    return {'samples': charts.image_grid(some, names, None, 'What the generator makes')}
+    near = f'; it is near {results["pixel_coverage"]:.0%} of the real images' if results else ''
+    return {'samples': charts.image_grid(some, names, None, f'What the generator makes{near}')}
 
   def describe(self, predictions, top):
     return ['an image is made, whatever this one is; see python -m visionlab.sample'
             for _ in predictions['image']]
+
+
+def critic_of(params: Mapping) -> dict:
+  """Of the parameters of both players, the critic's."""
+  return {name: own for name, own in params.items() if name.startswith('critic')}
 
 
 def adversarial_losses(form: str, on_real: jax.Array, on_fake: jax.Array,
@@ -162,17 +208,17 @@ def between(real: jax.Array, made: jax.Array, keys: jax.Array) -> jax.Array:
   return made + share[:, None, None, None] * (real - made)
 
 
-def features(images: jax.Array, most: int = 16) -> jax.Array:
-  """What images (b h w c) are compared by, (b d): their pixels, of at most `most` x `most`."""
+def small(images: jax.Array, most: int = 16) -> jax.Array:
+  """Images (b h w c) in [0, 1], of at most `most` x `most` pixels."""
   b, h, w, c = images.shape
   size = (min(h, most), min(w, most))
-  if size != (h, w):
-    images = jax.image.resize(images, (b, *size, c), 'linear')
-  return images.reshape(b, -1)
+  images = to_float(images)
+  return images if size == (h, w) else jax.image.resize(images, (b, *size, c), 'linear')
 
 
 def generate(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'relativistic',
-             penalties: tuple[str, ...] = ('r1', 'r2'), conditional: bool = False) -> Generate:
+             penalties: tuple[str, ...] = ('r1', 'r2'), conditional: bool = False,
+             spectral_norm: bool = False, diff_augment: tuple[str, ...] = ()) -> Generate:
   """Adversarial networks.
 
   hp: `r1_weight` and `r2_weight` (1), gamma of the squared slopes; `penalty_weight` (10) of the
@@ -183,14 +229,20 @@ def generate(*, make_model: Callable, info: Info, example: Mapping, loss: str = 
     penalties: those of 'r1', 'r2' (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406) and
       'penalty' that are in the objective.
     conditional: whether images of a class are asked for.
+    spectral_norm: whether the critic's weights are divided by their largest singular values
+      (`visionlab.ops.spectral`).
+    diff_augment: those of 'colour', 'translation' and 'cutout' that the critic's images go through,
+      for few data (`visionlab.ops.diff_augment`).
 
   Raises:
-    ConfigError: an unknown loss or penalty, classes that the data have not, or a model that is
-      none.
+    ConfigError: an unknown loss, penalty or augmentation, classes that the data have not, or a
+      model that is none.
   """
   check_choice(loss, LOSSES, 'config.task.loss')
   for i, name in enumerate(penalties):
     check_choice(name, ('r1', 'r2', 'penalty'), f'config.task.penalties[{i}]')
+  for i, name in enumerate(diff_augment):
+    check_choice(name, POLICIES, f'config.task.diff_augment[{i}]')
   if conditional and (not info.classes or 'label' not in example):
     raise ConfigError('config.task.conditional: these data have no classes')
   model = make_model(shape=tuple(example['image'].shape[1:]),
@@ -198,4 +250,5 @@ def generate(*, make_model: Callable, info: Info, example: Mapping, loss: str = 
   if not (hasattr(model, 'generate') and hasattr(model, 'judge')):
     raise ConfigError('config.task.model: generate needs a generator and a critic, such as '
                       f'dict(name="gan"), not {type(model).__name__}')
-  return Generate(model, loss, tuple(penalties), conditional, info.classes)
+  return Generate(model, loss, tuple(penalties), conditional, info.classes, spectral_norm,
+                  tuple(diff_augment))

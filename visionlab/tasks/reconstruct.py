@@ -30,6 +30,9 @@ class Reconstruct:
   predict: `reconstruction` (b h w c) in [0, 1], of what the network saw; `codes` (b d), their means
   where they are drawn; `error` (b,), the mean squared error of the image's pixels; and of a
   variational one `sample` (b h w c), made of a code drawn from the prior.
+
+  What is unlike the images that were learnt from has a large error, so that it tells anomalies:
+  `visionlab.evaluate --per_image=rows.csv` and `visionlab.predict --csv` list it.
   """
   model: Any
   variational: bool
@@ -38,6 +41,11 @@ class Reconstruct:
   sigma: float
 
   draws = True                  # `make_step` gives batches a `draw`
+
+  @property
+  def generative(self) -> bool:
+    """Whether of normal numbers it makes images."""
+    return self.variational
 
   def hyperparameters(self):
     scalars = dict(kl_weight=1., free_bits=0.) if self.variational else dict(sparsity_weight=0.)
@@ -116,10 +124,20 @@ class Reconstruct:
     predictions = dict(reconstruction=jnp.clip(made, 0, 1), codes=codes,
                        error=((made - image) ** 2).mean((1, 2, 3)))
     if self.variational:
-      prior = jax.vmap(lambda key: jax.random.normal(key, codes.shape[1:]))(
-          keys_of(jax.random.key(0), batch['image']))
-      predictions['sample'] = self.images(variables, prior)
+      predictions['sample'] = self.made(variables, batch)[0]
     return predictions
+
+  def made(self, variables, batch):
+    """An image for each in a batch, of a code drawn from the prior; and None, for no class is asked
+    for.
+
+    Raises:
+      ConfigError: an autoencoder that is not variational, whose codes have no distribution.
+    """
+    self._check_prior()
+    prior = jax.vmap(lambda key: jax.random.normal(key, (self.model.codes,)))(
+        keys_of(jax.random.key(0), batch['image']))
+    return self.images(variables, prior), None
 
   def means(self, moments):
     return jnp.split(moments, 2, -1)[0] if self.variational else moments
@@ -134,10 +152,13 @@ class Reconstruct:
     Raises:
       ConfigError: an autoencoder that is not variational, whose codes have no distribution.
     """
+    self._check_prior()
+    return self.images(variables, jax.random.normal(key, (n, self.model.codes)))
+
+  def _check_prior(self):
     if not self.variational:
       raise ConfigError('sample: this autoencoder is not variational (config.task.variational), so '
                         'nobody knows which codes are likely')
-    return self.images(variables, jax.random.normal(key, (n, self.model.codes)))
 
   def answer(self, variables, batch, given=None):
     return dict(outputs=self.means(self.encoded(variables, to_float(batch['image']))))

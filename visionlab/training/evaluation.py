@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,9 +21,10 @@ from visionlab.step import each_member
 from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
 from visionlab.training.meanings import check_meanings
-from visionlab.training.own_metrics import check_asked, own_metrics
+from visionlab.training.own_metrics import check_asked, metrics_of_one
 from visionlab.training.pictures import drawn
 
+FRAME = 64                     # images in a frame of the film of training
 FIGURES_BYTES = 2**28          # of examples and predictions kept on the host to draw pictures from
 
 
@@ -116,8 +118,8 @@ def _kept(rows, valid, swept: bool):
 
 
 class Evaluations:
-  """config.evals: name -> dict(split=, every=, first=, batch=, data=, metrics=), each with its own
-  schedule.
+  """config.evals: name -> dict(split=, every=, first=, batch=, data=, metrics=, features=), each
+  with its own schedule.
 
   `data` is by default what is trained on; another source may be named as in config.data.
   `every` is a duration, by default the whole training: once at the start and once at the end.
@@ -125,6 +127,8 @@ class Evaluations:
   than to train for its first hundred steps.
   `batch` is by default the training batch, rounded up to divide over the devices.
   `metrics` are one's own, as ('package.module:function',): see `visionlab.training.own_metrics`.
+  `features`: a run or weights, in whose features the images that a task makes are compared with
+  the split's: see `visionlab.likeness`.
   """
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,
@@ -133,6 +137,7 @@ class Evaluations:
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
     self.predict = jax.jit(task.predict)
+    self.make = jax.jit(partial(_made, task), out_shardings=NamedSharding(mesh, P()))
     self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
     self.runs, compiled = {}, {}          # by name; by what is measured: one program for many
     cut = 1 if swept else mesh.shape[DATA]
@@ -144,11 +149,11 @@ class Evaluations:
       self.sources[name] = (open_sources(options['data'], options['split'], f'{where}.data')
                             if 'data' in options else
                             open_sources(config['data'], options['split']))
-      metrics = options.get('metrics', ())
-      if metrics not in compiled:
-        own = own_metrics(metrics, task, f'{where}.metrics')
-        compiled[metrics] = compile_evaluation(task, mesh, swept=swept, metrics=own)
-      self.runs[name] = compiled[metrics]
+      measured = options.get('metrics', ()), options.get('features', '')
+      if measured not in compiled:
+        own = metrics_of_one(options, task, where)
+        compiled[measured] = compile_evaluation(task, mesh, swept=swept, metrics=own)
+      self.runs[name] = compiled[measured]
       self.every[name] = at_least_one(steps, options.get('every', '100%'), f'{where}.every')
       self.first[name] = options.get('first', True)
       self.batch[name] = -(-options.get('batch', config['batch']) // cut) * cut
@@ -198,6 +203,13 @@ class Evaluations:
     progress = jnp.broadcast_to(state.step / self.total, state.hp['lr'].shape)
     return {**state.hp, 'progress': progress}
 
+  def frame(self, state: State) -> np.ndarray | None:
+    """Images (n h w c) that the state makes of the same numbers at every step, for a film; None of
+    a task that makes none, and of several members."""
+    if self.swept or not getattr(self.task, 'generative', False):
+      return None
+    return np.asarray(self.make(state.variables))
+
   def figures(self, state: State, limit: int = 2000) -> dict[str, np.ndarray]:
     """The task's pictures of the first examples of every split that was measured, on process 0;
     none on the others, one of which may hold nothing but padding. What cannot be drawn is named in
@@ -222,6 +234,11 @@ class Evaluations:
     rows = local_rows(self.mesh, self.batch[name])
     batch, row = np.divmod(np.arange(count), len(rows))
     return batch * self.batch[name] + rows[row]
+
+
+def _made(task, variables):
+  codes = jax.random.normal(jax.random.key(0), (FRAME, task.model.codes))
+  return task.images(variables, codes)
 
 
 def predictions(predict: Callable, variables, batches: Iterable[Mapping], limit: int):

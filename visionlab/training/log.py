@@ -19,6 +19,7 @@ from visionlab.data.file_warnings import warn_once
 from visionlab.task import Results
 from visionlab.training.console import Console
 from visionlab.training.hooks import Hooks
+from visionlab.training.pictures import drawn, keep_frame
 
 OF_THE_MACHINE = ('time', 'train/examples_per_second', 'train/data_wait_seconds',
                   'train/memory_bytes')
@@ -45,7 +46,7 @@ class Log:
   def __init__(self, workdir: Path, *, step: int, total: int, examples: int, epoch: int = 0,
                tensorboard: bool = True, hooks: Hooks | None = None, loss: str = 'loss',
                quiet: bool = False, terminal: bool | None = None):
-    self.writes = jax.process_index() == 0
+    self.writes, self.workdir = jax.process_index() == 0, workdir
     self.total, self.examples, self.epoch, self.hooks = total, examples, epoch, hooks
     self.loss, self.landed = loss, None
     self.rate = self.pace = self.last = self.waited = None
@@ -103,6 +104,11 @@ class Log:
     values = scalars(results)
     self.write(step, {f'{name}/{k}': v for k, v in values.items()}, eval=name)
     self.say(self._step(step) + f'  {name}: ' + _in_a_line(values, '.4f'))
+
+  def frame(self, step: int, images: np.ndarray | None):
+    """Keeps images that a network has made of the same numbers as before; None: it makes none."""
+    if self.writes and images is not None:
+      drawn(f'what is made at step {step}', lambda: keep_frame(self.workdir, step, images))
 
   def write(self, step: int, values: Mapping[str, float], **more):
     if not self.writes:

@@ -31,11 +31,25 @@ def own_metrics(names: Sequence[str], task: Task, where: str) -> dict[str, Evalu
   return {name: _evaluator(name, task, f'{where}[{i}]') for i, name in enumerate(names)}
 
 
-def metrics_of(config: Mapping, task: Task) -> dict[str, Evaluator]:
-  """Those of all of config.evals."""
+# By name, as a task is, for it is a run's work to load another.
+LIKENESS = 'visionlab.likeness:likeness'
+
+
+def metrics_of_one(options: Mapping, task: Task, where: str) -> dict[str, Evaluator]:
+  """Those of one of config.evals, with what is measured in the `features` of another network."""
+  found = own_metrics(options.get('metrics', ()), task, f'{where}.metrics')
+  if options.get('features'):
+    likeness = resolve(LIKENESS, {}, where)
+    found['features'] = likeness(task, options['features'], f'{where}.features')
+  return found
+
+
+def metrics_of(config: Mapping, task: Task, features: str = '') -> dict[str, Evaluator]:
+  """Those of all of config.evals; features: another network than they name."""
   found = {}
   for name, options in config.get('evals', {}).items():
-    found |= own_metrics(options.get('metrics', ()), task, f'config.evals.{name}.metrics')
+    options = {**options, 'features': features or options.get('features', '')}
+    found |= metrics_of_one(options, task, f'config.evals.{name}')
   return found
 
 

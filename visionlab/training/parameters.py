@@ -57,8 +57,8 @@ def settings_of(optimizer: Optimizer, params: Any, hp: Mapping[str, Any]) -> lis
   ...             dict(lr=.1, weight_decay=[.01, .1]))
   ["'.' frozen", "'head' lr 0.2 decay 0", "'head' lr 0.2 decay 0.01..0.1"]
   """
-  def scaled(name, factor):
-    values = np.unique(np.asarray(hp[name], np.float32)) * factor
+  def scaled(name, factor, rate=''):
+    values = np.unique(np.asarray(hp[name], np.float32) * (hp[rate] if rate else 1)) * factor
     return '..'.join(f'{v:g}' for v in dict.fromkeys([values[0], values[-1]]))
 
   def say(path):
@@ -67,5 +67,6 @@ def settings_of(optimizer: Optimizer, params: Any, hp: Mapping[str, Any]) -> lis
     if own.frozen:
       return f'{group}frozen'
     start = f' from step {own.start}' if own.start else ''
-    return f'{group}lr {scaled("lr", own.lr)} decay {scaled("weight_decay", own.decay)}{start}'
+    return (f'{group}lr {scaled("lr", own.lr, own.rate)} '
+            f'decay {scaled("weight_decay", own.decay)}{start}')
   return [say(path) for path in paths(params)]
