@@ -90,3 +90,9 @@ def test_long_words_are_broken():
   long = drawing.captioned(picture, 'm' * 60)
   assert long.shape[0] > drawing.captioned(picture, 'm').shape[0] + 5 * 16
   assert Image.fromarray(long).size[0] == 100
+
+
+def test_a_word_that_smaller_letters_keep_whole_is_not_broken():
+  """Two words, two lines: 'backpropagation' is 98 pixels wide in letters of 12."""
+  picture = np.zeros((4, 96, 3), np.uint8)
+  assert drawing.captioned(picture, 'guided backpropagation').shape == (4 + 4 + 2 * 16, 96, 3)

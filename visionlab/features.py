@@ -12,6 +12,7 @@ from visionlab.config import ConfigError, nearest
 from visionlab.models.layers import POINT
 from visionlab.models.two_column import TwoColumn
 from visionlab.task import Task, Variables
+from visionlab.understand.layers import tapped
 
 ALL = 'all'
 Features = Callable[[Variables, Mapping[str, jax.Array]], Any]
@@ -58,16 +59,9 @@ def feature_maps(model: nn.Module, variables: Variables, x: jax.Array) -> dict[s
   naming = _naming(model)
   if naming:
     return model.apply(variables, x, method=naming)
-  layers = {}
-
-  def note(call, inputs, options, context):
-    out = call(*inputs, **options)
-    if context.method_name == '__call__' and len(context.module.path) == 1:
-      layers[context.module.path[0].removeprefix(POINT)] = out
-    return out
-  with nn.intercept_methods(note):
-    model.apply(variables, x, train=False)
-  found = {name: out for name, out in layers.items() if isinstance(out, jax.Array)}
+  apply = lambda variables, x: model.apply(variables, x, train=False)
+  _, layers = tapped(apply, None, {})(variables, x)
+  found = {path.removeprefix(POINT): out for path, out in layers.items() if '/' not in path}
   if not found:
     raise ConfigError(f'{type(model).__name__} names no feature maps: it has neither a method '
                       '`features` nor layers of its own')

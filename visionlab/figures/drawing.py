@@ -15,6 +15,7 @@ from visionlab.ops.host_masks import paste_bitmaps
 
 OPACITY = .55      # of a mask's veil
 TAG = 13           # pixels of a tag's height
+SIZES = 12, 11, 10  # of a caption's letters, the plain one first
 SIDES = dict(right=(255, 145, 40), left=(60, 170, 255), middle=(255, 235, 90))
 
 
@@ -179,12 +180,16 @@ def legend(classes: Sequence[str], width: int) -> np.ndarray:
 
 def captioned(picture: np.ndarray, text: str, *, lines: int = 1, above: bool = False,
               colour: str = 'black') -> np.ndarray:
-  """The picture above (or below) a text, broken to its width and at least `lines` high."""
-  (font, text), row = pil_font(text, 12), 16
+  """The picture above (or below) a text, broken to its width and at least `lines` high.
+
+  Its letters are smaller where that keeps a word whole.
+  """
+  width, row = picture.shape[1] - 4, 16
+  font, text = _fitting(text, width)
   broken = ['']
-  for word in _short(text.split(), font, picture.shape[1] - 4):
+  for word in _short(text.split(), font, width):
     longer = f'{broken[-1]} {word}'.strip()
-    if font.getlength(longer) <= picture.shape[1] - 4:
+    if font.getlength(longer) <= width:
       broken[-1] = longer
     else:
       broken.append(word)
@@ -210,6 +215,16 @@ def beside(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
 def below(pictures: Sequence[np.ndarray], gap: int = 6) -> np.ndarray:
   """The pictures in a column on white, their left sides aligned."""
   return beside([picture.swapaxes(0, 1) for picture in pictures], gap).swapaxes(0, 1)
+
+
+def _fitting(text: str, width: int) -> tuple:
+  """The largest font in which no word is wider than `width`, and the text as `pil_font` gives it;
+  the plain one where none is small enough."""
+  for size in SIZES:
+    font, spelt = pil_font(text, size)
+    if all(font.getlength(word) <= width for word in spelt.split()):
+      return font, spelt
+  return pil_font(text, SIZES[0])
 
 
 def _short(words: Sequence[str], font, width: int) -> list[str]:
