@@ -19,6 +19,7 @@ from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward, fresh
+from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
 
 KINDS = ('softmax', 'l2')
 
@@ -31,11 +32,14 @@ class Target:
     entry: its name, and that of its head and of its term.
     kind: 'softmax', of a label (b,) int, or 'l2', of numbers (b,) or (b d).
     mean, std: what numbers are standardised by.
+    loss: '' for that of its kind, or one's own, 'package.module:function' of logits (b k) and
+      labels (b,), or of standardised numbers (b d), said and true; it gives losses (b,).
   """
   entry: str
   kind: str = 'l2'
   mean: float = 0.
   std: float = 1.
+  loss: str = ''
 
   def losses(self, output: jax.Array, truth: jax.Array) -> jax.Array:
     """(b,): the cross-entropy, or the mean of squared errors in units of `std`."""
@@ -86,10 +90,12 @@ class MultiTask:
   classes: tuple[str, ...]
   stopping: Stopping | None
   preprocess: Standardise
+  own: tuple[OwnLoss | None, ...] = ()             # of each target, where it has one
 
   def hyperparameters(self):
     stop = dict(stop_above=1.) if self.stopping else {}
-    return {f'{t.entry}_weight': 1. for t in self.targets} | stop
+    return ({f'{t.entry}_weight': 1. for t in self.targets} | stop
+            | hyperparameters_of(self.own))
 
   def init(self, key, batch):
     first = fresh(self.model, key, self.preprocess(batch['image']))
@@ -107,8 +113,13 @@ class MultiTask:
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
-    losses = {t.entry: t.losses(outputs[t.entry], batch[t.entry]) for t in self.targets}
     learnt = batch['valid']
+    losses = {t.entry: t.losses(outputs[t.entry], batch[t.entry]) for t in self.targets}
+    for t, own in zip(self.targets, self.own, strict=True):
+      if own:
+        truth = batch[t.entry] if t.kind == 'softmax' else t.standardised(batch[t.entry])
+        said = jnp.where(learnt[:, None], outputs[t.entry], 0)
+        losses[t.entry] = own.of_each(said, truth, hp)
     if not (train and self.stopping):
       terms = {name: Ratio.of(loss, learnt) for name, loss in losses.items()}
       return terms, Aux({**collections, **_tasks(variables)}, {})
@@ -222,7 +233,7 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
   """Several targets of one image, each with a head; those of no more use stop.
 
   Args:
-    targets: entry of the batch -> dict(kind=, mean=, std=), see `Target`.
+    targets: entry of the batch -> dict(kind=, mean=, std=, loss=), see `Target`.
     stopping: dict(main=, every=, strips=), see `Stopping`; without it no task stops.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
@@ -257,7 +268,10 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
     raise ConfigError('config.task.model: multitask needs a network with a head for each target, '
                       'such as dict(name="multitask", backbone=dict(name="cnn")), not '
                       f'{type(model).__name__}')
-  return MultiTask(model, tuple(made), info.classes, stop, Standardise(mean, std, channel_order))
+  own = tuple(t.loss and own_loss(t.loss, (), f'config.task.targets.{t.entry}.loss') or None
+              for t in made)
+  return MultiTask(model, tuple(made), info.classes, stop, Standardise(mean, std, channel_order),
+                   own)
 
 
 def _width(target: Target, spec: jax.ShapeDtypeStruct, info: Info, where: str) -> int:
