@@ -65,6 +65,31 @@ def in_table_without_names(root, objects):
   return dict(name='table', path='boxes.csv', boxes=True)
 
 
+def in_via(root, objects):
+  """As the VGG Image Annotator writes them, in three of its shapes."""
+  lines = ['filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,'
+           'region_attributes']
+  in_table(root, objects)
+  for name, own in objects.items():
+    fields = [({}, {})] if not own else [
+        (via_shape(box, i), dict(kind={kind: True} if i == 1 else kind))
+        for i, (box, kind) in enumerate(own)]
+    for i, pair in enumerate(fields):
+      shape, said = ('"' + json.dumps(one).replace('"', '""') + '"' for one in pair)
+      lines.append(f'{name},1,"{{}}",{len(own)},{i},{shape},{said}')
+  (root / 'boxes.csv').write_text('\n'.join(lines))
+  return dict(name='table', path='boxes.csv', boxes=True)
+
+
+def via_shape(box, i):
+  x, y, w, h = xywh(box)
+  if i == 1 and not isinstance(w, str) and w == h and w < 9:
+    return dict(name='circle', cx=x + w / 2, cy=y + w / 2, r=w / 2)
+  if (x, y) == (30, 10) and w > 0:
+    return dict(name='polygon', all_points_x=[x, x + w, x], all_points_y=[y, y, y + h])
+  return dict(name='rect', x=x, y=y, width=w, height=h)
+
+
 def in_columns(root, objects):
   """As `datasets` has them: lists side by side, of one type in all of a column."""
   every = [v for own in objects.values() for box, _ in own for v in box]
@@ -85,7 +110,7 @@ def in_shards(root, objects):
   return dict(name='webdataset', objects_key='objects')
 
 
-KINDS = (in_table, in_table_without_names, in_columns, in_shards)
+KINDS = (in_table, in_table_without_names, in_via, in_columns, in_shards)
 
 
 @pytest.fixture
@@ -172,6 +197,25 @@ def test_json_that_is_the_objects_and_other_corners(tmp_path):
   shard(tmp_path / 'train-0.tar', [('a', dict(png=png('a.png'), json=json.dumps(said).encode()))])
   source = webdataset('train', root=str(tmp_path), objects_key='.', box_format='xyxy', size=40)
   assert source[np.arange(1)]['objects']['boxes'].tolist() == [[[4, 2, 24, 12]]]
+
+
+@pytest.mark.parametrize('shape, said, left', [
+    ('{"name":"point","cx":3,"cy":4}', '{"kind":"cat"}', 'objects without a box'),
+    ('{"name":"rect","x":3}', '{"kind":"cat"}', 'objects without a box'),
+    ('{"name":"rect"', '{"kind":"cat"}', 'objects without a box'),
+    ('{"name":"rect","x":3,"y":4,"width":5,"height":5}', '{"kind":"cat","sex":"f"}',
+     'objects of no class'),
+    ('{"name":"rect","x":3,"y":4,"width":5,"height":5}', '{"kind":{"cat":true,"dog":true}}',
+     'objects of no class')])
+def test_regions_that_are_no_boxes_or_of_no_class(shape, said, left, tmp_path, warned):
+  written = in_via(tmp_path, OBJECTS)
+  shape, said = (one.replace('"', '""') for one in (shape, said))
+  with open(tmp_path / 'boxes.csv', 'a') as file:
+    file.write(f'\nc.png,1,"{{}}",2,1,"{shape}","{said}"')
+  opened(tmp_path, written, classes=('cat', 'dog'))
+  assert f'left out are 1 {left}' in warned[0]
+  opened(tmp_path, written, classes=('cat', 'dog'), label_column='kind')
+  assert ('sex' in said) == (len(warned) == 1)
 
 
 @pytest.mark.parametrize('value, said', [

@@ -19,6 +19,7 @@ from visionlab.data.sources.labelled_files import LABEL
 from visionlab.data.sources.objects import Objects
 from visionlab.data.sources.said_objects import Said, check_fitted, source_of
 from visionlab.data.sources.table_rows import Rows, read_table, role_of, targets_of
+from visionlab.data.sources.via import is_via, via_rows
 from visionlab.data.table import FILE, SPLIT, plain
 
 CORNERS = {names[0]: tuple((name,) for name in names) for names in (
@@ -51,7 +52,8 @@ def table(split: str, *, root: str = '', path: str = '', images: str = '', image
     target_columns: columns of numbers, which are predicted in place of a label: ('age',).
     boxes: whether a row is an object with a box, to be detected: `filename,width,height,class,xmin,
       ymin,xmax,ymax`, as Roboflow writes it for TensorFlow; or `a.jpg,10,20,40,60,cat` without
-      names, as Keras-RetinaNet has it. Where a row has no box, its image may have no object.
+      names, as Keras-RetinaNet has it; or what the VGG Image Annotator writes, where label_column
+      names an attribute of regions. Where a row has no box, its image may have no object.
     box_columns: their columns, four; () for `xmin`, `x1`, `left` and the like.
     box_format: 'xyxy', two corners in pixels; or 'xywh', top left corner, width and height.
     split_column: the column of splits; '' for `split`, `set` and the like, if there is one.
@@ -116,7 +118,7 @@ class Columns:
 
   def __init__(self, image: str, label: str, target: Sequence[str], split: str,
                boxes: bool = False, corners: Sequence[str] = ()):
-    self.boxes = boxes
+    self.boxes, self.attribute = boxes, label
     self.needed = dict(image=_called(image, FILE))
     if boxes:
       self.needed |= {role: _called(name, usual) for (role, usual), name in zip(
@@ -130,6 +132,8 @@ class Columns:
 
   def rows(self, path: Path) -> Rows:
     try:
+      if self.boxes and is_via(path):
+        return via_rows(path, self.attribute, tuple(CORNERS), self.optional)
       rows = read_table(path, self.needed, self.optional, lazy=('image',))
     except ConfigError as error:
       options = {role: f'{role}_column names it' for role in ('image', 'label', 'split')}
