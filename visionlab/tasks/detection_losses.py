@@ -73,16 +73,16 @@ def box_loss(deltas: jax.Array, boxes: jax.Array, targets: jax.Array, some: Samp
     targets: (s 4).
     own: of the boxes that were found and the true ones, in place of smooth L1 of what is regressed.
   """
-  drawn = some.drawn.sum(dtype=jnp.float32)
   if own:
     # In slots that are not positive, one box twice, of which any loss and its gradient are finite.
     found, true = (jnp.where(some.positive[:, None], x, jnp.array([0., 0., 1., 1.]))
                    for x in (box_ops.decode(deltas, boxes, weights), targets))
-    return Ratio(jnp.where(some.positive, own(found, true), 0).sum(), drawn)
+    losses = jnp.where(some.positive, own(found, true), 0)
+    return Ratio(losses.sum(), some.drawn.sum(dtype=jnp.float32))
   wanted = lax.stop_gradient(box_ops.encode(targets, boxes, weights))
   # Masked before the loss: what a slot left over holds may be anything.
   error = jnp.where(some.positive[:, None], deltas - wanted, 0)
-  return Ratio(smooth_l1(error, BETA).sum(), drawn)
+  return Ratio(smooth_l1(error, BETA).sum(), some.drawn.sum(dtype=jnp.float32))
 
 
 def class_loss(logits: jax.Array, classes: jax.Array, some: Sample,
