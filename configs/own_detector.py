@@ -6,7 +6,11 @@ The folder holds annotations/instances_train.json and the pictures in train/ (CO
 --config.data.annotations=... --config.data.images=...). With --config.data.name=yolo it holds
 images/train and labels/train, and --config.data.classes=data.yaml names the classes; with
 --config.data.name=voc_objects JPEGImages and Annotations, and --config.data.classes="('cat',
-'dog')". The same options as everywhere: `python -m visionlab list data yolo`.
+'dog')"; with --config.data.name=table --config.data.boxes=True a table of which each row is a box
+(--config.data.path='{split}/_annotations.csv', as Roboflow has it). --config.data.name=hf reads the
+column `objects` of a Hugging Face dataset, and --config.data.name=webdataset
+--config.data.objects_key=objects that key of the json in tar shards. The same options as
+everywhere: `python -m visionlab list data yolo`.
 
 A tenth is held out; of data with a split of its own for that, --config.split=train
 --config.evals.held_out.split=val. Anchors are fitted to the training boxes by k-means, and a line

@@ -22,6 +22,7 @@ MAPS = [  # model, fields, what it calls its maps, from the largest to the small
                     'inception4c inception4d inception4e pool4 inception5a inception5b'),
   ('cifar_resnet', {}, 'stem stage1 stage2 stage3'),
   ('resnet', dict(depth=18), 'stem stage1 stage2 stage3 stage4'),
+  ('vit', dict(depth=2), 'embed block0 block1'),
 ]
 NORMED = [('vgg', dict(depth=11, norm=True, dropout=0.)),
           ('googlenet', dict(dropout=0., aux=False)), ('cifar_resnet', {}),
@@ -70,7 +71,7 @@ def test_a_backbone_has_no_classifier(name, fields, names):
   backbone, last = build(name, classes=3, **fields), names.split()[-1]
   model = Dense(backbone, last)
   whole, part = shapes(backbone, (64, 64, 3)), shapes(model, (64, 64, 3))
-  classifier = {'head', 'fc6', 'fc7', 'dense', 'aux1', 'aux2'}
+  classifier = {'head', 'fc6', 'fc7', 'dense', 'aux1', 'aux2', 'norm'}
   expected = {k: v for k, v in whole['params'].items() if k not in classifier}
   assert part['params']['backbone'] == expected and len(expected) < len(whole['params'])
   if 'batch_stats' in part:

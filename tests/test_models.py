@@ -29,6 +29,7 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
   'googlenet': (dict(), (15, 18, 3)),
   'cifar_resnet': (dict(depth=20), (8, 8, 3)),
   'resnet': (dict(depth=18), (32, 32, 3)),
+  'vit': (dict(patch=4, width=8, depth=2, heads=2, dropout=.5), (8, 12, 3)),
 }
 # Each has a test of its own.
 OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn',
@@ -64,6 +65,9 @@ COUNTS = [
   ('resnet', dict(depth=50), 1000, (64, 64, 3), 25_557_032),
   ('resnet', dict(depth=101), 1000, (64, 64, 3), 44_549_160),
   ('resnet', dict(depth=152), 1000, (64, 64, 3), 60_192_808),
+  ('vit', {}, 1000, (224, 224, 3), 22_050_664),
+  ('vit', dict(width=768, heads=12), 1000, (224, 224, 3), 86_567_656),
+  ('vit', dict(width=1024, depth=24, heads=16), 1000, (224, 224, 3), 304_326_632),
 ]
 
 

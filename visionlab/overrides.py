@@ -45,7 +45,7 @@ TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model
 
 # What reads scalars of config.hp, by the key that names it; and those that losses of ours read.
 READ_BY = {'optim.name': (), 'task.loss': ('label_smoothing', 'focal_gamma'),
-           'task.distance': ('huber_delta',)}
+           'task.distance': ('huber_delta',), 'task.class_loss': (), 'task.box_loss': ()}
 
 
 def override(config: Mapping, setting: Mapping[str, Any]) -> ConfigDict:

@@ -45,7 +45,8 @@ def read_rows(text: str, path: str | Path, roles: Mapping[str, Names],
 
   What is between columns is found out by that line. Between commas and semicolons, a field with
   one, a quote or an end of line stands in quotes, and quotes in it are doubled (RFC 4180). Two
-  columns whose first line begins with the name of an image need no line of names.
+  columns whose first line begins with the name of an image need no line of names, nor do six, a
+  name, a box and a class.
 
   Args:
     text: of the file.
@@ -101,7 +102,7 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 
 def _has_no_names(fields: Sequence[str], roles: Mapping[str, Names]) -> bool:
-  return len(fields) == len(roles) == 2 and fields[0].lower().endswith(SUFFIXES)
+  return len(fields) == len(roles) in (2, 6) and fields[0].lower().endswith(SUFFIXES)
 
 
 def plain(name: str) -> str:

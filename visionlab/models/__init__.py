@@ -15,6 +15,7 @@ MODELS: dict[str, str] = {
   'googlenet': 'visionlab.models.googlenet:GoogLeNet',
   'cifar_resnet': 'visionlab.models.resnet:CifarResNet',
   'resnet': 'visionlab.models.resnet:ResNet',
+  'vit': 'visionlab.models.vit:ViT',
   'unet': 'visionlab.models.unet:UNet',
   'fcn': 'visionlab.models.fcn:FCN',
   'segnet': 'visionlab.models.segnet:SegNet',

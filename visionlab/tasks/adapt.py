@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_ta
 from visionlab.task import Aux
 from visionlab.tasks.classify import Classify, known
 from visionlab.tasks.forward import forward
+from visionlab.tasks.own_loss import own_loss
 
 DOMAINS = ('source', 'target')
 ADVERSARIAL, DISTANCES = ('dann', 'confusion'), dict(mmd=mmd, coral=coral)
@@ -31,11 +33,11 @@ class Adapt(Classify):
   then says of which examples by any method but 'source'. An evaluation, and `predict`, see one
   domain: a batch of `Classify`.
 
-  Terms: `cross_entropy` of labels, and by method `domain` (the domain classifier's binary
-  cross-entropy), `confusion`, `mmd` or `coral`. All have weight 1. What `lambda` (a metric) scales
-  is the gradient that the domain classifier or the distance sends to the features, so the `loss`
-  in the log is not what the features descend. Of labelled target examples: `target_cross_entropy`,
-  and with soft labels `soft`.
+  Terms: `cross_entropy` of labels, or a loss of one's own, and by method `domain` (the domain
+  classifier's binary cross-entropy), `confusion`, `mmd` or `coral`. All have weight 1. What
+  `lambda` (a metric) scales is the gradient that the domain classifier or the distance sends to the
+  features, so the `loss` in the log is not what the features descend. Of labelled target examples:
+  that of labels with `target_` before it, and with soft labels `soft`.
 
   The collection `soft_labels` has the running mean `table` (k k), row c that of the source's class.
   """
@@ -46,7 +48,7 @@ class Adapt(Classify):
 
   def hyperparameters(self):
     scalars = {} if self.method in DOMAINS else dict(lambda_max=1., gamma=10.)
-    scalars |= dict(target_cross_entropy_weight=1.) if self.few else {}
+    scalars |= {f'target_{self._term}_weight': 1.} if self.few else {}
     scalars |= dict(soft_weight=.1, temperature=2., soft_momentum=.99) if self.soft_labels else {}
     return super().hyperparameters() | scalars
 
@@ -71,12 +73,15 @@ class Adapt(Classify):
     source, target = batch['source'], batch['target']
     (features, others), collections = self._features(variables, source, target, key, train)
     logits = head('label_logits', features).astype(jnp.float32)
-    smoothing = hp['label_smoothing'] if train else 0.
-    terms = {'cross_entropy': self.cross_entropy(logits, source, smoothing)}
+    if self.own:
+      cost = partial(self._own_cost, hp=hp)
+    else:
+      cost = partial(self.cross_entropy, smoothing=hp['label_smoothing'] if train else 0.)
+    terms = {self._term: cost(logits, source)}
     watched = {'accuracy': self.accuracy(logits, source)}
     if self.few:
       predicted = head('label_logits', others).astype(jnp.float32)
-      terms |= self._target_terms(predicted, target, variables, smoothing, hp)
+      terms |= self._target_terms(predicted, target, variables, cost, hp)
     if self.soft_labels and train:
       table = self._table(variables, lax.stop_gradient(logits), source, hp)
       collections = {**collections, 'soft_labels': {'table': table}}
@@ -92,6 +97,10 @@ class Adapt(Classify):
                                        valid, strength, variables)
       terms, watched = terms | domain, watched | accuracy
     return terms, Aux(collections, watched | {'lambda': Ratio(strength, jnp.float32(1))})
+
+  @property
+  def _term(self) -> str:
+    return self.own.term if self.own else 'cross_entropy'
 
   def predict(self, variables, batch):
     return super().predict(variables, one_domain(batch))
@@ -114,9 +123,9 @@ class Adapt(Classify):
     of_model = {k: v for k, v in variables.items() if k != 'soft_labels'}
     return forward(self.model, of_model, halves, key, train=train, method=features)
 
-  def _target_terms(self, logits, target, variables, smoothing, hp):
+  def _target_terms(self, logits, target, variables, cost, hp):
     """Of the labelled examples of the target."""
-    terms = {'target_cross_entropy': self.cross_entropy(logits, target, smoothing)}
+    terms = {f'target_{self._term}': cost(logits, target)}
     if self.soft_labels:
       soft = soft_cross_entropy(logits, target['label'], variables['soft_labels']['table'],
                                 hp['temperature'])
@@ -175,7 +184,7 @@ def one_domain(batch: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def adapt(*, make_model: Callable, info: Info, example: Mapping,
           infos: Mapping[str, Info], method: str = 'dann', norm: str = 'joint',
-          soft_labels: bool = False, mean: tuple = (), std: tuple = (),
+          soft_labels: bool = False, loss: str = 'cross_entropy', mean: tuple = (), std: tuple = (),
           channel_order: str = 'RGB') -> Adapt:
   """Classes learnt in one domain, for another without labels: adversarial, MMD, CORAL, confusion.
 
@@ -202,6 +211,7 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
       weight `hp.soft_weight` (.1). The authors average over all of the source, by a network trained
       before; here the mean runs along (`hp.soft_momentum`, .99, is kept at each step), and with
       config.init_from a trained network, and a momentum near 1, it is theirs.
+    loss: of labels, of either domain, as in `visionlab.tasks.classify`.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
 
@@ -220,6 +230,7 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
     raise ConfigError('config.task.soft_labels: they are for labelled examples of the target, as '
                       'config.data.target=dict(name="partly_labelled", ...) has, and for a method '
                       f'that adapts, not "{method}"')
+  own = own_loss(loss, ('cross_entropy',), 'config.task.loss')
   model = make_model(classes=len(info.classes))
   needs = {'domain_logits'} if method in ADVERSARIAL else set()
   needs |= {'label_logits'} if method not in DOMAINS else set()
@@ -228,7 +239,7 @@ def adapt(*, make_model: Callable, info: Info, example: Mapping,
                       'its features, such as dict(name="dann", backbone=dict(name="cnn")), not '
                       f'{type(model).__name__}')
   return Adapt(model, info.classes, 'softmax', Standardise(mean, std, channel_order), method, norm,
-               few, soft_labels)
+               few, soft_labels, own=own)
 
 
 def check_domains(example: Mapping, infos: Mapping[str, Info], method: str = '',

@@ -26,6 +26,7 @@ from visionlab.task import Aux, Evaluator
 from visionlab.tasks.caption_losses import coverage, detection, log_likelihoods, some_captions
 from visionlab.tasks.decoder import Decoder
 from visionlab.tasks.forward import forward
+from visionlab.tasks.own_loss import OwnLoss, own_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Caption:
   retrieval: int | bool
   scenes: tuple[tuple[str, ...], tuple[float, float]] | None
   preprocess: Standardise
+  own: OwnLoss | None = None
 
   @property
   def attention(self) -> bool:
@@ -54,7 +56,8 @@ class Caption:
   def hyperparameters(self):
     return {**(dict(sampling_rate=.25) if self.scheduled_sampling else {}),
             **(dict(coverage_weight=0.) if self.attention else {}),
-            **(dict(detection_weight=1.) if self.model.detected else {})}
+            **(dict(detection_weight=1.) if self.model.detected else {}),
+            **(self.own.hyperparameters if self.own else {})}
 
   def init(self, key, batch):
     return self.model.init(key, self.preprocess(batch['image']), train=False)
@@ -74,13 +77,17 @@ class Caption:
       given = scheduled(sample, self.stepper(variables, memory), state, given,
                         hp['sampling_rate'] * hp['progress'])
     taught = self.teach(variables, memory, given, drop if train else None)
-    terms = {'cross_entropy': Ratio.of(-log_likelihoods(taught.logits, wanted), counted)}
+    words = Ratio.of(-log_likelihoods(taught.logits, wanted), counted)
+    terms, watched = {'cross_entropy': words}, {}
+    if self.own:
+      losses = self.own(jnp.where(counted[..., None], taught.logits, 0), wanted, hp, wanted.shape)
+      terms, watched = {self.own.term: Ratio.of(losses, counted)}, {'word_cross_entropy': words}
     if self.attention:
       terms['coverage'] = coverage(taught.alpha, counted)
     if self.model.detected:
       terms['detection'] = detection(memory['absent'], batch['caption']['tokens'], batch['valid'])
     right = Ratio.of(taught.logits.argmax(-1) == wanted, counted)
-    return terms, Aux(collections, {'word_accuracy': right})
+    return terms, Aux(collections, watched | {'word_accuracy': right})
 
   def encode(self, variables, batch, key=None, *, train=False):
     """What the model remembers of the images, and the collections after this batch."""
@@ -180,8 +187,8 @@ class Caption:
     return judge(_joined(text), caption_facts(objects, size, scale, classes), classes)
 
   def _count_words(self, variables, batch, hp):
-    terms, _ = self.loss(variables, batch, jax.random.key(0), hp, train=False)
-    return terms['cross_entropy']
+    terms, aux = self.loss(variables, batch, jax.random.key(0), hp, train=False)
+    return aux.metrics['word_cross_entropy'] if self.own else terms['cross_entropy']
 
   def _finish_words(self, stats):
     return dict(perplexity=float(np.exp(stats.value)))
@@ -257,7 +264,8 @@ def _joined(text: str) -> str:
 def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
             beams: int = 1, length_penalty: float = 0., penalty: str = 'wu',
             temperature: float = 1., top_k: int = 0, top_p: float = 1., seed: int = 0,
-            captions: int = 0, scheduled_sampling: bool = False, retrieval: int | bool = 0,
+            captions: int = 0, scheduled_sampling: bool = False, loss: str = 'cross_entropy',
+            retrieval: int | bool = 0,
             mean: tuple = (), std: tuple = (), channel_order: str = 'RGB') -> Caption:
   """Sentences about an image, word by word.
 
@@ -267,6 +275,9 @@ def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
     captions: of each image, drawn anew at each step of training; 0: all.
     scheduled_sampling: whether the model is also given its own words in training, each with
       probability hp.sampling_rate times the part of training done.
+    loss: 'cross_entropy' of each word, or one's own, 'package.module:function' of logits (n t v)
+      and words (n t), by their numbers in the vocabulary, that gives losses (n t); its floats are
+      hp's. Perplexity stays what it is.
     retrieval: how many images, one after another in the split, are to be compared: how well their
       captions find them by likelihood, and they their captions. Each image costs so many times its
       captions. The evaluation's batch must be a multiple of it, and changes nothing. True: all of a
@@ -283,7 +294,8 @@ def caption(*, make_model, info: Info, example: Mapping, decode: str = 'beam',
   decoder = Decoder(decode, beams, length_penalty, penalty, temperature, top_k, top_p, seed)
   vocabulary = Vocabulary(info.words, info.punctuation)
   length = example['caption']['tokens'].shape[-1] - 1
+  own = own_loss(loss, ('cross_entropy',), 'config.task.loss')
   scenes = (info.classes, info.scale) if info.scale and 'objects' in example else None
   return Caption(make_model(words=len(vocabulary)), vocabulary, length, decoder,
                  captions, scheduled_sampling, retrieval, scenes,
-                 Standardise(mean, std, channel_order))
+                 Standardise(mean, std, channel_order), own)

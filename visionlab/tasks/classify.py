@@ -92,8 +92,7 @@ class Classify:
 
   def _own_cost(self, logits, batch, hp) -> Ratio:
     def cost(label):
-      losses = self.own(logits, label, hp, logits.shape[:1])
-      return losses.reshape(len(losses), -1).mean(-1), jnp.ones(len(losses))
+      return self.own.of_each(logits, label, hp), jnp.ones(len(logits))
     return _over_batch(batch, cost)
 
   def accuracy(self, logits, batch) -> Ratio:

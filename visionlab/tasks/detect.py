@@ -31,6 +31,7 @@ from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import keys_of
 from visionlab.tasks.forward import forward
+from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
 from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
 from visionlab.tasks.windows import window_detections, window_losses
 
@@ -62,9 +63,12 @@ class Detect:
   limbs: tuple[tuple[int, int], ...]
   preprocess: Standardise
   propose: Callable[[np.ndarray], np.ndarray] | None = None      # for images from elsewhere
+  own_class: OwnLoss | None = None
+  own_box: OwnLoss | None = None
 
   def hyperparameters(self):
-    return {f'{term}_weight': 1. for term in self.terms}
+    return ({f'{term}_weight': 1. for term in self.terms}
+            | hyperparameters_of((self.own_class, self.own_box)))
 
   @property
   def terms(self) -> tuple[str, ...]:
@@ -81,12 +85,15 @@ class Detect:
   def loss(self, variables, batch, key, hp, *, train):
     dropout, sampling = jax.random.split(key)
     keys, valid = keys_of(sampling, batch['image']), batch['valid']
+    own = {name: partial(loss.of_each, hp=hp)
+           for name, loss in (('class', self.own_class), ('box', self.own_box)) if loss}
 
     def ask(model, x, train):
       if self.proposals == 'windows':
-        return window_losses(model, x, learnt(batch), valid, keys, self.box, train=train)
+        return window_losses(model, x, learnt(batch), valid, keys, self.box, train=train,
+                              own=own.get('class'))
       return all_losses(model, x, learnt(batch), extents(batch), valid, keys, self.rpn, self.box,
-                        self.regions(batch), train=train)
+                        self.regions(batch), train=train, own=own)
     terms, collections = forward(self.model, variables, self.pixels(batch), dropout, train=train,
                                  method=ask)
     return terms, Aux(collections, {})
@@ -218,7 +225,8 @@ _predict = jax.jit(Detect.predict, static_argnums=0)
 
 def detect(*, make_model: Callable, info: Info, example: Mapping, anchors: tuple = (),
            proposals: str = 'rpn', fit_anchors: bool = False, rpn: Mapping | None = None,
-           box: Mapping | None = None, sigmas: tuple = (), mean: tuple = (), std: tuple = (),
+           box: Mapping | None = None, class_loss: str = 'cross_entropy',
+           box_loss: str = 'smooth_l1', sigmas: tuple = (), mean: tuple = (), std: tuple = (),
            channel_order: str = 'RGB') -> Detect:
   """Objects: boxes, and masks or keypoints where the model has such heads.
 
@@ -228,6 +236,12 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, anchors: tuple
     fit_anchors: whether the model's anchors are fitted to the boxes of the training data, by
       k-means; its anchor_sizes and anchor_ratios then say how many.
     rpn, box: options of `Proposing` and of `Detecting`.
+    class_loss: 'cross_entropy', or one's own, 'package.module:function' of logits (n 1+k) of what
+      was drawn of an image, background first, and labels (n,), that gives losses (n,); its floats
+      are hp's.
+    box_loss: 'smooth_l1' of what is regressed (Girshick 2015), or one's own, of the boxes (n 4)
+      that were found and the true ones, x1, y1, x2, y2 in pixels, such as an IoU's. Either counts
+      in the network's verdict on proposals, not in how it makes them.
     sigmas: of each keypoint, see `visionlab.measures.coco.coco_scores`.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
@@ -240,13 +254,17 @@ def detect(*, make_model: Callable, info: Info, example: Mapping, anchors: tuple
                                                               'config.task.box')
   if not info.classes:
     raise ConfigError('config.task: detect needs a source that names the classes of objects')
+  own_class = own_loss(class_loss, ('cross_entropy',), 'config.task.class_loss')
+  own_box = own_loss(box_loss, ('smooth_l1',), 'config.task.box_loss')
+  if own_box and proposals == 'windows':
+    raise ConfigError('config.task.box_loss: windows stay where they are: no box is learnt')
   model = make_model(classes=len(info.classes))
   if fit_anchors and anchors:
     model = model.clone(anchor_sizes=anchors[0], anchor_ratios=anchors[1])
   _check(model, proposals, example)
   propose = proposer(info.proposals, 'config.data.proposals') if info.proposals else None
   return Detect(model, info.classes, proposals, *rules, tuple(example['image'].shape[1:3]), sigmas,
-                info.limbs, Standardise(mean, std, channel_order), propose)
+                info.limbs, Standardise(mean, std, channel_order), propose, own_class, own_box)
 
 
 def _check(model, proposals, example):

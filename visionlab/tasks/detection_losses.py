@@ -4,7 +4,7 @@ Each takes one image or box; `jax.vmap` adds a batch. Losses leave as `Ratio(sum
 over images, devices and microbatches they are normalised by what was sampled in all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -17,6 +17,9 @@ from visionlab.ops.heatmaps import keypoint_targets
 from visionlab.ops.masks import mask_targets
 from visionlab.ops.matching import POSITIVE, match
 from visionlab.ops.sampling import sample
+
+Own = Callable[[jax.Array, jax.Array], jax.Array]
+"""Of outputs and targets, a loss for each (n,); see `visionlab.tasks.own_loss`."""
 
 BETA = 1 / 9                     # in pixels' logarithms and shares: where the loss turns linear
 
@@ -61,29 +64,40 @@ def objectness_loss(logits: jax.Array, some: Sample) -> Ratio:
 
 
 def box_loss(deltas: jax.Array, boxes: jax.Array, targets: jax.Array, some: Sample,
-             weights: box_ops.Weights = (1., 1., 1., 1.)) -> Ratio:
+             weights: box_ops.Weights = (1., 1., 1., 1.), own: Own | None = None) -> Ratio:
   """How far the positive boxes are from their objects, over all that were drawn, as published.
 
   Args:
     deltas: (s 4), regressed from
     boxes: (s 4), towards
     targets: (s 4).
+    own: of the boxes that were found and the true ones, in place of smooth L1 of what is regressed.
   """
+  if own:
+    # In slots that are not positive, one box twice, of which any loss and its gradient are finite.
+    found, true = (jnp.where(some.positive[:, None], x, jnp.array([0., 0., 1., 1.]))
+                   for x in (box_ops.decode(deltas, boxes, weights), targets))
+    losses = jnp.where(some.positive, own(found, true), 0)
+    return Ratio(losses.sum(), some.drawn.sum(dtype=jnp.float32))
   wanted = lax.stop_gradient(box_ops.encode(targets, boxes, weights))
   # Masked before the loss: what a slot left over holds may be anything.
   error = jnp.where(some.positive[:, None], deltas - wanted, 0)
   return Ratio(smooth_l1(error, BETA).sum(), some.drawn.sum(dtype=jnp.float32))
 
 
-def class_loss(logits: jax.Array, classes: jax.Array, some: Sample) -> Ratio:
+def class_loss(logits: jax.Array, classes: jax.Array, some: Sample,
+               own: Own | None = None) -> Ratio:
   """Cross-entropy over the boxes drawn, of which those not positive are background.
 
   Args:
     logits: (s 1+k), background first.
     classes: (s) of each box's object, 0..k-1.
+    own: of logits and labels, 0 the background, in place of the cross-entropy.
   """
   label = jnp.where(some.positive, 1 + classes, 0)
   logits = jnp.where(some.drawn[:, None], logits, 0)
+  if own:
+    return Ratio.of(own(logits, label), some.drawn)
   log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
   return Ratio.of(-log_p, some.drawn)
 

@@ -18,6 +18,7 @@ from visionlab.ops.early_stopping import stopping_measure
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import forward, fresh
+from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
 from visionlab.tasks.targets import Target, check_target, columns, names_of
 
 WRITTEN = 5                     # landmarks that a line of text has room for
@@ -60,11 +61,13 @@ class MultiTask:
   names: tuple[tuple[str, ...], ...]         # of each target's values, where it is a label
   stopping: Stopping | None
   preprocess: Standardise
-  open_set: bool = False         # none of the targets is the class of an image
+  own: tuple[OwnLoss | None, ...] = ()       # of each target, where it has one
+  open_set: bool = False                     # none of the targets is the class of an image
 
   def hyperparameters(self):
     stop = dict(stop_above=1.) if self.stopping else {}
-    return {f'{t.entry}_weight': 1. for t in self.targets} | stop
+    return ({f'{t.entry}_weight': 1. for t in self.targets} | stop
+            | hyperparameters_of(self.own))
 
   def init(self, key, batch):
     first = fresh(self.model, key, self.preprocess(batch['image']))
@@ -82,8 +85,12 @@ class MultiTask:
 
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
-    losses = {t.entry: (t.losses(outputs[t.entry], batch[t.entry]), t.known(batch[t.entry]))
-              for t in self.targets}
+    losses = {}
+    for t, own in zip(self.targets, self.own, strict=True):
+      output, truth = outputs[t.entry], batch[t.entry]
+      known = batch['valid'] & t.known(truth)
+      found = t.own_losses(own, output, truth, known, hp) if own else t.losses(output, truth)
+      losses[t.entry] = found, known
 
     def over(examples):
       return {name: Ratio.of(loss, examples & known) for name, (loss, known) in losses.items()}
@@ -203,7 +210,8 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
   """Several targets of one image, each with a head; those of no more use stop.
 
   Args:
-    targets: entry of the batch -> dict(kind=, mean=, std=), see `visionlab.tasks.targets.Target`.
+    targets: entry of the batch -> dict(kind=, mean=, std=, loss=), see
+      `visionlab.tasks.targets.Target`.
     stopping: dict(main=, every=, strips=), see `Stopping`; without it no task stops.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
@@ -240,7 +248,10 @@ def multitask(*, make_model: Callable, info: Info, example: Mapping, targets: Ma
                       f'{type(model).__name__}')
   names = tuple(names_of(t, info) if t.kind == 'softmax' else () for t in made)
   open_set = not any(t.kind == 'softmax' and t.entry not in info.attributes for t in made)
-  return MultiTask(model, tuple(made), names, stop, Standardise(mean, std, channel_order), open_set)
+  own = tuple(t.loss and own_loss(t.loss, (), f'config.task.targets.{t.entry}.loss') or None
+              for t in made)
+  return MultiTask(model, tuple(made), names, stop, Standardise(mean, std, channel_order), own,
+                   open_set)
 
 
 def _tasks(variables):

@@ -46,6 +46,11 @@ class OwnLoss(NamedTuple):
                         'loss for each, of which the task takes the mean')
     return losses.astype(jnp.float32)
 
+  def of_each(self, outputs: jax.Array, targets: jax.Array, hp: Mapping[str, Any]) -> jax.Array:
+    """(n,) of outputs (n ...): the mean of the losses of each."""
+    losses = self(outputs, targets, hp, outputs.shape[:1])
+    return losses.reshape(len(losses), -1).mean(-1)
+
 
 def own_loss(name: str, ours: Sequence[str], where: str) -> OwnLoss | None:
   """The loss that a task's option names; None: it is one of `ours`.
@@ -63,6 +68,22 @@ def own_loss(name: str, ours: Sequence[str], where: str) -> OwnLoss | None:
                   if isinstance(p.default, float)
                   or p.default is p.empty and hints.get(p.name) is float)
   return OwnLoss(where, name, function, scalars)
+
+
+def hyperparameters_of(losses: Sequence[OwnLoss | None]) -> dict[str, float | None]:
+  """What config.hp may set of several.
+
+  Raises:
+    ConfigError: two read one number, which by default is not the same in both.
+  """
+  scalars = {}
+  for loss in filter(None, losses):
+    for name, default in loss.hyperparameters.items():
+      if scalars.setdefault(name, default) != default:
+        raise ConfigError(f'{loss.where}: {loss.name} and another loss both read config.hp.{name}, '
+                          f'which is {default} in one by default and {scalars[name]} in the other; '
+                          'give it another name in one of them')
+  return scalars
 
 
 def _check_call(function, parameters, cannot: str):

@@ -12,6 +12,7 @@ from visionlab.data.source import Info
 from visionlab.measures.classification import topk_correct
 from visionlab.measures.landmarks import check_between, landmark_scores
 from visionlab.measures.regression import regression_scores
+from visionlab.tasks.own_loss import OwnLoss
 
 KINDS = ('softmax', 'l2', 'landmarks')
 
@@ -27,12 +28,15 @@ class Target:
       known where the third is 0.
     mean, std: what numbers, or x and y, are standardised by.
     between: of landmarks, see `visionlab.measures.landmarks.normalised_errors`.
+    loss: '' for that of its kind, or one's own, 'package.module:function' of logits (b k) and
+      labels (b,), or of standardised numbers (b d), said and true; it gives losses (b,).
   """
   entry: str
   kind: str = 'l2'
   mean: float = 0.
   std: float = 1.
   between: tuple[int, ...] = ()
+  loss: str = ''
 
   def losses(self, output: jax.Array, truth: jax.Array) -> jax.Array:
     """(b,): the cross-entropy, or the mean of squared errors in units of `std`, over what is known;
@@ -46,6 +50,14 @@ class Target:
     off = jnp.where(known, output.reshape(*truth.shape[:2], 2)
                     - (truth[..., :2] - self.mean) / self.std, 0)
     return (off ** 2).sum((1, 2)) / jnp.maximum(2 * known.sum((1, 2)), 1)
+
+  def own_losses(self, own: OwnLoss, output: jax.Array, truth: jax.Array, known: jax.Array,
+                 hp: Mapping) -> jax.Array:
+    """(b,) by a loss of one's own, which is shown zeros where an example is not known (b,)."""
+    shown = jnp.where(known[:, None], output, 0)
+    if self.kind == 'softmax':
+      return own.of_each(shown, jnp.maximum(truth, 0), hp)
+    return own.of_each(shown, self.standardised(jnp.nan_to_num(truth)), hp)
 
   def known(self, truth: jax.Array) -> jax.Array:
     """(b,) bool: whether there is anything to learn, or to measure, of an example."""
@@ -107,6 +119,8 @@ def check_target(target: Target, spec: jax.ShapeDtypeStruct, info: Info, where: 
     if len(spec.shape) != 3 or spec.shape[2] != 3:
       raise ConfigError(f'{where}.kind: landmarks are x, y and whether they are known (k 3), and '
                         f'these are {spec.shape[1:]}')
+    if target.loss:
+      raise ConfigError(f'{where}.loss: landmarks take none of one\'s own')
     try:
       check_between(target.between, spec.shape[1])
     except ConfigError as e:

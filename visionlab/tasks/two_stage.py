@@ -105,7 +105,7 @@ def proposed(model: Any, maps: list[jax.Array], extent: jax.Array, rules: Propos
 
 def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, valid: jax.Array,
                keys: jax.Array, rpn: Proposing, box: Detecting, regions: Regions | None = None, *,
-               train: bool) -> dict[str, Ratio]:
+               train: bool, own: Mapping[str, losses.Own] | None = None) -> dict[str, Ratio]:
   """`objectness`, `rpn_box`, `class`, `box`, and `mask` and `keypoint` where the model has them.
 
   Args:
@@ -116,6 +116,7 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, va
     keys: (b,) typed PRNG keys, of what is drawn of each image.
     regions: proposals that come from elsewhere, `boxes` (b p 4) and `valid` (b p); without them the
       model makes its own, and `objectness` and `rpn_box` are the losses of that.
+    own: losses in place of `class` and `box`.
   """
   anchor_keys, box_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   maps, terms = model.maps(x, train=train), {}
@@ -129,7 +130,7 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, va
                  positive_share=box.positive_share)
   some = jax.vmap(draw)(box_keys, boxes, there & valid[:, None], objects)
   boxes = take(boxes, some.index)
-  terms |= _box_losses(model, maps, boxes, objects, some, box, train)
+  terms |= _box_losses(model, maps, boxes, objects, some, box, train, own or {})
   # Masks and joints are those of the positive boxes alone, which come first.
   most = int(box.sample * box.positive_share)
   boxes, some = jax.tree.map(lambda a: a[:, :most], (boxes, some))
@@ -148,13 +149,14 @@ def _rpn_losses(objectness, deltas, anchors, objects, valid, keys, rules):
   return jax.vmap(one)(objectness, deltas, objects, valid, keys)
 
 
-def _box_losses(model, maps, boxes, objects, some, rules, train):
+def _box_losses(model, maps, boxes, objects, some, rules, train, own):
   targets, classes = (take(objects[name], some.object) for name in ('boxes', 'classes'))
   pooled = model.pool(maps, boxes, model.pool_size)
   logits, deltas = model.box_head(pooled, train=train)
   deltas = losses.of_class(deltas, classes, axis=2)
-  return {'class': jax.vmap(losses.class_loss)(logits, classes, some),
-          'box': jax.vmap(partial(losses.box_loss, weights=rules.weights))(
+  return {'class': jax.vmap(partial(losses.class_loss, own=own.get('class')))(
+              logits, classes, some),
+          'box': jax.vmap(partial(losses.box_loss, weights=rules.weights, own=own.get('box')))(
               deltas, boxes, targets, some)}
 
 

@@ -15,12 +15,14 @@ from visionlab.tasks.two_stage import Detecting, Objects, chosen, take
 
 
 def window_losses(model: Any, x: jax.Array, objects: Objects, valid: jax.Array, keys: jax.Array,
-                  rules: Detecting, *, train: bool) -> dict[str, Ratio]:
+                  rules: Detecting, *, train: bool,
+                  own: losses.Own | None = None) -> dict[str, Ratio]:
   """`class`, over a sample of each image's windows, of which most are background.
 
   Args:
     x: (b h w c), normalised.
     objects, valid, keys: as in `visionlab.tasks.two_stage.all_losses`.
+    own: a loss in place of the cross-entropy.
   """
   logits, windows = model(x, train=train), jnp.asarray(model.windows(x.shape[1:3]))
   draw = partial(losses.draw, low=rules.low, high=rules.high, size=rules.sample,
@@ -28,7 +30,8 @@ def window_losses(model: Any, x: jax.Array, objects: Objects, valid: jax.Array, 
   everywhere = jnp.broadcast_to(valid[:, None], (len(x), len(windows)))
   some = jax.vmap(draw, (0, None, 0, 0))(keys, windows, everywhere, objects)
   classes = take(objects['classes'], some.object)
-  term = jax.vmap(losses.class_loss)(take(logits, some.index), classes, some)
+  term = jax.vmap(partial(losses.class_loss, own=own))(
+      take(logits, some.index), classes, some)
   return {'class': Ratio(term.sum.sum(), term.count.sum())}
 
 

@@ -25,6 +25,14 @@ from visionlab.weights.resnets import (
   torch_resnet,
 )
 from visionlab.weights.translate import Table, flattened
+from visionlab.weights.vits import (
+  TIMM,
+  TORCHVISION,
+  apart,
+  image_side,
+  timm_vit,
+  torchvision_vit,
+)
 
 IMAGENET = dict(mean=(.485, .456, .406), std=(.229, .224, .225), channel_order='RGB')
 HALVES = dict(mean=(.5, .5, .5), std=(.5, .5, .5), channel_order='RGB')
@@ -44,9 +52,11 @@ class Family(NamedTuple):
     table: the model's fields -> names of layers.
     task: what such weights expect of their images, as options of a task.
     stem: our path of the first layer.
-    size: side of the images they were trained for.
+    size: side of the images they were trained for, or our arrays by path -> it.
     kind: the task, by its name in `visionlab.tasks.TASKS`.
     classes: our arrays by path -> names of the classes.
+    apart: what is done to the foreign arrays first, where one of theirs is several of ours.
+    remark: what is to be said of `task`, unless it is noted beside the weights.
   """
   name: str
   model: str
@@ -54,9 +64,11 @@ class Family(NamedTuple):
   table: Callable[[Mapping[str, Any]], Table]
   task: Mapping[str, Any]
   stem: str = 'stem'
-  size: int = 224
+  size: int | Callable[[Mapping[str, np.ndarray]], int] = 224
   kind: str = 'classify'
   classes: Callable[[Mapping[str, np.ndarray]], tuple[str, ...]] = lambda arrays: _names(arrays)
+  apart: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = dict
+  remark: str = ''
 
 
 def _names(arrays, *known):
@@ -145,6 +157,12 @@ FAMILIES = (
   # torchvision's GoogLeNet undoes ImageNet's normalisation inside the network for these.
   Family('torchvision GoogLeNet', 'googlenet', _torch_googlenet, lambda _: GOOGLENET, HALVES,
          'conv1/conv'),
+  Family('timm ViT', 'vit', timm_vit, lambda _: TIMM, HALVES, 'embed', image_side, apart=apart,
+         remark='images get a mean and std of .5, as for most of timm\'s; those of DeiT and MAE '
+                'expect ImageNet\'s, as timm\'s config.json beside the weights says, or config.'
+                'task.mean=("own", .485, .456, .406) and std=("own", .229, .224, .225)'),
+  Family('torchvision ViT', 'vit', torchvision_vit, lambda _: TORCHVISION, IMAGENET, 'embed',
+         image_side, apart=apart),
   # Trained with a shorter side of 800: what a photograph has that fits in this.
   Family('torchvision Faster, Mask, Keypoint R-CNN', 'detector', torch_rcnn, rcnn_table, IMAGENET,
          'backbone/stem', size=1088, kind='detect', classes=_rcnn_classes),

@@ -90,7 +90,8 @@ def _foreign(path: Path, where: str, task: Mapping, data: Mapping) -> Weights:
   network = find_network({name.removesuffix(':0'): array.shape for name, array in stored.items()})
   stored = {name.removesuffix(':0'): array for name, array in stored.items()}
   family = network.family
-  arrays = taken(path, {name: stored[there] for name, there in network.names.items()})
+  arrays = family.apart(taken(path, {name: stored[there]
+                                     for name, there in network.names.items()}))
   found = translate(arrays, family.table(network.fields))
   for name in sorted(set(arrays) - set(found.skipped)):
     _check_numbers(name, arrays[name])
@@ -99,10 +100,11 @@ def _foreign(path: Path, where: str, task: Mapping, data: Mapping) -> Weights:
   if strange:
     raise ConfigError(f'this is no plain {family.name}, which has no place for {len(strange)} of '
                       f'its arrays: {", ".join(strange[:4])}{", ..." if strange[4:] else ""}')
-  prepared, canvas = dict(family.task), dict(size=family.size)
+  size = family.size(found.arrays) if callable(family.size) else family.size
+  prepared, canvas = dict(family.task), dict(size=size)
   if family.kind == 'classify':
-    canvas['crop_fraction'] = .875 if family.size > 32 else 1.
-  remarks = [network.remark] if network.remark else []
+    canvas['crop_fraction'] = .875 if size > 32 else 1.
+  remarks = [remark for remark in (network.remark, '' if task else family.remark) if remark]
   stem = found.arrays.get(f'params/{family.stem}/kernel')
   channels = 3 if stem is None else stem.shape[-2]
   if channels != 3:

@@ -13,6 +13,7 @@ from absl import logging
 
 from visionlab import config as configs
 from visionlab.config import ConfigError, resolve
+from visionlab.models.vit import resampled
 from visionlab.parameter_groups import paths
 from visionlab.storage.workdir import saved_config
 from visionlab.tasks import TASKS
@@ -33,6 +34,7 @@ class Report(NamedTuple):
   where: str
   loaded: list[str]
   reshaped: list[str]
+  resampled: list[str]      # positions, interpolated to the grid of these images
   folded: list[str]         # biases of convolutions, put into the mean of the BatchNorm after them
   fresh: list[str]          # of another size: initialised anew
   missing: list[str]        # not among the weights: initialised anew
@@ -41,7 +43,8 @@ class Report(NamedTuple):
 
   def __str__(self):
     lines = [f'weights of {self.where}: {len(self.loaded)} arrays loaded']
-    for kind, note in (('reshaped', ''), ('folded', ' into the BatchNorm after them'),
+    for kind, note in (('reshaped', ''), ('resampled', ' to the images of this run'),
+                       ('folded', ' into the BatchNorm after them'),
                        ('fresh', ' (another size): initialised anew'),
                        ('missing', ': initialised anew'), ('skipped', '')):
       names = getattr(self, kind)
@@ -58,7 +61,8 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
 
   A network that is another's `backbone` takes that network's weights, and a detector's box head the
   fully connected layers of a classifier (Girshick 2015, section 2.2). One that became a convolution
-  over the same map, or the reverse, is reshaped (Long et al. 2015, section 3.1).
+  over the same map, or the reverse, is reshaped (Long et al. 2015, section 3.1). Learnt positions
+  are interpolated where images have another size.
 
   Args:
     variables: {'params': ..., other collections}; where they are on devices, the weights go there.
@@ -69,7 +73,7 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
   leaves = jax.tree.leaves(variables)
   want = dict(zip(paths(variables), leaves, strict=True))
   arrays, folded = _folded(weights.arrays, want)
-  report = Report(weights.where, [], [], folded, [], [], [], weights.remarks)
+  report = Report(weights.where, [], [], [], folded, [], [], [], weights.remarks)
   taken, used, wrong = {}, set(), []
   for path, leaf in want.items():
     source = next((s for s in _sources(path) if s in arrays), None)
@@ -80,6 +84,9 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
     array = np.asarray(arrays[source], leaf.dtype)
     if array.shape == leaf.shape:
       report.loaded.append(path)
+    elif _other_grid(path, array.shape, leaf.shape):
+      report.resampled.append(path)
+      array = np.asarray(resampled(array, leaf.shape[:2]))
     elif _same_layer(array.shape, leaf.shape):
       report.reshaped.append(path)
     elif HEADS.search(path):
@@ -160,6 +167,11 @@ def _same_layer(there: tuple[int, ...], here: tuple[int, ...]) -> bool:
   """Whether one is a kernel (h w i o), and the other the (h*w*i o) of the flattened map."""
   return (sorted((len(there), len(here))) == [2, 4] and there[-1] == here[-1]
           and math.prod(there) == math.prod(here))
+
+
+def _other_grid(path: str, there: tuple[int, ...], here: tuple[int, ...]) -> bool:
+  """Whether these are the positions of a `ViT` in images of another size."""
+  return path.endswith('tokens/positions') and there[2:] == here[2:]
 
 
 def _folded(arrays, want):

@@ -61,6 +61,28 @@ class Annotations:
                             if getattr(self, name) is not None})
 
 
+@dataclass(frozen=True)
+class Packed:
+  """Images that are no files of their own, such as those in tar files or in a column.
+
+  Attributes:
+    read: the name of one -> its bytes.
+    where: what messages call it, before its name.
+  """
+  read: Callable[[str], bytes]
+  where: str
+
+
+def place_of(root: Path | Packed, name: str) -> str:
+  """What messages call an image."""
+  return f'{root.where}{name}' if isinstance(root, Packed) else str(root / name)
+
+
+def stored(root: Path | Packed, name: str) -> Path | bytes:
+  """What `open_image` takes."""
+  return root.read(name) if isinstance(root, Packed) else root / name
+
+
 class Faults:
   """What is wrong with a split: counted, or with on_broken='stop' an error at once.
 
@@ -107,7 +129,7 @@ class Faults:
                       next(iter(self.examples.values())))
 
 
-def image_sizes(root: Path, files: np.ndarray, faults: Faults,
+def image_sizes(root: Path | Packed, files: np.ndarray, faults: Faults,
                 stated: np.ndarray | None = None, check: bool = True,
                 coordinates: str = '') -> np.ndarray:
   """Height and width (n 2) of the images; zeros, and a fault, of those that have none.
@@ -124,7 +146,7 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
 
   def look(i: int):
     try:
-      with open_image(root / os.fsdecode(files[i])) as image:
+      with open_image(stored(root, os.fsdecode(files[i]))) as image:
         size = (image.size if coordinates == 'stored' else upright_size(image))[::-1]
       check_size(size, stated[i] if known[i] else size, coordinates)
     except FileNotFoundError:
@@ -137,7 +159,8 @@ def image_sizes(root: Path, files: np.ndarray, faults: Faults,
   sizes = np.where(known[:, None] & (not check), stated, 0)
   for i, size in zip(wanted, in_threads(look, wanted), strict=True):
     if isinstance(size[0], str):
-      faults.add(size[0], f'{root / os.fsdecode(files[i])} cannot be used: {size[1]}')
+      place = place_of(root, os.fsdecode(files[i]))
+      faults.add(size[0], f'{place} cannot be used: {size[1]}')
     else:
       sizes[i] = size
   return sizes

@@ -13,6 +13,7 @@ from visionlab.config import ConfigError, check_choice, nearest
 from visionlab.data.classes import check_classes
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
+from visionlab.data.sources.annotation_files import Faults, Packed
 from visionlab.data.sources.arrow import (
   Cells,
   holds_bytes,
@@ -20,9 +21,11 @@ from visionlab.data.sources.arrow import (
   read_column,
   schema_of,
 )
-from visionlab.data.sources.arrow_images import ArrowImages
-from visionlab.data.sources.encoded import check_on_broken
+from visionlab.data.sources.arrow_images import ArrowImages, content_of
+from visionlab.data.sources.encoded import Encoded, check_on_broken
 from visionlab.data.sources.labelled_files import LABEL
+from visionlab.data.sources.objects import Objects
+from visionlab.data.sources.said_objects import check_fitted, objects_in, source_of
 from visionlab.data.sources.table_rows import Rows, role_of, targets_of
 from visionlab.data.table import FILE, plain
 from visionlab.data.text import read_json
@@ -32,9 +35,10 @@ _SHARD = re.compile(r'(?:(.+?)[-_.])?(\d+(?:-of-\d+)?)(?:-[0-9a-f]{16})?')
 
 
 def hf(split: str, *, root: str = '', image_column: str = '', label_column: str = '',
-       target_columns: tuple[str, ...] = (), classes: tuple[str, ...] = (),
-       size: int | tuple[int, int] = 224, resize: str = 'crop', crop_fraction: float = 1.,
-       channels: int = 3, on_broken: str = 'skip') -> ArrowImages:
+       target_columns: tuple[str, ...] = (), objects_column: str = '', box_format: str = 'xywh',
+       classes: tuple[str, ...] = (), size: int | tuple[int, int] = 224, resize: str = 'crop',
+       crop_fraction: float = 1., channels: int = 3, most: int = 0, on_broken: str = 'skip'
+       ) -> Encoded | Objects:
   """A dataset of Hugging Face's `datasets`, read without that package and without a network.
 
   The folder is what `dataset.save_to_disk(folder)` wrote, of one split or of several; or a copy
@@ -49,15 +53,21 @@ def hf(split: str, *, root: str = '', image_column: str = '', label_column: str 
     image_column: '' for the one that the dataset says is an image.
     label_column: '' for the one that it says is a label of classes, or `label` and the like.
     target_columns: columns of numbers, which are predicted in place of a label: ('age',).
+    objects_column: of objects with boxes, to be detected in place of a label: {'bbox': [[10, 20,
+      30, 40]], 'category': [0]}, or a list of such. '' for `objects`, if there is one and no other
+      column is named.
+    box_format: of these, 'xywh', top left corner, width and height in pixels, as COCO has it; or
+      'xyxy', two corners.
     classes: the names of classes in their order, where the dataset does not say them; see
       `visionlab.data.sources.table.table`.
     size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    most: objects per image, see `visionlab.data.sources.coco.coco`.
     on_broken: 'skip' marks images that cannot be decoded as not `valid`, with a warning; 'stop'
       raises an error.
 
   Returns:
     A source of `image` (n h w c) uint8 and `label` (n,) int32, or `target` (n k) float32; with
-    'skip' also `valid` (n,).
+    'skip' also `valid` (n,). With objects, what `visionlab.data.sources.objects.objects_of` gives.
 
   Raises:
     ConfigError: a wrong option or split, pyarrow is not installed, a folder without such files, a
@@ -72,6 +82,11 @@ def hf(split: str, *, root: str = '', image_column: str = '', label_column: str 
   parts = {name: Part.of(name, files) for name, files in splits.items()}
   own = parts[split]
   image = own.image(image_column)
+  found = own.objects(objects_column, label_column or target_columns)
+  if found:
+    check_fitted('hf', resize, crop_fraction, channels)
+    return _detection(parts, split, image, found, classes, top, box_format=box_format, size=size,
+                      most=most, on_broken=on_broken)
   label = own.label(label_column) if label_column or not target_columns else ''
   target = target_columns if not label else ()
   for name in target:
@@ -87,6 +102,52 @@ def hf(split: str, *, root: str = '', image_column: str = '', label_column: str 
   return ArrowImages(Cells(own.files, image, own.counts), np.arange(count),
                      [f'{split}:{i}' for i in range(count)], given, info, canvas, on_broken,
                      f'hf {top}: {image} of {split}', own.files[0].parent)
+
+
+def _detection(parts, split, image, column, classes, top, *, on_broken, **options) -> Objects:
+  own, folder = parts[split], parts[split].files[0].parent
+  where = f'hf {top}: {image} of {split} '
+  faults = Faults(f'hf {top}: "{split}"', on_broken)
+
+  def said(part, faults):
+    """All objects of a split."""
+    values, found = part.rows('', (column,)).columns[role_of(column)], []
+    for i, value in enumerate(values):
+      try:
+        found += objects_in(value, i, f'hf {top}: {column} of {part.name} {i}')
+      except ValueError as error:
+        faults.add('objects that cannot be read', f'hf {top}: {column} of {part.name} {i}: {error}')
+    return found
+  classes = classes or names_in(own.features.get(column, {}))
+  others = () if classes else [
+      one.kind for name, part in parts.items() if name != split and column in part.kinds
+      for one in said(part, Faults('hf', 'skip'))]
+  pictures = Packed(Cell(Cells(own.files, image, own.counts), folder), where)
+  return source_of(said(own, faults), [str(i) for i in range(sum(own.counts))], pictures, faults,
+                   classes=classes, others=others, **options)
+
+
+class Cell(NamedTuple):
+  """Gives the bytes of the image in a row, by its number as text."""
+  cells: Cells
+  folder: Path
+
+  def __call__(self, row: str) -> bytes:
+    return content_of(self.cells[int(row)], self.folder)
+
+
+def names_in(feature: Any) -> tuple[str, ...]:
+  """The names of classes that a feature of `datasets` has anywhere within; () without any.
+
+  >>> names_in({'feature': {'bbox': {}, 'category': {'_type': 'ClassLabel', 'names': ['a', 'b']}}})
+  ('a', 'b')
+  """
+  if isinstance(feature, Mapping):
+    if feature.get('_type') == 'ClassLabel':
+      return tuple(map(str, feature.get('names') or ()))
+    feature = list(feature.values())
+  inside = map(names_in, feature) if isinstance(feature, list) else ()
+  return next(filter(None, inside), ())
 
 
 class Part(NamedTuple):
@@ -128,6 +189,12 @@ class Part(NamedTuple):
     return self._column(wanted, 'label_column', [n for n in said if n == 'label'] or said
                         or usual[:1], 'labels')
 
+  def objects(self, wanted: str, others: Any) -> str:
+    """The column of objects, or ''; others: whether columns of other things are named."""
+    if wanted:
+      self.check_column(wanted, 'objects_column')
+    return wanted or ('objects' if 'objects' in self.kinds and not others else '')
+
   def _is(self, name: str, kind: str) -> bool:
     return self.features.get(name, {}).get('_type') == kind
 
@@ -164,6 +231,7 @@ def _features(schema, folder: Path) -> dict[str, Mapping]:
     content = read_json(beside)
     found = content.get('features') if isinstance(content, dict) else None
   found = found if isinstance(found, dict) else {}
+  found = {name: {'feature': of} if isinstance(of, list) else of for name, of in found.items()}
   return {name: of for name, of in found.items() if isinstance(of, dict)}
 
 

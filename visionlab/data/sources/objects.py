@@ -15,8 +15,11 @@ from visionlab.data.source import Info
 from visionlab.data.sources.annotation_files import (
   Annotations,
   Faults,
+  Packed,
   check_size,
   image_sizes,
+  place_of,
+  stored,
   with_frames,
   with_most,
   with_sound_boxes,
@@ -41,7 +44,7 @@ class Objects:
   `objects_of` makes these, after checks.
 
   Args:
-    root: what the names of files are relative to.
+    root: what the names of files are relative to, or where else they are.
     annotations: sound ones.
     outlines: the masks of their `row`s, if masks are wanted.
     info: with the names of classes.
@@ -50,8 +53,8 @@ class Objects:
     on_broken: as for `objects_of`.
   """
 
-  def __init__(self, root: Path, annotations: Annotations, outlines: Outlines | None, info: Info,
-               size: tuple[int, int], most: int, on_broken: str):
+  def __init__(self, root: Path | Packed, annotations: Annotations, outlines: Outlines | None,
+               info: Info, size: tuple[int, int], most: int, on_broken: str):
     order = np.argsort(annotations.owner, kind='stable')
     self.root, self.annotations = root, annotations.of_objects(order)
     self.outlines, self.info, self.size = outlines, info, size
@@ -67,11 +70,12 @@ class Objects:
     image = np.zeros((len(indices), *self.size, 3), np.uint8)
     valid = np.ones(len(indices), bool)
     for i, at in enumerate(indices):
-      path = self.root / os.fsdecode(annotations.files[at])
+      name = os.fsdecode(annotations.files[at])
+      path = place_of(self.root, name)
       try:
         height, width = self.extents[at]
         with reading(path):
-          image[i, :height, :width] = self._picture(path, at)
+          image[i, :height, :width] = self._picture(name, at)
       except Exception as error:  # what decoders raise for damaged files knows no bounds
         if self.on_broken == 'stop':
           raise ConfigError(f'{path} cannot be used: {error} (on_broken="skip" leaves it out)'
@@ -85,8 +89,9 @@ class Objects:
                 image_id=np.where(valid, annotations.ids[indices], 0).astype(np.int32),
                 objects=objects, valid=valid)
 
-  def _picture(self, path: Path, at: int) -> np.ndarray:
-    file = path.read_bytes()
+  def _picture(self, name: str, at: int) -> np.ndarray:
+    file = stored(self.root, name)
+    file = file.read_bytes() if isinstance(file, Path) else file
     with open_image(file) as image:
       check_size(upright_size(image)[::-1], self.annotations.sizes[at])
     return Canvas(tuple(self.extents[at].tolist()), 'stretch').read(file)
@@ -122,16 +127,16 @@ class Objects:
 
 
 def objects_of(annotations: Annotations, describe: Callable[[int], str], faults: Faults, *,
-               root: Path, classes: Sequence[str], size: int | tuple[int, int], most: int = 0,
-               check: bool = True, outlines: Outlines | None = None, joints: tuple = (),
-               limbs: tuple = (), field: str = 'bbox') -> Objects:
+               root: Path | Packed, classes: Sequence[str], size: int | tuple[int, int],
+               most: int = 0, check: bool = True, outlines: Outlines | None = None,
+               joints: tuple = (), limbs: tuple = (), field: str = 'bbox') -> Objects:
   """The source of all in `annotations` that is sound.
 
   Args:
     annotations: as read from files.
     describe: names the object of a `row` in messages, with its file.
     faults: where what is not sound is counted.
-    root: what the names of images are relative to.
+    root: what the names of images are relative to, or where else they are.
     classes: names.
     size: of the canvas, (height, width) or one number for both.
     most: objects per image; of images with more, the largest are kept, crowds last. 0: as many as

@@ -10,9 +10,11 @@ from visionlab.config import ConfigError
 from visionlab.data.files import encoded, in_threads
 from visionlab.data.images import SUFFIXES, Canvas
 from visionlab.data.source import Info, check_root
-from visionlab.data.sources.annotation_files import Faults
+from visionlab.data.sources.annotation_files import Faults, Packed
 from visionlab.data.sources.encoded import Encoded
 from visionlab.data.sources.labelled_files import LABEL
+from visionlab.data.sources.objects import Objects
+from visionlab.data.sources.said_objects import check_fitted, objects_in, source_of
 from visionlab.data.sources.table_rows import Rows, role_of, targets_of
 from visionlab.data.sources.tar_shards import (
   Member,
@@ -51,9 +53,9 @@ class TarImages(Encoded):
 
 def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_member: str = '',
                label_member: str = '', label_key: str = '', target_keys: tuple[str, ...] = (),
-               classes: tuple[str, ...] = (), size: int | tuple[int, int] = 224,
-               resize: str = 'crop', crop_fraction: float = 1., channels: int = 3,
-               on_broken: str = 'skip') -> TarImages:
+               objects_key: str = '', box_format: str = 'xywh', classes: tuple[str, ...] = (),
+               size: int | tuple[int, int] = 224, resize: str = 'crop', crop_fraction: float = 1.,
+               channels: int = 3, most: int = 0, on_broken: str = 'skip') -> TarImages | Objects:
   """Tar files in which `0001.jpg` and `0001.cls` (or `0001.json`, `0001.txt`) are one sample.
 
   The files' headers are read when opening, and each image from its place when it is asked for: the
@@ -69,15 +71,21 @@ def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_
     label_member: likewise of labels; '' for `cls`, `json` or `txt`, whichever there is.
     label_key: of json, the key of the label; '' for `label`, `class` and the like.
     target_keys: of json, keys of numbers, which are predicted in place of a label: ('age',).
+    objects_key: of json, the key of objects with boxes, to be detected in place of a label: a list
+      of {"bbox": [10, 20, 30, 40], "category": "cat"}, or {"bbox": [...], "category": [...]} with
+      lists of both; "." where the json itself is that.
+    box_format: of these, 'xywh', top left corner, width and height in pixels, as COCO has it; or
+      'xyxy', two corners.
     classes: the names of classes in their order, see `visionlab.data.sources.table.table`; with ()
       the labels of all splits are read.
     size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    most: objects per image, see `visionlab.data.sources.coco.coco`.
     on_broken: 'skip' leaves samples out that lack an image or a label, and what a damaged shard has
       lost, with a warning that names the first; 'stop' raises an error.
 
   Returns:
     A source of `image` (n h w c) uint8 and `label` (n,) int32, or `target` (n k) float32; with
-    'skip' also `valid` (n,).
+    'skip' also `valid` (n,). With objects, what `visionlab.data.sources.objects.objects_of` gives.
 
   Raises:
     ConfigError: a wrong option or split, no such shards, one that is no tar file, samples without
@@ -86,22 +94,54 @@ def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_
   canvas = Canvas(size, resize, crop_fraction, channels)
   top = check_root(root, 'webdataset', f'{path}, tar files')
   faults = Faults(f'webdataset {top}: "{split}"', on_broken)
-  reader = Reader(image_member, label_member or ('json' if target_keys else ''), label_key,
-                  target_keys)
+  if objects_key:
+    check_fitted('webdataset', resize, crop_fraction, channels)
+    if target_keys or label_key:
+      raise ConfigError('webdataset: objects_key is in place of label_key and target_keys')
+  reader = Reader(image_member, label_member or ('json' if target_keys or objects_key else ''),
+                  objects_key or label_key, target_keys)
   own = reader.samples(shard_files(top, path, split), faults)
   faults.check_left('images', len(own))
   if not own:
     raise ConfigError(f'webdataset {top}: the shards of "{split}" are empty')
-  faults.report()
   others = [] if classes or target_keys else [
-      reader.rows(reader.samples(shard_files(top, path, name), Faults('webdataset', 'skip')), top)
+      reader.samples(shard_files(top, path, name), Faults('webdataset', 'skip'))
       for name in splits_there(top, path) if name != split]
+  if objects_key:
+    kinds = [one.kind for found in others for one in _objects(found, Faults('webdataset', 'skip'))]
+    names = [one.name for one in own]
+    pictures = Packed(Members({one.name: (str(one.path), one.image) for one in own}),
+                      f'webdataset {top}: ')
+    return source_of(_objects(own, faults), names, pictures, faults, classes=classes, others=kinds,
+                     box_format=box_format, size=size, most=most)
+  faults.report()
+  others = [reader.rows(found, top) for found in others]
   targets, info = targets_of(reader.rows(own, top), others, target_keys, classes)
   paths = list(dict.fromkeys(one.path for one in own))
   number = {path: i for i, path in enumerate(paths)}
   return TarImages(paths, np.array([number[one.path] for one in own], np.int32),
                    np.array([one.image for one in own], np.int64),
                    [one.name for one in own], targets, info, canvas, on_broken)
+
+
+class Members(NamedTuple):
+  """Gives the bytes of images by their names; of each the shard and its place there."""
+  places: Mapping[str, tuple[str, Member]]
+
+  def __call__(self, name: str) -> bytes:
+    path, member = self.places[name]
+    return read_member(Path(path), member)
+
+
+def _objects(found: 'Sequence[Found]', faults: Faults) -> list:
+  """What is said of the objects in samples."""
+  said = []
+  for i, one in enumerate(found):
+    try:
+      said += objects_in(one.says['label'], i, one.name)
+    except ValueError as error:
+      faults.add('objects that cannot be read', f'{one.path}, {one.name}: {error}')
+  return said
 
 
 class Found(NamedTuple):
@@ -166,6 +206,8 @@ class Reader:
     said = parsed(content)
     if self.targets:
       return {role_of(name): _of(said, name) for name in self.targets}
+    if self.key == '.':
+      return dict(label=said)
     key = self.key or next((name for names in LABEL for name in names if name in said), 'label')
     return dict(label=_of(said, key))
 
@@ -177,8 +219,8 @@ class Reader:
 
 def _of(said: Mapping, key: str) -> Any:
   if key not in said:
-    raise ValueError(f'its json has no "{key}", only {", ".join(map(str, said))[:60]}; label_key '
-                     'or target_keys name one')
+    raise ValueError(f'its json has no "{key}", only {", ".join(map(str, said))[:60]}; label_key, '
+                     'target_keys or objects_key name one')
   return said[key]
 
 
