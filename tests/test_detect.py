@@ -14,7 +14,8 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Info
 from visionlab.measures.average_precision import box_iou
 from visionlab.ops.image import Standardise
-from visionlab.tasks.detect import Detect, on_canvas
+from visionlab.tasks.detect import Detect
+from visionlab.tasks.own_pixels import on_canvas
 from visionlab.tasks.two_stage import Detecting, Proposing
 
 MODEL = dict(name='detector', backbone=dict(name='cnn', widths=(4, 8)), levels=('pool1',),

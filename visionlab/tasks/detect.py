@@ -14,24 +14,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from visionlab.config import ConfigError, bind, check_choice
-from visionlab.data.images import Canvas
 from visionlab.data.proposals import padded, proposer, with_valid
 from visionlab.data.source import Info
-from visionlab.data.sources.objects import fitted
 from visionlab.figures import detection as detection_figures
 from visionlab.measures.average_precision import proposal_recall, voc_scores
 from visionlab.measures.coco import coco_scores
 from visionlab.ops.boxes import iou_matrix
-from visionlab.ops.host_masks import paste_bitmaps
 from visionlab.ops.image import Standardise
 from visionlab.ops.matching import POSITIVE, match
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import keys_of
 from visionlab.tasks.forward import forward
 from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
+from visionlab.tasks.own_pixels import in_own_pixels, on_canvas
 from visionlab.tasks.two_stage import Detecting, Proposing, all_losses, detected
 from visionlab.tasks.windows import window_detections, window_losses
 
@@ -182,7 +179,7 @@ class Detect:
         boxes, counts = padded([self.propose(picture[:extent[0], :extent[1]])], self.propose.most)
         batch['proposals'] = with_valid(boxes, counts)
       predicted = jax.tree.map(lambda x: np.asarray(x[0]), _predict(self, variables, batch))
-      for name, value in _in_pixels_of(image, predicted, extent).items():
+      for name, value in in_own_pixels(image, predicted, extent).items():
         predictions.setdefault(name, []).append(value)
     return predictions
 
@@ -301,23 +298,3 @@ def extents(batch: Mapping) -> jax.Array:
   """Height and width (b 2) of each picture on its canvas."""
   b, *canvas = batch['image'].shape[:3]
   return batch.get('extent', jnp.tile(jnp.array(canvas, jnp.float32), (b, 1)))
-
-
-def on_canvas(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, tuple[int, int]]:
-  """An image (h w c) scaled to fit, at the top left of a black canvas, and its extent there."""
-  h, w = fitted(np.array(image.shape[:2]), size).tolist()
-  canvas = np.zeros((*size, image.shape[2]), np.uint8)
-  canvas[:h, :w] = Canvas((h, w), 'stretch', channels=image.shape[2])(Image.fromarray(image))
-  return canvas, (h, w)
-
-
-def _in_pixels_of(image, found, extent):
-  """What was found in one image, in its own pixels, without padding."""
-  found = {k: v[found['valid']] for k, v in found.items() if k not in ('valid', 'proposals')}
-  zoom = np.divide(image.shape[:2], extent)[::-1].astype(np.float32)
-  found['boxes'] = found['boxes'] * np.tile(zoom, 2)
-  if 'keypoints' in found:
-    found['keypoints'] = found['keypoints'] * np.array([*zoom, 1], np.float32)
-  if 'masks' in found:
-    found['masks'] = paste_bitmaps(found['masks'], found['boxes'], image.shape[:2])
-  return found
