@@ -15,6 +15,7 @@ SOURCES = {
     'digit_measures': 'visionlab.data.sources.digit_measures:digit_measures',
     'partly_labelled': 'visionlab.data.sources.partly_labelled:partly_labelled',
     'open_set': 'visionlab.data.sources.open_set:open_set',
+    'landmark_files': 'visionlab.data.sources.landmark_files:landmark_files',
     'face_pairs': 'visionlab.data.sources.face_pairs:face_pairs',
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
