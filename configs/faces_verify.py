@@ -1,7 +1,10 @@
 """Verification of drawn faces: of 150 people nobody was trained on, are two photographs of one?
 
 python -m visionlab.train --config=configs/faces_verify.py --workdir=runs/faces_verify
-`:unaligned` leaves faces as they were photographed.
+Faces are aligned by their true landmarks; `--config.data.landmarks=runs/faces_landmarks`: by those
+that a run finds. `:unaligned` leaves them as they were photographed.
+Measured (seed 0, ten folds): 86.6 % of the pairs, area under the curve .940; shown faces aligned by
+found landmarks the same network has 85.3 %, .934. HOG of aligned faces: 57.5 %.
 """
 
 from visionlab.config import experiment, is_smoke
@@ -13,7 +16,7 @@ def get_config(variant=''):
   few = dict(people=20, each=4) if smoke else {}
   data = faces if variant == 'unaligned' else dict(name='aligned', of=faces | few)
   return experiment(
-      steps=40 if smoke else 3000,
+      steps=40 if smoke else 2000,
       batch=32 if smoke else 64,
       data=data,
       task=dict(name='verify', loss='softmax', embedding=100, mean=(.45,), std=(.25,),
