@@ -62,7 +62,12 @@ def adversarial(lr, seed):
                  parallel__devices=2)
 
 
-@pytest.mark.parametrize('make', [classifier, batchnorm, adversarial])
+def players(lr, seed):
+  return tiny.players(hp=dict(lr=lr / 10, critic_rate=.1 / lr), seed=seed, steps=50,
+                      parallel=dict(devices=2))
+
+
+@pytest.mark.parametrize('make', [classifier, batchnorm, adversarial, players])
 def test_a_member_equals_its_single_run(make):
   """Three on two devices: one of the four places is only filled up."""
   configs = [make(lr, seed) for lr, seed in zip(LRS, SEEDS, strict=True)]

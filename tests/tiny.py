@@ -39,3 +39,15 @@ def config(**changes):
       log=dict(every='5', tensorboard=False), parallel=dict(devices=1),
       checkpoint=dict(every='5', keep=3))
   return experiment(**{**options, **changes})
+
+
+def players(**changes):
+  """The same of two players with rates of their own, and all else that theirs may have."""
+  model = dict(name='gan', latent=3, widths=(4,), norm=True)
+  options = dict(
+      task=dict(name='generate', model=model, penalties=('r1',), spectral_norm=True,
+                diff_augment=('translation',)),
+      augment={}, hp=dict(lr=.01, critic_rate=2.),
+      optim=dict(name='adam', ema=True, turns=('critic', 'generator'),
+                 groups=(dict(match='critic', rate='critic_rate'), dict(match='.'))))
+  return config(**{**options, **changes})
