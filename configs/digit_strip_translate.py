@@ -4,8 +4,9 @@ An encoder of convolutions and an LSTM that reads the columns both ways; an LSTM
 the words (sequence to sequence, Bahdanau et al. 2015, https://arxiv.org/abs/1409.0473).
 
 python -m visionlab.train --config=configs/digit_strip_translate.py --workdir=runs/strip_translate
-Measured (seed 0, 20 November 2026): 97.55 % of the test strips wholly right (`test/exact_match`),
-3.8 minutes of CPU time. The settings were chosen on the test split.
+Measured (seed 0, 20 November 2026, when all 20,000 strips were trained on): 97.55 % of the test
+strips wholly right (`test/exact_match`), 3.8 minutes of CPU time. The settings were chosen on the
+test split; a tenth of the training strips is now to choose by, as in `digit_strip_read.py`.
 """
 
 from visionlab.config import experiment, is_smoke
@@ -26,5 +27,7 @@ def get_config(variant=''):
                            embedding=64, dropout=.1)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%'), decay=r'kernel$'),
       hp=dict(lr=5e-3, weight_decay=1e-2),
-      evals=dict(test=dict(split='test', every='25%', batch=200)),
-      checkpoint=dict(best='test/exact_match'))
+      split='train[:90%]',
+      evals=dict(val=dict(split='train[90%:]', every='25%', batch=200),
+                 test=dict(split='test', first=False, batch=200)),
+      checkpoint=dict(best='val/exact_match'))

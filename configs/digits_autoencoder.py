@@ -18,5 +18,7 @@ def get_config(variant=''):
                 model=dict(name='autoencoder', codes=32 if denoising else 8, hidden=128)),
       optim=dict(name='adam', schedule=dict(name='cosine')),
       hp=dict(lr=2e-3),
-      evals=dict(test=dict(split='test', every='25%', batch=360)),
-      checkpoint=dict(best='-test/denoised' if denoising else '-test/reconstruction_error'))
+      split='train[:80%]',
+      evals=dict(val=dict(split='train[80%:]', every='25%', batch=360),
+                 test=dict(split='test', first=False, batch=360)),
+      checkpoint=dict(best='-val/denoised' if denoising else '-val/reconstruction_error'))

@@ -1,7 +1,8 @@
 """Regression: which number a handwritten digit stands for, as a continuous target.
 
 python -m visionlab.train --config=configs/digits_regress.py --workdir=runs/digits_regress
-Measured: R² 0.907, mean absolute error 0.60 (seed 0), 11 s on 2 CPU cores.
+Measured on the test split (seed 0, 29 November 2026): R² 0.911, mean absolute error 0.57, 39 s of
+CPU time.
 """
 
 from configs.digits_cnn import on_digits

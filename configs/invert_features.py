@@ -28,7 +28,7 @@ def get_config(variant=''):
                                                         widths=(64, 32))),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, weight_decay=0.),
-      checkpoint=dict(best='-test/relative_error'))
+      checkpoint=dict(best='-val/relative_error'))
 
 
 def sweep():

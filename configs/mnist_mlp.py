@@ -2,7 +2,8 @@
 
 python -m visionlab.train --config=configs/mnist_mlp.py --workdir=runs/mnist_mlp \
     --config.data.root=<folder with the original idx files, or with mnist.npz>
-Measured: 98.37 % test accuracy (seed 0), 20 s on 2 CPU cores.
+Measured (seed 0, 29 November 2026): 98.22 % test accuracy, trained on 54,000 images, with 6,000 to
+choose by; 46 s of CPU time. On all 60,000 it has 98.37 %.
 """
 
 from configs.mnist_cnn import mnist

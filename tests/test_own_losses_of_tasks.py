@@ -118,17 +118,21 @@ class Domains(Network):
   domain_logits = lambda self, x, train: x[:, 0]
 
 
-def test_of_the_labels_of_two_domains():
+def domains(**options):
+  """A task with a few labelled examples of the target, and a batch."""
   rng = np.random.default_rng(2)
+
   def domain():
     return dict(image=rng.standard_normal((6, 3), np.float32), valid=np.arange(6) != 2,
                 label=rng.integers(0, 3, 6).astype(np.int32))
   it = dict(source=domain(), target=domain() | dict(labelled=np.arange(6) > 3))
   example = {name: {**own, 'image': own['image'][:, None, None]} for name, own in it.items()}
+  return adapt(make_model=Domains, info=INFO, example=example, infos={}, **options), it
 
-  def task(**options):
-    return adapt(make_model=Domains, info=INFO, example=example, infos={}, **options)
-  own, ours = task(loss=f'{HERE}:entropy'), loss_of(task(), it, progress=.5)
+
+def test_of_the_labels_of_two_domains():
+  (own, it), (plain, _) = domains(loss=f'{HERE}:entropy'), domains()
+  ours = loss_of(plain, it, progress=.5)
   terms = loss_of(own, it, progress=.5, scale=2.)
   assert own.hyperparameters()['target_entropy_weight'] == 1.
   assert terms == {'domain': ours['domain'],
@@ -165,9 +169,15 @@ def sharper(logits, label, power: float = 2.):
   return entropy(logits, label) ** power
 
 
+def focal(logits, label, gamma=2.):
+  return (1 - jnp.exp(-entropy(logits, label))) ** gamma * entropy(logits, label)
+
+
 @pytest.mark.parametrize('make, said', [
     (lambda: targets(label=f'{HERE}:sharper', size=f'{HERE}:distance')[0].hyperparameters(),
      r'targets.size.loss: .* read config.hp.power, which is 1.0 in one by default and 2'),
+    (lambda: domains(loss=f'{HERE}:focal')[0].hyperparameters(),
+     r'loss: .*:focal reads config.hp.gamma, which is the task.s own .10.0 by default.; give it'),
     (lambda: targets(size='l1'), r'targets.size.loss: unknown name .l1.'),
     (lambda: objects(np.random.default_rng(0), class_loss='focal'), r'class_loss: unknown name'),
     (lambda: detect(make_model=Detector, info=INFO, example={}, proposals='windows',

@@ -193,10 +193,19 @@ def test_classes_are_those_of_all_splits(tmp_path):
 
 
 def test_json_that_is_the_objects_and_other_corners(tmp_path):
-  said = dict(boxes=[[4, 2, 24, 12]], labels=['dog'])
-  shard(tmp_path / 'train-0.tar', [('a', dict(png=png('a.png'), json=json.dumps(said).encode()))])
+  """And two samples of one key."""
+  said = json.dumps(dict(boxes=[[4, 2, 24, 12]], labels=['dog'])).encode()
+  shard(tmp_path / 'train-0.tar', [('a', dict(png=png(name), json=said)) for name in 'ab'])
   source = webdataset('train', root=str(tmp_path), objects_key='.', box_format='xyxy', size=40)
-  assert source[np.arange(1)]['objects']['boxes'].tolist() == [[[4, 2, 24, 12]]]
+  batch = source[np.arange(2)]
+  assert batch['objects']['boxes'].tolist() == [[[4, 2, 24, 12]]] * 2
+  assert batch['image'][:, 5, 5, 0].tolist() == [10, 20]
+
+
+def test_a_text_column_that_is_called_objects(tmp_path):
+  rows = [dict(image=png('a.png'), objects='a cat', label='cat')]
+  pq.write_table(pa.Table.from_pylist(rows), tmp_path / 'train.parquet')
+  assert hf('train', root=str(tmp_path))[np.arange(1)]['label'].tolist() == [0]
 
 
 @pytest.mark.parametrize('shape, said, left', [

@@ -32,7 +32,8 @@ def configs(given):
     file, changes = NETWORKS[network]
     for seed in range(1 if 'large' in network else given.seeds):
       config = file.get_config('smoke' if given.quick else '')
-      more = dict(seed=seed, data_seed=seed, evals__test__every='100%')
+      more = dict(seed=seed, data_seed=seed, split='train', checkpoint__best='',
+                  evals=dict(test=dict(split='test', every='100%', batch=500)))
       more |= dict(steps=60) if given.quick else dict(steps=f'{given.epochs} epochs',
                                                       data__root=given.root)
       made[f'{network}/{seed}'] = study.changed(config, **changes, **more)

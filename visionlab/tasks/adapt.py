@@ -19,7 +19,7 @@ from visionlab.ops.soft_labels import class_sums, soft_cross_entropy, updated_ta
 from visionlab.task import Aux
 from visionlab.tasks.classify import Classify, known
 from visionlab.tasks.forward import forward
-from visionlab.tasks.own_loss import own_loss
+from visionlab.tasks.own_loss import hyperparameters_of, own_loss
 
 DOMAINS = ('source', 'target')
 ADVERSARIAL, DISTANCES = ('dann', 'confusion'), dict(mmd=mmd, coral=coral)
@@ -50,7 +50,7 @@ class Adapt(Classify):
     scalars = {} if self.method in DOMAINS else dict(lambda_max=1., gamma=10.)
     scalars |= {f'target_{self._term}_weight': 1.} if self.few else {}
     scalars |= dict(soft_weight=.1, temperature=2., soft_momentum=.99) if self.soft_labels else {}
-    return super().hyperparameters() | scalars
+    return super().hyperparameters() | hyperparameters_of([self.own], scalars)
 
   def init(self, key, batch):
     images = self.preprocess(one_domain(batch)['image'])

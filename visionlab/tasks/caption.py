@@ -26,7 +26,7 @@ from visionlab.task import Aux, Evaluator
 from visionlab.tasks.caption_losses import coverage, detection, log_likelihoods, some_captions
 from visionlab.tasks.decoder import Decoder
 from visionlab.tasks.forward import forward
-from visionlab.tasks.own_loss import OwnLoss, own_loss
+from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Caption:
     return bool(self.model.attention)
 
   def hyperparameters(self):
-    return {**(dict(sampling_rate=.25) if self.scheduled_sampling else {}),
-            **(dict(coverage_weight=0.) if self.attention else {}),
-            **(dict(detection_weight=1.) if self.model.detected else {}),
-            **(self.own.hyperparameters if self.own else {})}
+    return hyperparameters_of([self.own], {
+        **(dict(sampling_rate=.25) if self.scheduled_sampling else {}),
+        **(dict(coverage_weight=0.) if self.attention else {}),
+        **(dict(detection_weight=1.) if self.model.detected else {})})
 
   def init(self, key, batch):
     return self.model.init(key, self.preprocess(batch['image']), train=False)

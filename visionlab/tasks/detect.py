@@ -64,8 +64,8 @@ class Detect:
   own_box: OwnLoss | None = None
 
   def hyperparameters(self):
-    return ({f'{term}_weight': 1. for term in self.terms}
-            | hyperparameters_of((self.own_class, self.own_box)))
+    return hyperparameters_of((self.own_class, self.own_box),
+                              {f'{term}_weight': 1. for term in self.terms})
 
   @property
   def terms(self) -> tuple[str, ...]:

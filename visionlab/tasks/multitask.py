@@ -66,8 +66,7 @@ class MultiTask:
 
   def hyperparameters(self):
     stop = dict(stop_above=1.) if self.stopping else {}
-    return ({f'{t.entry}_weight': 1. for t in self.targets} | stop
-            | hyperparameters_of(self.own))
+    return hyperparameters_of(self.own, {f'{t.entry}_weight': 1. for t in self.targets} | stop)
 
   def init(self, key, batch):
     first = fresh(self.model, key, self.preprocess(batch['image']))

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 from visionlab.config import ConfigError, hints_of, resolve
 from visionlab.mistakes import own_mistakes
 
-TAKEN = ('loss', 'lr', 'grad_norm', 'accuracy', 'pixel_accuracy')      # names in the log
+TAKEN = (                                      # names in the log, and of other terms
+  'loss', 'lr', 'grad_norm', 'accuracy', 'pixel_accuracy', 'word_accuracy', 'word_cross_entropy',
+  'coverage', 'detection', 'domain', 'domain_accuracy', 'confusion', 'mmd', 'coral', 'soft',
+  'lambda')
 
 
 class OwnLoss(NamedTuple):
@@ -70,20 +73,25 @@ def own_loss(name: str, ours: Sequence[str], where: str) -> OwnLoss | None:
   return OwnLoss(where, name, function, scalars)
 
 
-def hyperparameters_of(losses: Sequence[OwnLoss | None]) -> dict[str, float | None]:
-  """What config.hp may set of several.
+def hyperparameters_of(losses: Sequence[OwnLoss | None], ours: Mapping[str, float]
+                       ) -> dict[str, float | None]:
+  """What config.hp may set of losses, and `ours`, of what is beside them.
 
   Raises:
-    ConfigError: two read one number, which by default is not the same in both.
+    ConfigError: a loss reads one of `ours`; or two read a number which by default is not the same
+      in both.
   """
   scalars = {}
   for loss in filter(None, losses):
     for name, default in loss.hyperparameters.items():
+      if name in ours:
+        raise ConfigError(f'{loss.where}: {loss.name} reads config.hp.{name}, which is the '
+                          f'task\'s own ({ours[name]} by default); give it another name')
       if scalars.setdefault(name, default) != default:
         raise ConfigError(f'{loss.where}: {loss.name} and another loss both read config.hp.{name}, '
                           f'which is {default} in one by default and {scalars[name]} in the other; '
                           'give it another name in one of them')
-  return scalars
+  return scalars | dict(ours)
 
 
 def _check_call(function, parameters, cannot: str):

@@ -193,7 +193,8 @@ class Part(NamedTuple):
     """The column of objects, or ''; others: whether columns of other things are named."""
     if wanted:
       self.check_column(wanted, 'objects_column')
-    return wanted or ('objects' if 'objects' in self.kinds and not others else '')
+    there = 'objects' in self.kinds and self.kinds['objects'].num_fields     # lists or dicts
+    return wanted or ('objects' if there and not others else '')
 
   def _is(self, name: str, kind: str) -> bool:
     return self.features.get(name, {}).get('_type') == kind

@@ -109,9 +109,9 @@ def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_
       for name in splits_there(top, path) if name != split]
   if objects_key:
     kinds = [one.kind for found in others for one in _objects(found, Faults('webdataset', 'skip'))]
-    names = [one.name for one in own]
-    pictures = Packed(Members({one.name: (str(one.path), one.image) for one in own}),
-                      f'webdataset {top}: ')
+    names = [f'{i} ({one.name})' for i, one in enumerate(own)]       # two may be called alike
+    pictures = Packed(Members([(str(one.path), one.image) for one in own]),
+                      f'webdataset {top}: sample ')
     return source_of(_objects(own, faults), names, pictures, faults, classes=classes, others=kinds,
                      box_format=box_format, size=size, most=most)
   faults.report()
@@ -125,11 +125,12 @@ def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_
 
 
 class Members(NamedTuple):
-  """Gives the bytes of images by their names; of each the shard and its place there."""
-  places: Mapping[str, tuple[str, Member]]
+  """Gives the bytes of images by names that begin with their number. places: of each the shard, and
+  where it is there."""
+  places: Sequence[tuple[str, Member]]
 
   def __call__(self, name: str) -> bytes:
-    path, member = self.places[name]
+    path, member = self.places[int(name.split()[0])]
     return read_member(Path(path), member)
 
 
