@@ -13,6 +13,7 @@ from visionlab.data.faces import shape
 from visionlab.data.faces.faces import Faces, _draw, faces
 from visionlab.data.faces.strokes import line, padded, polygon
 from visionlab.data.scenes import assets
+from visionlab.ops.landmarks import five_of
 from visionlab.ops.similarity import TEMPLATE
 
 SIZE = 64
@@ -119,7 +120,7 @@ def test_the_head_mirrors_and_moves_as_it_should():
   assert np.ptp(asleep[36:42, 1]) < .3 * np.ptp(calm[36:42, 1])
   for i in range(shape.PROPORTIONS):                     # every number changes something
     assert abs(shape.head(person.at[i].set(1.), CALM) - calm).max() > .005
-  five = np.asarray(shape.five_of(jnp.asarray(calm)))
+  five = np.asarray(five_of(jnp.asarray(calm)))
   np.testing.assert_allclose(five[0] * [-1, 1, 1], five[1], atol=1e-6)
   np.testing.assert_allclose(five[2:], calm[[30, 48, 54]])
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.faces.shape import FIVE
 from visionlab.data.sources.landmark_files import landmark_files, read_points
+from visionlab.ops.landmarks import FIVE
 
 SQUARE = np.array([[20, 30], [40, 30], [40, 50], [20, 50], [30, 40]], float)
 

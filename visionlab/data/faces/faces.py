@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.faces import shape
 from visionlab.data.faces.render import POSES, face
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.render import LUMA
 from visionlab.data.source import Arrays, Info, check_seed, check_split
+from visionlab.ops.landmarks import FIVE, five_of
 
 PEOPLE = dict(train=1200, validation=150, test=150)
 EACH = dict(train=16, validation=8, test=8)
@@ -103,7 +103,7 @@ class Faces:
     self.arrays, self.people = dict(arrays), people
     # Those of another split are others: nothing may take the one for the other.
     split, digits = assets.SPLITS[int(self.arrays['split'])], len(str(people - 1))
-    names = shape.FIVE if points == 5 else tuple(f'point {i}' for i in range(points))
+    names = FIVE if points == 5 else tuple(f'point {i}' for i in range(points))
     self.info = Info(classes=tuple(f'{split} {i:0{digits}}' for i in range(people)), joints=names,
                      attributes=ATTRIBUTES)
 
@@ -141,7 +141,7 @@ def _example(size, points, grey, arrays, index):
   place, covered = drawn.pop('points'), drawn.pop('covered')
   if points == 5:
     # What hides an eye's outline hides the eye.
-    place, covered = (shape.five_of(x)
+    place, covered = (five_of(x)
                       for x in (place, covered[:, None].astype(jnp.float32)))
     covered = covered[:, 0] > .5
   inside = jnp.all((place >= 0) & (place <= size), -1, keepdims=True)

@@ -16,6 +16,7 @@ from visionlab.data.faces import shape
 from visionlab.data.faces.strokes import circle, cover, line, padded, polygon
 from visionlab.data.scenes.assets import SPLITS
 from visionlab.data.scenes.render import photograph
+from visionlab.ops.landmarks import EYES, NOSE_TIP
 
 POSES = ('left', 'half left', 'frontal', 'half right', 'right')
 """Fifths of the range of yaw, by where the nose points for the viewer."""
@@ -130,10 +131,10 @@ def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, ga
   # Loops, not vmap: XLA would measure distances again in each place that looks at them.
   large = lax.map(lambda p: cover(polygon(p, size)),
                   jnp.stack([padded(p, _LARGE) for p in outlines]))
-  parts = [*shape.EYES, shape.LIPS, shape.MOUTH]
+  parts = [*EYES, shape.LIPS, shape.MOUTH]
   small = lax.map(lambda p: cover(polygon(p, size)),
                   jnp.stack([padded(points[part], _SMALL) for part in parts]))
-  eyes = [points[eye].mean(0) for eye in shape.EYES]
+  eyes = [points[eye].mean(0) for eye in EYES]
   bridge = jnp.stack([points[39], points[42]])
   strokes = [points[shape.BROWS[0]], points[shape.BROWS[1]], points[28:31], points[shape.BASE],
              points[36:40], points[42:46], bridge]
@@ -141,7 +142,7 @@ def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, ga
   drawn = lax.map(lambda stroke: cover(line(stroke[0], size) - stroke[1]),
                   (jnp.stack([padded(p, _LINE) for p in strokes]), width))
   y, x = jnp.mgrid[:size, :size] + .5
-  nose = points[shape.NOSE_TIP]
+  nose = points[NOSE_TIP]
   shade = jnp.clip(1 + 1.8 * ((x - nose[0]) * light[0] + (y - nose[1]) * light[1]) / scale, .3, 1.8)
   skin, locks = (jnp.asarray(one[k], jnp.float32)[:, None, None] for k in ('skin', 'hair'))
 

@@ -15,12 +15,7 @@ import numpy as np
 PROPORTIONS = 16                # numbers by which heads differ, each standard normal
 JAW, RIDGE, BASE = slice(0, 17), slice(27, 31), slice(31, 36)
 BROWS = slice(17, 22), slice(22, 27)
-EYES = slice(36, 42), slice(42, 48)
 LIPS, MOUTH = slice(48, 60), slice(60, 68)
-NOSE_TIP, CORNERS, OUTER_EYES = 30, (48, 54), (36, 45)
-
-FIVE = ('left eye', 'right eye', 'nose tip', 'left mouth corner', 'right mouth corner')
-"""The five points that faces are aligned by; left and right are the viewer's."""
 
 _LID = np.array([[-1, 0], [-.4, -1], [.4, -1], [1, 0], [.4, 1], [-.4, 1]], np.float32)
 _LID_RIGHT = _LID * [-1, 1]     # eyes are numbered from the viewer's left, and mirror each other
@@ -92,13 +87,6 @@ def _mouth(y, width, thickness, mood):
   top = row(inner, lambda bulge: -gap / 2 * bulge)
   bottom = row(inner, lambda bulge: (.01 + gap) * bulge)
   return [above, below[5:0:-1], top, bottom[3:0:-1]]
-
-
-def five_of(points: jax.Array) -> jax.Array:
-  """The `FIVE` points (... 5 d) of 68 (... 68 d): eyes are the mean of their outlines."""
-  eyes = [points[..., eye, :].mean(-2) for eye in EYES]
-  others = [points[..., i, :] for i in (NOSE_TIP, *CORNERS)]
-  return jnp.stack([*eyes, *others], -2)
 
 
 def _stack(x, y, z):

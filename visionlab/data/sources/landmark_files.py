@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from visionlab.config import ConfigError
-from visionlab.data.faces import shape
 from visionlab.data.files import image_names, in_threads
 from visionlab.data.images import open_image, to_mode
 from visionlab.data.resize import resize
 from visionlab.data.source import Arrays, Info, check_root, check_split
 from visionlab.data.text import read_text
+from visionlab.ops.landmarks import FIVE, five_of
 
 _POINTS = re.compile(r'n_points\s*:\s*(\d+)\s*\{([^{}]*)\}', re.S)
 
@@ -64,9 +64,9 @@ def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float 
     if count != 68:
       raise ConfigError('landmark_files: points=5 are taken of 68 landmarks, and these are '
                         f'{count}')
-    landmarks = np.asarray(shape.five_of(landmarks))
+    landmarks = np.asarray(five_of(landmarks))
   known = np.full((*landmarks.shape[:2], 1), 2)
-  joints = shape.FIVE if points else tuple(f'point {i}' for i in range(count))
+  joints = FIVE if points else tuple(f'point {i}' for i in range(count))
   return Arrays(dict(image=np.stack([image for image, _ in found]),
                      landmarks=np.concatenate([landmarks, known], -1).astype(np.float32)),
                 Info(joints=joints))
