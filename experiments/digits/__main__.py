@@ -15,6 +15,7 @@ from configs.digits_cnn import get_config
 from visionlab.train import train
 
 FOLDER = Path(__file__).parent
+ROW = 280                 # pixels, of a row of learning curves
 
 
 def accuracy(seed: int, workdir: Path) -> float:
@@ -27,10 +28,11 @@ def accuracy(seed: int, workdir: Path) -> float:
 
 
 def picture(figures: Path) -> Image.Image:
-  """A run's figures on one sheet."""
+  """A run's figures on one sheet; of the learning curves loss and accuracy."""
   rows = [['test_samples', 'test_confusion'], ['learning_curves', 'test_most_confused']]
   rows = [[Image.open(figures / f'{name}.png') for name in names
            if (figures / f'{name}.png').exists()] for names in rows]        # no mistakes, no sheet
+  rows[1][0] = rows[1][0].crop((0, 0, rows[1][0].width, ROW))
   width = max(sum(im.width for im in row) for row in rows)
   sheet = Image.new('RGB', (width, sum(max(im.height for im in row) for row in rows)), 'white')
   top = 0
@@ -49,8 +51,8 @@ def main():
     for seed in range(3):
       begun = time.perf_counter()
       found[seed] = accuracy(seed, Path(root) / str(seed)), time.perf_counter() - begun
-    picture(Path(root) / '0' / 'figures').convert('P', palette=Image.Palette.ADAPTIVE).save(
-        FOLDER / 'digits.png', optimize=True)
+    picture(Path(root) / '0' / 'figures').convert(
+        'P', palette=Image.Palette.ADAPTIVE, colors=128).save(FOLDER / 'digits.png', optimize=True)
   print('seed  test accuracy  seconds')
   for seed, (value, seconds) in found.items():
     print(f'{seed:>4}  {value:13.4f}  {seconds:7.1f}')
