@@ -21,6 +21,7 @@ from experiments.filters import crosses, gallery
 from experiments.limited_data.cells import crop_cells
 from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
+from experiments.understanding.coco import concepts
 from experiments.understanding.truth import alone
 from visionlab import build
 from visionlab.config import ConfigError, experiment
@@ -366,6 +367,27 @@ def test_readmes_are_whole(name):
   assert f'python -m experiments.{name}' in text and '2 CPU cores' in text
   for picture in re.findall(r'\]\((\S+\.(?:png|jpg))\)', text):
     assert (folder / picture).stat().st_size <= 60_000
+
+
+def test_concepts_of_coco_are_those_that_several_images_show(tmp_path):
+  """Ids in masks are no class numbers; 0 and what is rare count nowhere."""
+  masks = tmp_path / 'semantic_segmentation' / 'masks' / 'val2017'
+  images = tmp_path / 'images' / 'val2017'
+  for folder in (masks, images):
+    folder.mkdir(parents=True)
+  (masks.parents[1] / 'config.yaml').write_text(
+      'classes:\n  0: unlabeled\n  24: zebra\n  25: giraffe\n  193: grass-merged\n')
+  for i, (left, right) in enumerate([(24, 193), (193, 24), (25, 0)]):
+    mask = np.repeat(np.uint8([[left, right]]), 8, 1).repeat(16, 0)
+    Image.fromarray(mask).save(masks / f'{i}.png')
+    Image.new('RGB', (16, 16), (i, 0, 0)).save(images / f'{i}.jpg')
+  Image.new('RGB', (16, 16)).save(images / 'unlabelled.jpg')
+  source = concepts('val', root=str(tmp_path), size=16, often=2)
+  assert source.info.map_classes == ('grass', 'zebra') and len(source) == 3
+  maps = source[np.arange(3)]['label_map']
+  assert maps[:, 0, [0, 15]].tolist() == [[1, 0], [0, 1], [255, 255]]
+  with pytest.raises(ConfigError, match='no split "test"; there are train, val'):
+    concepts('test', root=str(tmp_path))
 
 
 def test_understanding_holds_maps_against_the_digits(tmp_path):

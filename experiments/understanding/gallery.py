@@ -1,8 +1,9 @@
-"""Pictures of what published networks see: classes, channels, dreams, inversions, styles.
+"""Pictures of what published networks see: attributions, classes, channels, dreams, inversions.
 
   python -m experiments.understanding.gallery --resnet=resnet50.npz --vgg=vgg19.npz classes dream
 
-The networks are those of `experiments/understanding/README.md`; the photographs are scikit-learn's.
+The networks are those of `experiments/understanding/README.md`; the photographs are scikit-learn's,
+and those of --photo.
 """
 
 import time
@@ -18,10 +19,14 @@ import visionlab
 from visionlab.figures.drawing import as_picture
 from visionlab.understand import Subject
 from visionlab.understand.ascend import adam
+from visionlab.understand.attribute import Attribution
 from visionlab.understand.dream import dream, endless_zoom, resized
-from visionlab.understand.fool import fool
+from visionlab.understand.explain import explain
+from visionlab.understand.fool import fool, probabilities
 from visionlab.understand.galleries import gallery, strip, write_film
+from visionlab.understand.heatmaps import heatmaps
 from visionlab.understand.invert import invert_layers
+from visionlab.understand.measures import by_place
 from visionlab.understand.objectives import output
 from visionlab.understand.style import style_transfer
 from visionlab.understand.transforms import Jitter
@@ -30,9 +35,20 @@ from visionlab.weights.vgg_features import vgg_features
 
 RESNET = flags.DEFINE_string('resnet', None, 'Weights of a ResNet-50 of ImageNet.')
 VGG = flags.DEFINE_string('vgg', None, 'Weights of VGG-19\'s convolutions.')
+PHOTO = flags.DEFINE_multi_string('photo', [], 'Another photograph that attributions are shown of.')
 OUTPUT = flags.DEFINE_string('output', str(Path(__file__).parent), 'Where pictures are written.')
 
 CLASSES = ('tiger shark', 'goldfinch', 'pineapple')
+MOST = 60_000                  # bytes of a picture
+SIDE, DRAWN = 224, 96          # of a photograph that attributions are shown of, and of its picture
+METHODS = {                    # of these: a heading, and the method's options
+    'saliency': ('saliency', {}),
+    'smooth_grad': ('SmoothGrad', {}),
+    'integrated_gradients': ('integrated gradients', dict(baseline='mean', steps=32)),
+    'grad_cam': ('Grad-CAM', {}),
+    'guided_backprop': ('guided backpropagation', {}),
+    'occlusion': ('occlusion', dict(window=48, stride=24)),
+}
 DEPTHS = ('stem', 'stage1', 'stage2', 'stage3', 'stage4')
 
 
@@ -47,8 +63,11 @@ def told(done: int, of: int, images: np.ndarray) -> None:
 
 
 def save(picture: np.ndarray, path: Path) -> None:
-  """As a JPEG: what is made of photographs is twice as large as a PNG of 256 colours."""
-  Image.fromarray(as_picture(picture)).save(path, quality=75, optimize=True)
+  """As a JPEG of at most `MOST` bytes: a PNG of what is made of photographs is twice as large."""
+  for quality in range(75, 25, -10):
+    Image.fromarray(as_picture(picture)).save(path, quality=quality, optimize=True)
+    if path.stat().st_size <= MOST:
+      break
 
 
 def resnet() -> Subject:
@@ -63,6 +82,41 @@ def untrained(subject: Subject) -> Subject:
                        subject.variables['params'])
   return Subject(dict(subject.variables, params=mixed), subject.ask, subject.find, subject.model,
                  subject.rebuilt, subject.shape, subject.classes)
+
+
+def attribution() -> np.ndarray:
+  """Six attributions of photographs; and of the first by a network of random weights."""
+  photographs = {name: load_sample_image(name) for name in ('china.jpg', 'flower.jpg')}
+  for path in PHOTO.value:
+    with Image.open(path) as opened:
+      photographs[Path(path).name] = np.asarray(opened.convert('RGB'))
+  images = np.stack([resized(cut(image).astype(np.float32) / 255, (SIDE, SIDE))
+                     for image in photographs.values()])
+  subject, maps = resnet(), {}
+  said = probabilities(subject, images)
+  asked = (subject, images, said.argmax(-1)), (untrained(subject), images[:1], said.argmax(-1)[:1])
+  for method, (heading, options) in METHODS.items():
+    made = [explain(network, shown, method, wanted, **options)
+            for network, shown, wanted in asked]
+    made = [by_place(one.values if isinstance(one, Attribution) else one) for one in made]
+    maps[heading] = small(np.concatenate(made)[..., None])[..., 0]
+    told(len(maps), len(METHODS), images)
+  captions = [f'{name}: {subject.classes[p.argmax()]} {p.max():.0%}'
+              for name, p in zip(photographs, said, strict=True)]
+  return heatmaps(small(np.concatenate([images, images[:1]])), maps, zoom=1,
+                  captions=[*captions, f'{captions[0].split(":")[0]}, random weights'])
+
+
+def cut(image: np.ndarray) -> np.ndarray:
+  """The largest square in the middle of an image (h w c)."""
+  side = min(image.shape[:2])
+  top, left = ((n - side) // 2 for n in image.shape[:2])
+  return image[top:top + side, left:left + side]
+
+
+def small(images: np.ndarray) -> np.ndarray:
+  """Images (n h w c) as large as they are drawn."""
+  return np.stack([resized(image, (DRAWN, DRAWN)) for image in images])
 
 
 def classes() -> np.ndarray:
@@ -134,8 +188,8 @@ def fooling() -> np.ndarray:
   return gallery(images, captions, 'Fooled')
 
 
-PICTURES = dict(classes=classes, channels=channels, dream=dreams, zoom=zoom, inversion=inversion,
-                style=style, fooling=fooling)
+PICTURES = dict(attribution=attribution, classes=classes, channels=channels, dream=dreams,
+                zoom=zoom, inversion=inversion, style=style, fooling=fooling)
 
 
 def main(argv):
