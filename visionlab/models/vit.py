@@ -5,6 +5,7 @@ A tiny one on scikit-learn's digits, which are 16 patches of 2 x 2 pixels:
 python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits_vit \\
     --config.task.model.name=vit --config.task.model.patch=2 --config.task.model.width=64 \\
     --config.task.model.depth=4 --config.task.model.heads=4 --config.task.model.dropout=.1
+Halfway (750 of 1,500 updates, seed 0) 97.9 % of the digits to choose by are right; not run further.
 """
 
 import math
