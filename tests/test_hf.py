@@ -15,7 +15,8 @@ from PIL import Image
 from visionlab.config import ConfigError
 from visionlab.data.balance import class_counts
 from visionlab.data.pipeline import open_sources
-from visionlab.data.sources.hf import hf, shards
+from visionlab.data.sources.hf import hf
+from visionlab.data.sources.hf_shards import shards
 
 pa = pytest.importorskip('pyarrow', reason='Hugging Face datasets need the extra "parquet"')
 pq = pytest.importorskip('pyarrow.parquet')

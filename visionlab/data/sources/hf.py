@@ -1,15 +1,13 @@
 """Image datasets of the Hugging Face hub, from a folder: of save_to_disk, or shards of parquet."""
 
-import glob
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from visionlab.config import ConfigError, check_choice, nearest
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.classes import check_classes
 from visionlab.data.images import Canvas
 from visionlab.data.source import Info, check_root, check_split
@@ -23,15 +21,13 @@ from visionlab.data.sources.arrow import (
 )
 from visionlab.data.sources.arrow_images import ArrowImages, content_of
 from visionlab.data.sources.encoded import Encoded, check_on_broken
+from visionlab.data.sources.hf_shards import HOLDS, shards
 from visionlab.data.sources.labelled_files import LABEL
 from visionlab.data.sources.objects import Objects
 from visionlab.data.sources.said_objects import check_fitted, objects_in, source_of
 from visionlab.data.sources.table_rows import Rows, role_of, targets_of
 from visionlab.data.table import FILE, plain
 from visionlab.data.text import read_json
-
-HOLDS = "a dataset of save_to_disk, or parquet files such as data/train-00000-of-00001.parquet"
-_SHARD = re.compile(r'(?:(.+?)[-_.])?(\d+(?:-of-\d+)?)(?:-[0-9a-f]{16})?')
 
 
 def hf(split: str, *, root: str = '', image_column: str = '', label_column: str = '',
@@ -247,64 +243,3 @@ def _numbered(rows: Rows, names: Sequence[str]) -> tuple[dict[str, np.ndarray], 
     raise ConfigError(f'{rows.path}: the label of {rows.places[wrong]} is {labels[wrong]!r:.60}'
                       f'{hidden}; expected the number of one of {len(classes)} classes')
   return dict(label=np.array(labels, np.int32)), Info(classes)
-
-
-# --- which file is of which split ---
-
-
-def shards(top: Path) -> dict[str, list[Path]]:
-  """The files of each split in a folder.
-
-  Raises:
-    ConfigError: there are none, or those of several configurations.
-  """
-  if (top / 'dataset_dict.json').is_file():
-    listed = _field(top / 'dataset_dict.json', 'splits')
-    return {str(name): _saved(top / str(name)) for name in listed}
-  if (top / 'state.json').is_file():
-    state = read_json(top / 'state.json')
-    named = state.get('_split') if isinstance(state, dict) else None
-    return {re.split(r'[\[+]', named)[0] if isinstance(named, str) else 'train': _saved(top)}
-  configurations: dict[Path, dict[str, list[Path]]] = {}
-  # No deeper: whoever names the wrong folder does not wait until all of the disk is looked at.
-  found = (name for deep in ('*', '*/*', '*/*/*')
-           for name in glob.glob(f'{deep}.parquet', root_dir=top))
-  for path in sorted(top / name for name in found):
-    split, folder = _split_of(path)
-    configurations.setdefault(folder, {}).setdefault(split, []).append(path)
-  if not configurations:
-    raise ConfigError(f'hf {top} has no such files; expected {HOLDS}')
-  if len(configurations) > 1:
-    names = [str(path.relative_to(top)) for path in configurations]
-    raise ConfigError(f'hf {top} holds several configurations: {", ".join(names)}; root must name '
-                      'one of them')
-  return next(iter(configurations.values()))
-
-
-def _split_of(path: Path) -> tuple[str, Path]:
-  """The split of a file of parquet, and the folder of the configuration: 'data/train-00000-of-
-  00001.parquet', 'data/train.parquet' or 'default/train/0000.parquet'."""
-  shard = _SHARD.fullmatch(path.stem)
-  if shard and not shard[1]:
-    return path.parent.name, path.parent.parent
-  return shard[1] if shard else path.stem, path.parent
-
-
-def _saved(folder: Path) -> list[Path]:
-  """The files that `state.json` lists."""
-  listed = _field(folder / 'state.json', '_data_files')
-  names = [one.get('filename') if isinstance(one, dict) else None for one in listed]
-  files = [folder / str(name) for name in names]
-  for file in files:
-    if not file.is_file():
-      raise ConfigError(f'hf {folder}: state.json lists {file.name}, but there is no such file')
-  if not files:
-    raise ConfigError(f'hf {folder}: the dataset is empty')
-  return files
-
-
-def _field(path: Path, key: str) -> list:
-  content = read_json(path)
-  if not isinstance(content, dict) or not isinstance(content.get(key), list):
-    raise ConfigError(f'{path} has no list "{key}"{nearest(key, content)}')
-  return content[key]
