@@ -22,12 +22,15 @@ from ml_collections import ConfigDict
 
 from visionlab import build
 from visionlab.config import ConfigError
+from visionlab.data.faces import faces
 from visionlab.data.pipeline import open_sources
+from visionlab.data.scenes import scenes
 from visionlab.train import Schedule
 from visionlab.training import evaluation
 from visionlab.training.evaluation import Evaluations
 
 ROOT = Path(__file__).parents[1]
+FEW = 40                         # examples
 VALUES = (0, -1, 3.7, math.nan, math.inf, '', 'nonsense', True, (), (1, 2), None, {'a': 1})
 
 
@@ -77,10 +80,7 @@ def config_of(name: str, variant: str | None) -> dict:
   module = importlib.import_module(f'configs.{name}')
   config = module.get_config(*([] if variant is None else [variant])).to_dict()
   if 'examples' in config['data']:
-    config['data']['examples'] = 40     # proposals or captions for all of them would take minutes
-  for part in (config['data'], config['data'].get('of', {})):
-    if part.get('name') == 'faces':     # all are drawn when they are opened
-      part |= dict(people=20, each=4)
+    config['data']['examples'] = FEW
   return config
 
 
@@ -112,6 +112,13 @@ def opened_once() -> Callable:
   return opened
 
 
+def draw_few():
+  """Of the drawn worlds few examples, unless a try says how many: proposals, captions or faces of
+  all of them would take minutes."""
+  for split in scenes.EXAMPLES:
+    scenes.EXAMPLES[split], faces.PEOPLE[split], faces.EACH[split] = FEW, FEW // 4, 4
+
+
 def main():
   options = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
   options.add_argument('--tries', type=int, default=3000)
@@ -121,6 +128,7 @@ def main():
   names = [p.stem for p in sorted((ROOT / 'configs').glob('*.py')) if given.only in p.stem]
   drawn = some(tries(names), given.tries, given.seed)
   failed, begun = 0, time.monotonic()
+  draw_few()
   build.open_sources = evaluation.open_sources = opened_once()
   for i, (name, variant, path, value) in enumerate(drawn, 1):
     said = answered(config_of(name, variant), path, value)

@@ -91,6 +91,8 @@ def test_a_sources_size_and_channels_are_the_runs_unless_given(digits, tmp_path)
   assert split == 'train'
   assert source[np.arange(2)]['image'].shape == (2, 8, 8, 1)
   assert sorted(source[np.arange(2)]['label'].tolist()) == [1, 3]        # as the network counts
+  own, _ = open_data(digits, data=dict(name='folder', root=str(tmp_path)), as_known=False)
+  assert sorted(own[np.arange(2)]['label'].tolist()) == [0, 1] and own.info.classes == ('1', '3')
   with pytest.raises(ConfigError, match='its images have 3 channels, .* images with 1'):
     open_data(digits, data=dict(name='folder', root=str(tmp_path), channels=3))
 

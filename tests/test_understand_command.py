@@ -1,12 +1,17 @@
 """python -m visionlab.understand: a method, a run, images; a picture and the arrays behind it."""
 
+import base64
 import dataclasses
+import io
+import re
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_images
 from tiny import config
 
 from visionlab.config import ConfigError
@@ -16,11 +21,13 @@ from visionlab.understand.__main__ import (
   images_of,
   listing,
   method_of,
+  output_of,
   source_of,
   whole_images,
 )
 from visionlab.understand.commands import METHODS, options_of, seen
 from visionlab.understand.explain import EXPLANATIONS, explain
+from visionlab.understand.hog import hog
 from visionlab.understand.look import Look
 from visionlab.understand.subject import Subject
 
@@ -36,8 +43,9 @@ def run(tmp_path_factory):
 @pytest.fixture
 def look(run):
   subject = Subject.of(run)
-  return Look(subject, run, lambda: images_of(run, [], 'test', 2),
-              lambda: whole_images(run, [], 'test', 2), '3', lambda: source_of(run, 'test'),
+  opened = partial(source_of, run, 'test')
+  return Look(subject, run, lambda: images_of(run, [], opened, 2),
+              lambda: whole_images(run, [], opened, 2), '3', lambda: opened()[0],
               lambda seen: None, lambda done, of: None)
 
 
@@ -91,6 +99,53 @@ def test_label_maps_and_a_class_are_asked_for(look):
     seen('style', dataclasses.replace(look, whole=lambda: look.whole()[:1]), {})
 
 
+def test_a_page_holds_its_pictures_and_says_what_is_missing(look):
+  """One file: its pictures are in it, and nothing is fetched."""
+  shown = []
+  look = dataclasses.replace(look, show=shown.append)
+  last = seen('page', look, dict(parts=('filters', 'dissection')))
+  assert [one.page.count('<h2>') for one in shown] == [1, 2]      # what a stop would leave
+  assert last.page == shown[-1].page and 'dissection' in last.text
+  assert 'no label maps' in last.page and 'http' not in last.page and '<script' not in last.page
+  (picture,) = re.findall('src="data:image/png;base64,(.*?)"', last.page)
+  with Image.open(io.BytesIO(base64.b64decode(picture))) as found:
+    np.testing.assert_array_equal(found, METHODS['filters'](look).picture)
+  np.testing.assert_array_equal(last.arrays['filters.kernel'],
+                                look.subject.variables['params']['conv0']['kernel'])
+
+
+def test_a_page_is_of_methods_and_in_html(look, tmp_path):
+  with pytest.raises(ConfigError, match="--parts: 'filter' .*did you mean \"filters\""):
+    seen('page', look, dict(parts=('filter',)))
+  with pytest.raises(ConfigError, match="--methods: '' is not one of"):
+    seen('compare', look, dict(methods=()))
+  assert output_of('page', str(tmp_path / 'a.html')) == str(tmp_path / 'a.html')
+  assert (output_of('page', ''), output_of('filters', '')) == ('page.html', 'filters.png')
+  with pytest.raises(ConfigError, match='a.png: a page is a file of HTML'):
+    output_of('page', str(tmp_path / 'a.png'))
+  with pytest.raises(ConfigError, match='there is no folder'):
+    output_of('page', str(tmp_path / 'no' / 'a.html'))
+
+
+def test_hog_and_its_inverse_by_what_other_pictures_teach(look):
+  """No network is looked into; the picture and its glyphs are there before anything is learnt."""
+  china, flower = (image[::4, ::4] for image in load_sample_images().images)
+  shown = []
+  none = dataclasses.replace(look, subject=None, run=None, show=shown.append)
+  options = dict(size=96, atoms=32, samples=256, epochs=1)
+  made = seen('hog', dataclasses.replace(none, whole=lambda: [flower, china]), options)
+  alone = seen('hog', dataclasses.replace(none, whole=lambda: [flower]), options)
+  h, w = made.arrays['image'].shape[:2]
+  assert max(h, w) == 96 and made.arrays['inverse'].shape == (h // 8 * 8, w // 8 * 8)
+  plain = made.arrays['image'].mean(-1)[None, ..., None]
+  np.testing.assert_allclose(made.arrays['hog'], hog(plain)[0], atol=1e-5)
+  np.testing.assert_array_equal(shown[0].picture, alone.picture)
+  np.testing.assert_array_equal(made.picture[:, :alone.picture.shape[1]], alone.picture)
+  assert 'inverse' not in alone.arrays and 'its inverse is learnt' in alone.text
+  with pytest.raises(ConfigError, match='name some images'):
+    whole_images(None, [], None, 1)
+
+
 def test_options_are_checked(look):
   with pytest.raises(ConfigError, match=r"occlusion.window: expected int .*, got 'x'"):
     seen('occlusion', look, dict(window='x'))
@@ -101,14 +156,15 @@ def test_options_are_checked(look):
 
 
 def test_images_are_files_or_the_first_of_a_split(run, tmp_path):
-  images, names = images_of(run, [], 'test', 3)
+  opened = partial(source_of, run, '')
+  images, names = images_of(run, [], opened, 3)
   assert names == ['test 0', 'test 1', 'test 2'] and images.shape == (3, 8, 8, 1)
   Image.new('L', (20, 12), 200).save(tmp_path / 'a.png')
   (tmp_path / 'b.png').write_bytes(b'no image')
-  images, names = images_of(run, [str(tmp_path)], 'test', 3)
+  images, names = images_of(run, [str(tmp_path)], opened, 3)
   assert names == ['a.png'] and images.shape == (1, 8, 8, 1)
   with pytest.raises(ConfigError, match='none of the files'):
-    images_of(run, [str(tmp_path / 'b.png')], 'test', 3)
+    images_of(run, [str(tmp_path / 'b.png')], opened, 3)
 
 
 def test_layers_are_listed(run):

@@ -27,7 +27,7 @@ _FLAG = re.compile(r'--?data\.([\w.]+)')
 
 
 def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
-                  data: Mapping | None = None) -> tuple[Source, str]:
+                  data: Mapping | None = None, as_known: bool = True) -> tuple[Source, str]:
   """(the source, its split) to measure a run on, its classes numbered as the network has them.
 
   Args:
@@ -38,6 +38,7 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
       their names or, for ImageNet's, by their WordNet ids.
     data: instead of the run's own, another source, as config.data names one. Its size and channels
       are the run's, where it has such options and they are not given.
+    as_known: whether the classes of other data must be the network's, and are numbered as it does.
 
   Raises:
     ConfigError: data that cannot be opened, or that do not fit the network.
@@ -58,7 +59,8 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
   source, split = _open(options, split, where, _held_out(run) if own else ())
   if not own:
     _check_channels(run, source, where)
-    source = source if getattr(run.task, 'open_set', False) else _as_known(run, source)
+    open_set = getattr(run.task, 'open_set', False)
+    source = _as_known(run, source) if as_known and not open_set else source
   return source, split
 
 

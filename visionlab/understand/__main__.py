@@ -1,13 +1,14 @@
 """Looks into a network: python -m visionlab.understand grad_cam --workdir=runs/digits a.png b.jpg
 
 The first word is the method, whose options --help then lists too. Images are files, folders or
-patterns; without any, the first of a split of the run's data (--split, --count). Writes one
-picture, of long work one every few seconds, and with --save the arrays behind it. `layers` lists
-what --at can name.
+patterns; without any, the first of a split of the run's data (--split, --count), or of other data:
+--data=NAME with its options --root and --data.KEY=VALUE. Writes one picture, of long work one every
+few seconds, and with --save the arrays behind it. `page` writes several methods into one file of
+HTML, `layers` lists what --at can name.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,22 @@ from visionlab import commandline
 from visionlab.config import ConfigError, nearest
 from visionlab.data.fitted import upright
 from visionlab.data.images import Canvas
-from visionlab.data.pipeline import open_sources
+from visionlab.data.source import Source
 from visionlab.figures import charts
 from visionlab.kinds import typed
+from visionlab.other_data import data_flags, given_data, open_data
 from visionlab.paths import output_file
 from visionlab.predict import check_output, find, read
 from visionlab.run import Run, load
+from visionlab.storage.workdir import write_atomically
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
-from visionlab.understand.commands import METHODS, options_of, seen
+from visionlab.understand.commands import METHODS, WITHOUT_NETWORK, options_of, seen
 from visionlab.understand.galleries import write_film
 from visionlab.understand.look import Look, Seen
 from visionlab.understand.subject import Subject
 
+Opened = Callable[[], tuple[Source, str]]
 LAYERS = 'layers'                   # the one word that is no method
 ANY = Canvas((224, 224))            # whose channels, and not whose size, images take
 
@@ -63,7 +67,8 @@ def typed_options(method: Callable) -> dict[str, Any]:
           if text is not None}
 
 
-def images_of(run: Run, names: list[str], split: str, count: int) -> tuple[np.ndarray, list[str]]:
+def images_of(run: Run, names: list[str], opened: Opened,
+              count: int) -> tuple[np.ndarray, list[str]]:
   """Images (n h w c) of the run's size, and what each is called."""
   if names:
     images, good, bad = read(run, find(names))
@@ -72,24 +77,43 @@ def images_of(run: Run, names: list[str], split: str, count: int) -> tuple[np.nd
     if not good:
       raise ConfigError('none of the files is a readable image')
     return run.fit(images), [Path(path).name for path in good]
-  source = source_of(run, split)
+  source, split = opened()
   rows = source[np.arange(min(count, len(source)))]
   return run.fit(rows['image']), [f'{split} {i}' for i in range(len(rows['image']))]
 
 
-def whole_images(run: Run | None, names: list[str], split: str, count: int) -> list[np.ndarray]:
+def whole_images(run: Run | None, names: list[str], opened: Opened, count: int) -> list[np.ndarray]:
   """The same images, (h w c) each, at the size that files have."""
+  if not (names or run):
+    raise ConfigError('name some images: there is no run whose data could be looked at')
   if not names:
-    return list(images_of(run, names, split, count)[0])
+    return list(images_of(run, names, opened, count)[0])
   pixels = run.pixels if run else partial(upright, canvas=ANY)
   return [pixels(name)[0] for name in find(names)]
 
 
-def source_of(run: Run, split: str):
-  """A split of the run's data."""
-  if 'name' not in run.config.data:
+def source_of(run: Run, split: str, root: str = '',
+              data: Mapping | None = None) -> tuple[Source, str]:
+  """A split of the run's data, or of the others that are named; and the split's name."""
+  if not data and run.facts.examples and 'name' not in run.config.data:
     raise ConfigError('name some images: this run has several sources')
-  return open_sources(run.config.data, split)
+  return open_data(run, split, root=root, data=data, as_known=False)
+
+
+def output_of(method: str, given: str) -> str:
+  """Where what is seen goes.
+
+  Raises:
+    ConfigError: a file of no such form, or that cannot be written.
+  """
+  if method != 'page':
+    path = str(Path(given or f'{method}.png').expanduser())
+    check_output(path)
+    return path
+  path = output_file(given or 'page.html', '--output')
+  if path.suffix.lower() not in ('.html', '.htm'):
+    raise ConfigError(f'--output={given}: a page is a file of HTML; write e.g. page.html')
+  return str(path)
 
 
 def listing(subject: Subject) -> str:
@@ -103,7 +127,9 @@ def listing(subject: Subject) -> str:
 def written(output: str, arrays: Path | None) -> Callable[[Seen], None]:
   """A function that writes what is seen."""
   def write(seen: Seen):
-    if seen.frames:
+    if seen.page:
+      write_atomically(Path(output), seen.page)
+    elif seen.frames:
       write_film(output, seen.frames)
     else:
       charts.save(seen.picture, output)
@@ -130,22 +156,22 @@ def main(argv):
     raise ConfigError(f'name a method first: {", ".join((*METHODS, LAYERS))}')
   words = argv[1:]
   words.remove(name)
-  output = str(Path(options.output or f'{name}.png').expanduser())
-  check_output(output)
+  output = output_of(name, options.output)
   write = written(output, output_file(options.save, '--save'))
-  run = opened(name)
+  run = looked_into(name)
   subject, console = run and Subject.of(run), Console()
   if name == LAYERS:
     print(listing(subject))
     return
-  given, shown = (words, options.split, options.count), []
+  opened = partial(source_of, run, options.split, options.root, given_data())
+  given, shown = (words, opened, options.count), []
 
   def show(seen: Seen):
     shown.append(True)
     write(seen)
   look = Look(subject, run, lambda: images_of(run, *given), lambda: whole_images(run, *given),
-              options['class'].value, lambda: source_of(run, options.split), show,
-              progress_of(console), output.lower().endswith('.gif'))
+              options['class'].value, lambda: opened()[0], show, progress_of(console),
+              output.lower().endswith('.gif'))
   try:
     last = seen(name, look, typed_options(METHODS[name]))
   except KeyboardInterrupt:
@@ -157,14 +183,15 @@ def main(argv):
   if last.text:
     console.say(last.text)
   console.close()
-  print(f'picture: {output}')
+  print(f'{"page" if last.page else "picture"}: {output}')
 
 
-def opened(method: str) -> Run | None:
-  """The run that is looked into; None for a method that was given weights of its own."""
+def looked_into(method: str) -> Run | None:
+  """The run that is looked into; None for a method that needs none, or has weights of its own."""
   if flags.FLAGS.workdir:
     return load(flags.FLAGS.workdir, step=commandline.chosen_step(), member=flags.FLAGS.member)
-  if 'vgg' not in flags.FLAGS or not flags.FLAGS.vgg:
+  own = 'vgg' in flags.FLAGS and flags.FLAGS.vgg
+  if not own and method not in WITHOUT_NETWORK:
     raise ConfigError(f'{method}: --workdir must name a run, or weights')
   return None
 
@@ -175,7 +202,10 @@ def define_flags(method: str):
   flags.DEFINE_string('save', '', 'Write the arrays to this file, an .npz.')
   flags.DEFINE_string('class', None, 'What is explained: a class by name or number; default: the '
                       'one that the network finds likeliest in each image.')
-  flags.DEFINE_string('split', 'test', 'Of the run\'s data, where no images are named.')
+  flags.DEFINE_string('split', '', 'Of the data, where no images are named; default: test, or '
+                      'what else is kept for measuring.')
+  flags.DEFINE_string('root', '', 'Instead of the root of the run\'s own data.')
+  data_flags(sys.argv[1:])
   flags.DEFINE_integer('count', 6, 'How many of them.', lower_bound=1)
   flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
                       'setting or its number.')

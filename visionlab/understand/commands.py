@@ -3,8 +3,9 @@
 Each is a function of a `Look` and of its own options, and returns what there is to see at the end.
 """
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from visionlab.kinds import Count, Natural
 from visionlab.understand.attribute import Attribution
 from visionlab.understand.detectors import segmented
 from visionlab.understand.dissect import compared, dissect
-from visionlab.understand.dream import dream, endless_zoom
+from visionlab.understand.dream import dream, endless_zoom, shrunk
 from visionlab.understand.evolve import evolve
 from visionlab.understand.explain import EXPLANATIONS, explain
 from visionlab.understand.filters import filter_sheet, first_filters
@@ -24,17 +25,21 @@ from visionlab.understand.fool import fool
 from visionlab.understand.galleries import gallery, strip
 from visionlab.understand.genomes import Direct, Indirect
 from visionlab.understand.heatmaps import heatmaps
+from visionlab.understand.hog import grey, hog as histograms
+from visionlab.understand.hoggles import PENALTY, hog_distance, invert_hog, learn_from
 from visionlab.understand.invert import invert_layers
 from visionlab.understand.look import SHOWN, Look, Seen
+from visionlab.understand.page import Part, page as html_of
 from visionlab.understand.patches import best_patches, patches
 from visionlab.understand.style import style_transfer
-from visionlab.understand.subject import Subject
-from visionlab.understand.unit_cards import detector_cards, patch_sheet
+from visionlab.understand.subject import Subject, floats
+from visionlab.understand.unit_cards import detector_cards, hog_sheet, patch_sheet
 from visionlab.understand.visualise import channel_images, class_images
 from visionlab.weights.vgg_features import vgg_features
 
 COMPARED = ('saliency', 'smooth_grad', 'integrated_gradients', 'guided_backprop', 'grad_cam',
             'occlusion')
+PAGE = ('filters', 'compare', 'channels', 'unit_patches', 'dissection')
 SIDE = 160                              # pixels of a picture at least
 SUPPLIED = ('subject', 'images', 'target', 'given')    # of a function's parameters, by the command
 LOOK = inspect.Parameter('look', inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -62,8 +67,7 @@ def attribution(method: str) -> Callable:
 
 def compare(look: Look, *, methods: tuple[str, ...] = COMPARED) -> Seen:
   """Several attributions side by side, each with its defaults."""
-  for method in methods:
-    check_choice(method, EXPLANATIONS, '--methods')
+  check_names(methods, EXPLANATIONS, '--methods')
   maps, captions = {}, look.captions()
   for i, method in enumerate(methods):
     found = explain(look.subject, look.images, method, look.target)
@@ -145,7 +149,7 @@ def inversion(look: Look, *, layers: tuple[str, ...] = (), steps: Count = 400,
   found = invert_layers(look.subject, image, layers, steps=steps, restarts=restarts,
                         callback=look.watch(lambda images: gallery(images, [''] * len(images))))
   names = [look.named[1][0], *(f'{at}, error {one.errors[0]:.3f}' for at, one in found.items())]
-  images = np.concatenate([_floats(image), *(one.images for one in found.values())])
+  images = np.concatenate([floats(image), *(one.images for one in found.values())])
   return Seen(gallery(images, names), dict(images=images))
 
 
@@ -198,6 +202,26 @@ def fooling(look: Look, *, steps: Count = 50, near: float = 0.) -> Seen:
   return Seen(gallery(found.images, said), found._asdict())
 
 
+def hog(look: Look, *, size: Count = 256, atoms: Count = 256, samples: Count = 10_000,
+        epochs: Count = 3, penalty: float = PENALTY) -> Seen:
+  """The HOG of the first image, and what it leaves of it: its inverse by paired dictionaries learnt
+  of the other images (HOGgles, Vondrick et al. 2013). Needs no network. size: of longer sides."""
+  image, *others = [shrunk(one, size) for one in look.whole()]
+  plain = np.asarray(grey(image[None]))
+  features = np.asarray(histograms(plain))[0]
+  seen = Seen(hog_sheet(image, features), dict(image=image, hog=features),
+              'name other images after the first, and its inverse is learnt of these')
+  if not others:
+    return seen
+  look.show(seen)
+  pair = learn_from(others, samples, atoms=atoms, epochs=epochs, penalty=penalty,
+                    progress=look.progress)
+  inverse = invert_hog(features, pair, penalty=penalty)
+  off = hog_distance(plain[0, :inverse.shape[0], :inverse.shape[1], 0], inverse)
+  return Seen(hog_sheet(image, features, inverse), seen.arrays | dict(inverse=inverse),
+              f'its own HOG is {off:.0%} off; that of an even image is 100% off')
+
+
 def evolution(look: Look, *, generations: Count = 200, children: Count = 64,
               indirect: bool = True) -> Seen:
   """Images that evolved to be taken for each class (MAP-Elites, Nguyen et al. 2015): drawn by small
@@ -215,10 +239,33 @@ def evolution(look: Look, *, generations: Count = 200, children: Count = 64,
               dict(images=found.images, confidences=found.confidences, curve=found.curve))
 
 
+def page(look: Look, *, parts: tuple[str, ...] = PAGE, at: str = '', steps: Count = 64) -> Seen:
+  """What several methods show, on one page (.html) that needs nothing but itself; what a method
+  lacks is said there. at, steps: of those methods that have such an option."""
+  check_names(parts, [name for name in METHODS if name != 'page'], '--parts')
+  quiet, done, arrays, missing = dataclasses.replace(look, show=lambda seen: None), [], {}, {}
+  for name in parts:
+    own = options_of(METHODS[name])
+    options = {k: v for k, v in dict(at=at, steps=steps).items() if k in own}
+    about = ' '.join(inspect.getdoc(METHODS[name]).split('\n\n')[0].split())
+    try:
+      part = METHODS[name](quiet, **options)
+    except ConfigError as e:
+      missing[name] = str(e)
+      part = Seen(None, {}, f'left out: {e}')
+    arrays |= {f'{name}.{k}': v for k, v in part.arrays.items()}
+    done.append(Part(name.replace('_', ' '), [about, *[part.text] * bool(part.text)],
+                     part.picture))
+    seen = Seen(None, arrays, page=html_of('What a network sees', [repr(look.run)], done))
+    look.show(seen)
+  return seen._replace(text='\n'.join(f'left out: {name}: {why}' for name, why in missing.items()))
+
+
 METHODS: dict[str, Callable[..., Seen]] = {
   **{name: attribution(name) for name in EXPLANATIONS},
   **{f.__name__: f for f in (compare, filters, unit_patches, dissection, class_image, channels,
-                             inversion, deep_dream, style, fooling, evolution)}}
+                             inversion, deep_dream, style, fooling, evolution, hog, page)}}
+WITHOUT_NETWORK = ('hog',)              # of them, what looks at images alone
 
 
 def options_of(method: Callable) -> dict[str, tuple[Any, Any]]:
@@ -237,12 +284,13 @@ def seen(method: str, look: Look, options: Mapping[str, Any]) -> Seen:
   return bind(METHODS[method], options, method, look=look)
 
 
+def check_names(names: Collection[str], there: Collection[str], flag: str) -> None:
+  """Raises a ConfigError unless at least one is named, and all of them are there."""
+  for name in names or ('',):
+    check_choice(name, there, flag)
+
+
 def _large(images):
   """Images (h w c) of one size, each pixel so large that they can be seen."""
   zoom = max(1, SIDE // min(np.shape(images[0])[:2]))
   return [as_picture(image, zoom) for image in images]
-
-
-def _floats(image):
-  image = np.asarray(image)
-  return image.astype(np.float32) / 255 if image.dtype == np.uint8 else image

@@ -104,5 +104,12 @@ def resized(image: np.ndarray, size: tuple[int, int],
                    for plane in planes], -1)
 
 
+def shrunk(image: np.ndarray, longest: int) -> np.ndarray:
+  """An image (h w c), uint8 or in [0, 1], as floats whose longer side is `longest` at most."""
+  scale = min(1, longest / max(image.shape[:2]))
+  h, w = (max(1, round(n * scale)) for n in image.shape[:2])
+  return resized(floats(image), (h, w))
+
+
 def _told(callback, i, octaves, done, of, images):
   callback(i * of + done, octaves * of, images)

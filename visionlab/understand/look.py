@@ -19,11 +19,12 @@ CHUNK = 16              # images that are asked about at once
 
 class Seen(NamedTuple):
   """What there is to see: a picture (h w 3) uint8, the arrays behind it, and a line about it; or
-  the frames of a film."""
-  picture: np.ndarray
+  the frames of a film, or a page in HTML."""
+  picture: np.ndarray | None
   arrays: Mapping[str, np.ndarray]
   text: str = ''
   frames: Sequence[np.ndarray] = ()
+  page: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

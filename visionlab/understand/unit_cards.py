@@ -74,12 +74,13 @@ def _page(cards, columns):
   return drawing.below([drawing.beside(row, 12) for row in rows], 12)
 
 
-def hog_sheet(image: np.ndarray, features: np.ndarray, inverse: np.ndarray) -> np.ndarray:
+def hog_sheet(image: np.ndarray, features: np.ndarray,
+              inverse: np.ndarray | None = None) -> np.ndarray:
   """One picture (h w 3) uint8: an image (h w c), the glyphs of its HOG (rows columns 3 3 bins), and
-  what `visionlab.understand.hoggles.invert_hog` makes of it."""
+  what `visionlab.understand.hoggles.invert_hog` makes of it, if that is there."""
   glyphs = np.asarray(hog_picture(features[None]))[0]
   zoom = max(1, 240 // max(glyphs.shape))
   image = image[:glyphs.shape[0], :glyphs.shape[1]]
   named = (image, 'image'), (glyphs, 'HOG'), (inverse, 'inverse')
   return drawing.beside([drawing.captioned(drawing.as_picture(picture, zoom), name, above=True)
-                         for picture, name in named])
+                         for picture, name in named if picture is not None])
