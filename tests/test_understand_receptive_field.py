@@ -13,6 +13,7 @@ from visionlab.models.alexnet import AlexNet
 from visionlab.models.cnn import CNN
 from visionlab.models.dann import dann_cnn
 from visionlab.models.fcn import FCN
+from visionlab.models.googlenet import GoogLeNet
 from visionlab.models.layers import point
 from visionlab.models.resnet import CifarResNet, ResNet
 from visionlab.models.segnet import Encoder
@@ -80,7 +81,7 @@ def test_vgg_and_resnet():
 @pytest.mark.parametrize('model, side, channels', [
   (CNN(5, widths=(2, 3), hidden=4), 16, 1), (CifarResNet(5), 16, 3), (ResNet(5, depth=18), 64, 3),
   (VGG(5, depth=11, hidden=4), 48, 3), (AlexNet(5, hidden=4), 95, 3), (ZFNet(5, hidden=4), 95, 3),
-  (dann_cnn(5), 28, 3),
+  (dann_cnn(5), 28, 3), (GoogLeNet(5, aux=False), 96, 3),
   (FCN(3, backbone=Encoder((2, 3), (1, 1)), stride=1), 16, 3), (UNet(2, width=6, depth=2), 48, 1)],
     ids=lambda m: type(m).__name__)
 def test_no_gradient_lies_outside_and_some_at_every_side(model, side, channels):
