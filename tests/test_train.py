@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from tiny import TinyNet, config
+from tiny import TinyNet, config, players
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
@@ -66,6 +66,18 @@ def test_resume_is_bit_exact(tmp_path, monkeypatch, at, resident):
       train(settings, tmp_path / 'parts')
   parts = train(settings, tmp_path / 'parts')
   assert equal(whole, parts)
+  assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
+
+
+def test_two_players_resume_bit_for_bit(tmp_path, monkeypatch):
+  """In turns, with their moments, the average and the vectors of the power iteration."""
+  settings = players(steps=30, evals={}, checkpoint=dict(every='10'))
+  whole = train(settings, tmp_path / 'whole')
+  with monkeypatch.context() as patch:
+    killed_at(17, patch)
+    with pytest.raises(Killed):
+      train(settings, tmp_path / 'parts')
+  assert equal(whole, train(settings, tmp_path / 'parts'))
   assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
 
 
