@@ -138,8 +138,7 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
       log.evaluation(step, name, results)
       checkpoints.consider(state, step, name, results)
     stale = checkpoints.stale(step)
-    if due:
-      log.frame(step, evaluations.frame(state))
+    log.frame(step, evaluations.frame(state) if due else None)
     if save or stale:
       checkpoints.save(state, step, tally)
     profile(step, state)
