@@ -1,6 +1,7 @@
 """Fixtures every test may use; the devices and flags that all tests share."""
 
 import os
+import time
 from pathlib import Path
 
 # Networks are tiny here, and most of the time would go into compiling their programs. XLA's own
@@ -17,6 +18,7 @@ from absl import logging
 from jax._src import compiler
 
 SLOW = Path(__file__).with_name('slow.txt')
+BEGUN = time.monotonic()
 
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
@@ -29,6 +31,14 @@ def pytest_collection_modifyitems(items):
   for item in items:
     if names & {item.nodeid, item.nodeid.partition('[')[0], item.nodeid.partition('::')[0]}:
       item.add_marker('slow')
+
+
+def pytest_runtest_setup(item):
+  """Where a machine is too slow for all of the second tier within $VISIONLAB_TEST_MINUTES, what is
+  left of it is skipped, and named by -rs: a run that is cut off would say nothing."""
+  minutes = os.environ.get('VISIONLAB_TEST_MINUTES')
+  if minutes and 'slow' in item.keywords and time.monotonic() - BEGUN > 60 * float(minutes):
+    pytest.skip(f'left out after {minutes} minutes')
 
 
 @pytest.fixture(scope='module')

@@ -252,7 +252,8 @@ def test_a_header_that_is_damaged(root, warned):
 
 @pytest.mark.parametrize('content, said', [
     (b'', 'no tar file: it is empty'), (b'x' * 2000, 'no tar file'),
-    (gzip.compress(b'x' * 2000, mtime=0), 'it is compressed, and cannot be read at random; unpack it')])
+    (gzip.compress(b'x' * 2000, mtime=0),
+     'it is compressed, and cannot be read at random; unpack it')])
 def test_files_that_are_no_tar(root, content, said):
   (root / 'train-001.tar').write_bytes(content)
   with pytest.raises(ConfigError, match=f'train-001.tar is {said}|{said}'):
