@@ -45,3 +45,11 @@ def test_the_command():
   assert 'classify' in right.stdout
   wrong = subprocess.run([*run, 'lst'], capture_output=True, text=True, check=False)
   assert wrong.returncode == 2 and wrong.stderr.startswith('usage')
+
+
+def test_a_reader_that_has_gone_is_no_error():
+  started = subprocess.Popen([sys.executable, '-m', 'visionlab', 'list'], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+  started.stdout.close()
+  assert started.stderr.read() == b'' and started.wait() == 141
+  started.stderr.close()
