@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.drawn import draw
 from visionlab.data.faces.render import POSES, face
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.render import LUMA
@@ -120,15 +121,7 @@ class Faces:
     return _draw(self.size, self.points, self.grey, arrays, indices)
 
   def __getitem__(self, indices: np.ndarray) -> dict:
-    indices = np.asarray(indices, np.int64)
-    n = len(self)
-    if indices.size and not (-n <= indices.min() and indices.max() < n):
-      raise IndexError(f'an index is outside the {n} examples')
-    padded = np.zeros(max(-(-len(indices) // CHUNK), 1) * CHUNK, np.int32)
-    padded[:len(indices)] = indices % n
-    drawn = [jax.device_get(self.gather(self.arrays, chunk))
-             for chunk in padded.reshape(-1, CHUNK)]
-    return jax.tree.map(lambda *x: np.concatenate(x)[:len(indices)], *drawn)
+    return draw(partial(self.gather, self.arrays), indices, len(self), CHUNK)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

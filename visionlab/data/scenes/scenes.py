@@ -13,6 +13,7 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.caption_rows import caption_rows
+from visionlab.data.drawn import draw
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.captions import Group, caption, caption_facts, words
 from visionlab.data.scenes.render import KINDS, Recipe, scene
@@ -127,15 +128,7 @@ class Scenes:
     return _draw(self.recipe, arrays, indices)
 
   def __getitem__(self, indices: np.ndarray) -> dict:
-    indices = np.asarray(indices, np.int64)
-    n = len(self)
-    if indices.size and not (-n <= indices.min() and indices.max() < n):
-      raise IndexError(f'an index is outside the {n} examples')
-    padded = np.zeros(max(-(-len(indices) // CHUNK), 1) * CHUNK, np.int32)
-    padded[:len(indices)] = indices % n
-    drawn = [jax.device_get(_draw(self.recipe, self.arrays, chunk))
-             for chunk in padded.reshape(-1, CHUNK)]
-    return jax.tree.map(lambda *x: np.concatenate(x)[:len(indices)], *drawn)
+    return draw(partial(self.gather, self.arrays), indices, len(self), CHUNK)
 
   def captions(self, indices: np.ndarray, variant: int = 0) -> list[str]:
     """A true sentence about each scene (about a clip's first frame).
