@@ -13,6 +13,7 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
 from visionlab.ops.similarity import aligned as one_aligned
 from visionlab.run import load
+from visionlab.understand.subject import in_chunks
 
 CHUNK = 64
 
@@ -41,9 +42,9 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
   if size < 8:
     raise ConfigError(f'aligned: size must be at least 8, not {size}')
   found = Aligned(source, size, finder(landmarks) if landmarks else None)
-  found[np.arange(1)]                  # so that what is missing is said here
   if isinstance(source, Arrays):
     return Arrays(found[np.arange(len(found))], found.info)
+  found[np.arange(1)]                  # so that what is missing is said here
   return found
 
 
@@ -98,19 +99,10 @@ def moved(images: np.ndarray, landmarks: np.ndarray | None, size: int) -> np.nda
                       'name a run that finds them, as landmarks="runs/faces_landmarks"')
   if landmarks.shape[2] == 2:              # found, not annotated: all count
     landmarks = np.concatenate([landmarks, np.ones_like(landmarks[..., :1])], -1)
-  return np.concatenate([_chunk_moved(images[i:i + CHUNK], landmarks[i:i + CHUNK], size)
-                         for i in range(0, len(images), CHUNK)])
+  return in_chunks(partial(_all_moved, size), CHUNK, images, landmarks)
 
 
-def _chunk_moved(images, landmarks, size):
-  """The same of at most `CHUNK`, by one program."""
-  n = len(images)
-  images, landmarks = (np.pad(x, [(0, CHUNK - n)] + [(0, 0)] * (x.ndim - 1))
-                       for x in (images, landmarks))
-  return np.asarray(_all_moved(images, landmarks, size))[:n]
-
-
-@partial(jax.jit, static_argnums=2)
-def _all_moved(images, landmarks, size):
+@partial(jax.jit, static_argnums=0)
+def _all_moved(size, images, landmarks):
   turned = jax.vmap(partial(one_aligned, size=size))(images, landmarks)
   return jnp.round(jnp.clip(turned, 0, 255)).astype(jnp.uint8)

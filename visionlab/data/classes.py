@@ -55,13 +55,21 @@ def number_labels(labels: Sequence[str], classes: Sequence[str], where: str
   Raises:
     ConfigError: a label that is no class.
   """
-  names = check_classes(classes, where) if classes else in_order(labels)
-  numbers = {name: i for i, name in enumerate(names)}
-  if classes and not any(name in numbers for name in labels) and all(map(is_whole, labels)):
-    numbers = {str(i): i for i in range(len(names))}
+  names, numbers = class_numbers(labels, classes, where)
   for name in labels:
     if name not in numbers:
       raise ConfigError(f'{where}: the label {name!r} is none of the {len(names)} classes, '
                         f'{", ".join(names[:8])}{", ..." if len(names) > 8 else ""}'
                         f'{nearest(name, names)}')
   return np.array([numbers[name] for name in labels], np.int32), names
+
+
+def class_numbers(labels: Sequence[str], classes: Sequence[str], where: str
+                  ) -> tuple[tuple[str, ...], dict[str, int]]:
+  """The names of classes, and the number of what stands for each: its name or, where none of the
+  labels is a name and all are whole numbers, its own number. Arguments as of `number_labels`."""
+  names = check_classes(classes, where) if classes else in_order(labels)
+  numbers = {name: i for i, name in enumerate(names)}
+  if classes and not any(name in numbers for name in labels) and all(map(is_whole, labels)):
+    numbers = {str(i): i for i in range(len(names))}
+  return names, numbers

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice, nearest
-from visionlab.data.classes import check_classes, in_order, is_whole
+from visionlab.data.classes import class_numbers
 from visionlab.data.files import encoded
 from visionlab.data.sources.annotation_files import Annotations, Faults, Packed
 from visionlab.data.sources.fields import number
@@ -126,11 +126,7 @@ def _classes(kinds, classes, where) -> tuple[tuple[str, ...], dict[str, int]]:
   words = [word for word in map(_word, kinds) if word]
   if not classes and not words:
     raise ConfigError(f'{where}: no object has a class; classes names them, e.g. ("cat", "dog")')
-  names = check_classes(classes, where) if classes else in_order(words)
-  numbers = {name: i for i, name in enumerate(names)}
-  if classes and not any(word in numbers for word in words) and all(map(is_whole, words)):
-    numbers = {str(i): i for i in range(len(names))}
-  return names, numbers
+  return class_numbers(words, classes, where)
 
 
 def _word(kind: Any) -> str:
