@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from visionlab import build
 from visionlab.config import ConfigError
+from visionlab.data.behaviour import behaviour
 from visionlab.data.faces import faces
 from visionlab.data.pipeline import open_sources
 from visionlab.data.scenes import scenes
@@ -117,6 +118,7 @@ def draw_few():
   all of them would take minutes."""
   for split in scenes.EXAMPLES:
     scenes.EXAMPLES[split], faces.PEOPLE[split], faces.EACH[split] = FEW, FEW // 4, 4
+    behaviour.USERS[split] = FEW // 4
 
 
 def main():

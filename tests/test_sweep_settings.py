@@ -69,6 +69,7 @@ def test_keys_as_they_are_typed_elsewhere(text):
 @pytest.mark.parametrize('text, said', [
     ('hp.lr', 'expected key=value'), ('=3', 'expected key=value'), ('hp.lr=', 'expected key=value'),
     ('hp.lr=log_unifrm(1,2)', 'did you mean "log_uniform"'), ('hp.lr=uniform(1)', r'low,high'),
+    ('seed=3..1', r'nothing from 3 to 1; did you mean seed=1\.\.3'),
 ])
 def test_mistakes_in_set(text, said):
   with pytest.raises(ConfigError, match=said):

@@ -5,8 +5,8 @@ import sys
 from visionlab.config import ConfigError
 
 USAGE = """usage: python -m visionlab list [KIND [NAME]]     what a config can name, and its options
-  train, evaluate, predict, understand, sample, verify and exports are commands of their own:
-  python -m visionlab.train --help"""
+  train, evaluate, predict, understand, sample, verify, alerts and exports are commands of their
+  own: python -m visionlab.train --help"""
 
 
 def main(arguments: list[str]) -> int:

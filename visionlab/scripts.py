@@ -32,6 +32,10 @@ def verify():
   run('visionlab.verify')
 
 
+def alerts():
+  run('visionlab.alerts')
+
+
 def export():
   run('visionlab.exports')
 

@@ -20,6 +20,8 @@ SOURCES = {
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',
+    'behaviour': 'visionlab.data.behaviour.behaviour:behaviour',
+    'event_logs': 'visionlab.data.behaviour.event_logs:event_logs',
     'aligned': 'visionlab.aligned:aligned',
     'arrays': 'visionlab.data.sources.arrays:arrays',
     'mnist': 'visionlab.data.sources.mnist:mnist',

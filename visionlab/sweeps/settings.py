@@ -113,7 +113,11 @@ def parse_axis(text: str) -> tuple[str, Choice | tuple]:
       raise ConfigError(f'--set {text}: expected {drawn[1]}(low,high)') from None
   whole = re.fullmatch(r'(-?\d+)\.\.(-?\d+)', values)
   if whole:
-    return key, tuple(range(int(whole[1]), int(whole[2]) + 1))
+    low, high = int(whole[1]), int(whole[2])
+    if low > high:
+      raise ConfigError(f'--set {text}: there is nothing from {low} to {high}; did you mean '
+                        f'{key}={high}..{low}?')
+    return key, tuple(range(low, high + 1))
   return key, tuple(map(literal, _split(values)))
 
 

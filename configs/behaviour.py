@@ -1,0 +1,28 @@
+"""Is it them? Weeks of people's work, as images of days by hours, beside their eight weeks before.
+
+python -m visionlab.train --config=configs/behaviour.py --workdir=runs/behaviour
+It learns from disturbed weeks of 2,000 people, and is tested on incidents of five kinds among 240
+others; it has seen none. `:whose` learns to name the 240 instead: a week is unusual where the user
+it is said to be of is improbable.
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke, whose = is_smoke(variant, 'whose'), variant == 'whose'
+  data = dict(name='behaviour', whose=True) if whose else dict(name='behaviour', weeks=4)
+  if smoke:
+    data |= dict(users=16, history=3)
+  metric = {} if whose else dict(metrics=('visionlab.measures.alerts:weekly_alerts',))
+  return experiment(
+      steps=20 if smoke else 3000,
+      batch=16 if smoke else 64,
+      data=data,
+      task=dict(name='classify', mean=(.05,), std=(.07,),
+                model=dict(name='cnn', widths=(8,) if smoke else (48, 96),
+                           hidden=16 if smoke else 256, dropout=.3)),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=1e-3, weight_decay=.01),
+      evals=dict(test=dict(split='test', every='25%', batch=240,
+                           data=data | dict(weeks=6), **metric)))

@@ -1,0 +1,45 @@
+"""The figure: a week with an incident of each kind, what is usual, and what made the network say
+so."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visionlab.data.behaviour.behaviour import KINDS, Timeline
+from visionlab.data.behaviour.habits import DAYS, RESOURCES
+from visionlab.data.behaviour.incidents import INCIDENTS
+from visionlab.figures import charts
+from visionlab.run import Run
+
+
+def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline]) -> None:
+  """Of each kind the first of the test split, in the resource that speaks most for the answer."""
+  kinds = split.arrays['incident']
+  chosen = [np.flatnonzero(kinds == KINDS.index(kind))[0] for kind in INCIDENTS
+            if (kinds == KINDS.index(kind)).any()]
+  images = split.arrays['image'][chosen]
+  said = run.predict(images)['probabilities'][:, 1]
+  why = run.explain(images, 'gradient_times_input', 'unusual')
+  why = why.reshape(*why.shape[:3], 3, len(RESOURCES)).sum(3)            # of all that says it
+  figure, axes = charts.new_axes(len(chosen), 3, (11, 1.9 * len(chosen)))
+  for row, i, p, reasons in zip(np.reshape(axes, (-1, 3)), chosen, said, why, strict=True):
+    line, week = divmod(i, len(lines[0].weeks))
+    which = np.maximum(reasons, 0).sum((0, 1)).argmax()
+    counts, usual = lines[line].weeks[week][..., which], lines[line].history.mean(0)[..., which]
+    title = f'{KINDS[kinds[i]]}: {RESOURCES[which]}, said to be unusual: {p:.2f}'
+    most = max(counts.max(), usual.max())
+    shown(row[0], np.sqrt(counts), title, 'viridis', 0, np.sqrt(most))
+    shown(row[1], np.sqrt(usual), f'the {len(lines[line].history)} weeks before, on average',
+          'viridis', 0, np.sqrt(most))
+    least = np.abs(reasons[..., which]).max()
+    shown(row[2], reasons[..., which], 'what speaks for it (red)', 'bwr', -least, least)
+  charts.save(charts.rendered(figure), path)
+
+
+def shown(axis, values: np.ndarray, title: str, colours: str, low: float, high: float) -> None:
+  """A week (7, 24) as a heat map."""
+  axis.imshow(values, cmap=colours, vmin=low, vmax=high, aspect='auto')
+  axis.set_title(title, fontsize=8)
+  axis.set_yticks(range(7), DAYS, fontsize=6)
+  axis.set_xticks(range(0, 24, 4), [f'{h}:00' for h in range(0, 24, 4)], fontsize=6)
