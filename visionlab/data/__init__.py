@@ -20,6 +20,7 @@ SOURCES = {
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',
+    'roads': 'visionlab.data.roads.roads:roads',
     'behaviour': 'visionlab.data.behaviour.behaviour:behaviour',
     'event_logs': 'visionlab.data.behaviour.event_logs:event_logs',
     'aligned': 'visionlab.aligned:aligned',

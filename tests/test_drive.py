@@ -1,0 +1,140 @@
+"""Distributions of steering: densities as SciPy's, scores by hand, and the task's contract."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from configs import roads_drive
+from visionlab import build
+from visionlab.config import ConfigError
+from visionlab.data.source import Arrays
+from visionlab.measures.driving import driving_scores
+from visionlab.models.pilotnet import PilotNet
+from visionlab.ops.mixtures import cumulative, log_density
+from visionlab.run import load
+from visionlab.tasks.drive import drive
+from visionlab.train import train
+
+
+@pytest.fixture(scope='module')
+def mixture():
+  rng = np.random.default_rng(0)
+  weights = rng.dirichlet((1, 1, 1), 50)
+  return (rng.normal(0, 2, 50), np.log(weights), rng.normal(0, 1, (50, 3)),
+          rng.uniform(.05, 2, (50, 3)))
+
+
+def test_densities_are_scipys(mixture):
+  x, log_weights, means, sigmas = mixture
+  each = stats.norm.logpdf(x[:, None], means, sigmas)
+  np.testing.assert_allclose(log_density(*map(jnp.asarray, mixture)),
+                             np.log((np.exp(log_weights) * np.exp(each)).sum(-1)), rtol=2e-5,
+                             atol=2e-5)
+  below = (np.exp(log_weights) * stats.norm.cdf(x[:, None], means, sigmas)).sum(-1)
+  np.testing.assert_allclose(cumulative(*map(jnp.asarray, mixture)), below, atol=2e-6)
+
+
+def test_what_is_far_from_all_components_has_a_gradient():
+  def loss(means):
+    return -log_density(jnp.array([50.]), jnp.log(jnp.array([[.5, .5]])), means,
+                        jnp.array([[.03, .03]])).sum()
+  value, slope = jax.value_and_grad(loss)(jnp.array([[0., 1.]]))
+  assert np.isfinite(value) and np.isfinite(slope).all() and slope[0, 1] < 0
+
+
+def test_a_model_that_is_the_generator_is_calibrated():
+  rng = np.random.default_rng(1)
+  n = 4000
+  means, sigmas = rng.normal(0, .04, n), rng.uniform(.005, .02, n)
+  target = rng.normal(means, sigmas)
+  below = stats.norm.cdf(target, means, sigmas)
+  nll = -stats.norm.logpdf(target, means, sigmas)
+  found = driving_scores(means, target, nll, below)
+  assert found['coverage'] == pytest.approx(.9, abs=.015)
+  assert found['pit_distance'] == pytest.approx(stats.kstest(below, 'uniform').statistic)
+  too_sure = stats.norm.cdf(target, means, sigmas / 3)
+  assert driving_scores(means, target, nll, too_sure)['coverage'] < .6
+
+
+def test_branches_are_known_that_have_a_tenth_of_the_probability():
+  found = driving_scores(
+      [0., .1, 0.], [.1, .1, 0.], [1., 3., 9.], [.5, .5, .5],
+      taken=[[.6, .05, .3], [.2, .9, .9], [1., 0., 0.]],
+      there=[[True, True, True], [True, False, False], [False, True, False]], fork=[1, 1, 0])
+  assert found['branch_recall'] == .75 and found['nll_at_forks'] == 2.
+  assert found['r2_at_forks'] == 0.                       # what was driven at forks does not vary
+
+
+@pytest.mark.parametrize('given, expected', [((66, 200, 3), 252_219), ((66, 200, 1), 251_019)])
+def test_pilotnet_has_the_papers_parameters(given, expected):
+  shapes = jax.eval_shape(PilotNet(classes=1).init, jax.random.key(0), jnp.zeros((1, *given)))
+  assert sum(x.size for x in jax.tree.leaves(shapes)) == expected
+  kernels = shapes['params']
+  assert kernels['dense1']['kernel'].shape == (64 * 18, 100)   # figure 4: 64 maps of 1 x 18
+
+
+def test_the_chart_that_is_asked_for_is_seen():
+  def model(classes):
+    return PilotNet(classes=classes, widths=(2,) * 5, hidden=(8,), same=True)
+  rng = np.random.default_rng(0)
+  batch = dict(image=rng.integers(0, 256, (2, 16, 40, 3), np.uint8),
+               map=rng.integers(0, 256, (2, 16, 16, 2), np.uint8),
+               steering=np.zeros(2, np.float32), valid=np.ones(2, bool))
+  example = {k: jax.ShapeDtypeStruct((1, *v.shape[1:]), v.dtype) for k, v in batch.items()}
+  for chart, channel in (('none', None), ('all', 0), ('route', 1)):
+    task = drive(make_model=model, example=example, chart=chart)
+    variables = task.init(jax.random.key(1), batch)
+    variables = jax.tree.map(lambda x: x + .05, variables)      # the head begins near 0
+    before = task.predict(variables, batch)['prediction']
+    for changed in (0, 1):
+      other = batch['map'].copy()
+      other[..., changed] = 255 - other[..., changed]
+      after = task.predict(variables, batch | dict(map=other))['prediction']
+      assert np.array_equal(before, after) == (changed != channel)
+  assert before.shape == (2,)
+
+
+def test_a_distribution_learns_both_branches_where_the_camera_cannot_tell(tmp_path):
+  """Views without any information, of two ways: a mixture has both, one normal neither."""
+  rng = np.random.default_rng(0)
+  steering = (rng.choice((-.08, .08), 512) + rng.normal(0, .004, 512)).astype(np.float32)
+  source = Arrays(dict(image=np.zeros((512, 16, 16, 1), np.uint8), steering=steering))
+  config = roads_drive.get_config('smoke')
+  config.parallel.devices = 1
+  config.update(dict(steps=300, batch=64))
+  config.evals = {}
+  config.checkpoint.best = ''
+  config.data = dict(name='arrays', path=str(saved(tmp_path / 'two.npz', source.arrays)))
+  config.task.chart = 'none'
+  config.task.model.widths, config.task.model.hidden = (2,) * 5, (16,)
+  config.hp.lr = .02
+  train(config, tmp_path / 'run')
+  said = load(tmp_path / 'run').predict(source.arrays['image'][:1])
+  weights, means = said['weights'][0], said['means'][0]
+  assert weights[means > .06].sum() == pytest.approx(.5, abs=.1)
+  assert weights[means < -.06].sum() == pytest.approx(.5, abs=.1)
+  assert abs(said['prediction'][0]) < .02
+
+
+def saved(path, arrays):
+  np.savez(path, **{f'train_{name}': value for name, value in arrays.items()})
+  return path
+
+
+@pytest.mark.parametrize('options, said', [
+    (dict(chart='rout'), 'did you mean "route"'), (dict(components=0), 'at least 1'),
+    (dict(target_std=0.), 'above 0')])
+def test_mistakes_in_options(options, said):
+  config = roads_drive.get_config('smoke')
+  config.task.update(options)
+  with pytest.raises(ConfigError, match=said):
+    build.assemble(config)
+
+
+def test_data_without_steering_are_refused():
+  config = roads_drive.get_config('smoke')
+  config.data = config.evals.test.data = config.evals.val.data = dict(name='digits')
+  with pytest.raises(ConfigError, match="needs data with 'steering', such as \"roads\""):
+    build.assemble(config)

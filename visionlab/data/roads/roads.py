@@ -1,0 +1,153 @@
+"""Roads: drawn views from a car, a coarse map of the same place, and how to steer."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError
+from visionlab.data.drawn import draw
+from visionlab.data.roads.render import Look, camera, chart
+from visionlab.data.roads.road import BRANCHES, FORKS, Road, centre_line, pursuit, seen_from
+from visionlab.data.scenes import assets
+from visionlab.data.source import Arrays, Info, check_seed, check_split
+
+EXAMPLES = dict(train=8192, validation=1024, test=2048)
+ATTRIBUTES = dict(fork=('no fork', 'fork'), branch=BRANCHES)
+CHUNK = 64                       # examples drawn by one call from the host
+TEXTURE = 48                     # pixels that stand for a photograph's detail
+
+
+def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, width: int = 80,
+          chart_size: int = 32, seed: int = 0, forks: float = .5, position_error: float = 1.5,
+          heading_error: float = .06, noise: float = .03, keep: bool = True) -> 'Roads | Arrays':
+  """What a car's camera and its map show, and the curvature of the arc that it should drive.
+
+  Roads curve; half of them fork a few metres ahead, to the left, the right, straight on, or all
+  three, and one of the branches is driven. Which one the camera cannot tell, nor the map of all
+  roads: but the map with the route. The car is a little beside the middle, and its receiver a
+  little off.
+
+  Args:
+    split: 'train', 'validation' or 'test', which share no region of a photograph.
+    root: unused.
+    examples: how many; 0 stands for 8,192, 1,024 and 2,048. Example i is the same whatever that is.
+    height, width: of the camera's image.
+    chart_size: height and width of the map, of 1.5 m a pixel.
+    seed: other seeds give other roads.
+    forks: the share of roads that fork.
+    position_error, heading_error: standard deviations of the receiver, in metres and radians.
+    noise: that of the camera, of 1.
+    keep: whether all are drawn once, and kept; else as they are needed, anew in each epoch.
+
+  Returns:
+    A source of `image` (n h w 3) uint8; `map` (n m m 2) uint8, of all branches and of the one that
+    is driven, the car's heading upwards; `steering` (n,) in 1/m, to the left where positive;
+    `admissible` (n 3), that of each branch, 0 of those that `there` (n 3) bool says are none; and
+    int32 (n,) `fork` (0 or 1) and `branch`, the one that is driven.
+
+  Raises:
+    ConfigError: an option out of its range, or scikit-learn is not installed.
+
+  >>> some = roads('test', keep=False)[np.arange(2)]
+  >>> some['image'].shape, some['map'].shape, some['steering'].shape
+  ((2, 32, 80, 3), (2, 32, 32, 2), (2,))
+  """
+  del root
+  check_split(split, assets.SPLITS, 'roads')
+  check_seed(seed, 'roads')
+  examples = examples or EXAMPLES[split]
+  _check(dict(examples=(examples, 1, 1 << 24), height=(height, 16, 512), width=(width, 16, 1024),
+              chart_size=(chart_size, 16, 256), forks=(forks, 0, 1), noise=(noise, 0, 1),
+              position_error=(position_error, 0, 100), heading_error=(heading_error, 0, 3)))
+  numbers = dict(forks=forks, position_error=position_error, heading_error=heading_error,
+                 noise=noise)
+  arrays = {'photo': assets.photographs(split, TEXTURE), 'seed': np.uint32(seed % 2**32),
+            'split': np.int32(assets.SPLITS.index(split)),
+            **{name: np.float32(value) for name, value in numbers.items()}}
+  source = Roads((height, width), chart_size, arrays, examples)
+  return Arrays(source[np.arange(len(source))], source.info) if keep else source
+
+
+def _check(ranges: Mapping[str, tuple]):
+  for name, (value, low, high) in ranges.items():
+    if not low <= value <= high:
+      raise ConfigError(f'roads: {name} must lie between {low} and {high}, not {value!r}')
+
+
+class Roads:
+  """The source that `roads` opens; it holds what roads are made of, and draws them.
+
+  Args:
+    size, chart_size: what the program depends on; see `roads`.
+    arrays: the photographs, and the numbers among the options.
+    examples: how many there are.
+  """
+
+  def __init__(self, size: tuple[int, int], chart_size: int, arrays: Mapping[str, np.ndarray],
+               examples: int):
+    self.size, self.chart_size = size, chart_size
+    self.arrays, self.examples = dict(arrays), examples
+    self.info = Info(attributes=ATTRIBUTES)
+
+  def __len__(self) -> int:
+    return self.examples
+
+  def gather(self, arrays: Mapping[str, jax.Array], indices: jax.Array) -> dict:
+    """The examples at traced indices (n,), for use inside a compiled loop; arrays:
+    `self.arrays`."""
+    return _draw(self.size, self.chart_size, arrays, indices)
+
+  def __getitem__(self, indices: np.ndarray) -> dict:
+    return draw(partial(self.gather, self.arrays), indices, len(self), CHUNK)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(size, chart_size, arrays, indices):
+  return jax.vmap(partial(example, size, chart_size, arrays))(indices)
+
+
+def example(size: tuple[int, int], chart_size: int, arrays: Mapping[str, jax.Array],
+            index: jax.Array) -> dict:
+  """The example of a traced index: a pure function of it and the arrays."""
+  # The implementation is named so that no setting of JAX makes other roads of the same seed.
+  key = jax.random.key(arrays['seed'], impl='threefry2x32')
+  key = jax.random.fold_in(key, index * len(assets.SPLITS) + arrays['split'])
+  u = jax.random.uniform(key, (24,))
+  normal = jax.random.normal(jax.random.fold_in(key, 1), (8 + size[0] * size[1] * 3,))
+  road, driven = drawn_road(u[:8], normal[:2], arrays['forks'])
+  pose = jnp.stack([0., .5 * normal[2], .05 * normal[3]])
+  look = Look(width=u[8], dashes=u[9], marked=u[10] > .25, photo=(u[11] * 2).astype(jnp.int32),
+              place=u[12:14], tint=.4 + .8 * u[14:17], asphalt=u[17], light=u[18],
+              pitch=.02 * normal[4])
+  grain = normal[8:].reshape(*size, 3)
+  image = camera(size, road, pose, look, arrays['photo']) + arrays['noise'] * grain
+  thought = pose + normal[5:8] * jnp.stack([arrays['position_error']] * 2
+                                           + [arrays['heading_error']])
+  ways = jax.vmap(pursuit)(seen_from(road.lines, pose))
+  return dict(image=as_bytes(image), map=as_bytes(chart(chart_size, road, driven, thought)),
+              steering=ways[driven], admissible=jnp.where(road.there, ways, 0), there=road.there,
+              fork=(road.there.sum() > 1).astype(jnp.int32), branch=driven.astype(jnp.int32))
+
+
+def drawn_road(u: jax.Array, normal: jax.Array, forks: jax.Array) -> tuple[Road, jax.Array]:
+  """A random road, and which of its branches is driven, each as likely.
+
+  Args:
+    u: (5,) uniform numbers, or more; normal: (2,); forks: the share of roads that do.
+  """
+  turn = .085 + .03 * u[2]
+  lines = jax.vmap(lambda by: centre_line(.022 * normal[0], .0009 * normal[1], 2 + 8 * u[1], by)
+                   )(turn * jnp.array([1., 0., -1.]))
+  parts = jnp.array(FORKS, bool)[(u[3] * len(FORKS)).astype(jnp.int32)]
+  there = jnp.where(u[0] < forks, parts, jnp.array([False, True, False]))
+  order = jnp.cumsum(there)
+  # Of n branches the k-th that there is, k being uniform.
+  driven = (order > jnp.floor(u[4] * order[-1])).argmax()
+  return Road(lines, there), driven
+
+
+def as_bytes(image: jax.Array) -> jax.Array:
+  return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)

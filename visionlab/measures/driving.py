@@ -1,0 +1,42 @@
+"""What distributions of steering are judged by."""
+
+import numpy as np
+
+from visionlab.measures.regression import regression_scores
+
+TAKEN = .1                       # the probability from which on a branch counts as known
+INTERVAL = .9                    # of the probability, whose coverage is measured
+
+
+def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=None
+                   ) -> dict[str, float]:
+  """Args:
+    prediction, target: (n,) in 1/m, the distribution's mean and what was driven.
+    nll: (n,) negative log-likelihoods.
+    below: (n,) the probability of steering less than what was driven (the probability integral
+      transform, uniform in [0, 1] where the distributions are right).
+    taken: (n 3) the probability of each branch; there: (n 3) bool; fork: (n,); where they are
+      known.
+
+  Returns:
+    `rmse`, `mae`, `r2` (`regression_scores`); `coverage`, the share of what was driven within the
+    middle 90 % of probability; `pit_distance`, the largest distance between the distribution of
+    `below` and the uniform one (Kolmogorov-Smirnov); and where branches are known `nll_at_forks`,
+    `r2_at_forks` and `branch_recall`, the share of a fork's branches of which each has a
+    probability of .1 or more.
+  """
+  below = np.asarray(below, np.float64)
+  found = regression_scores(np.reshape(prediction, (-1, 1)), np.reshape(target, (-1, 1)))
+  found['coverage'] = float((np.abs(below - .5) <= INTERVAL / 2).mean())
+  steps = np.arange(len(below) + 1) / len(below)
+  ranked = np.sort(below)
+  found['pit_distance'] = float(max((steps[1:] - ranked).max(), (ranked - steps[:-1]).max()))
+  if fork is not None:
+    forks, there = np.asarray(fork, bool), np.asarray(there, bool)
+    some = forks.any()
+    found['nll_at_forks'] = float(np.asarray(nll)[forks].mean()) if some else np.nan
+    found['r2_at_forks'] = regression_scores(
+        np.reshape(prediction, (-1, 1))[forks], np.reshape(target, (-1, 1))[forks])['r2']
+    known = (np.asarray(taken) >= TAKEN)[forks][there[forks]]
+    found['branch_recall'] = float(known.mean()) if some else np.nan
+  return found

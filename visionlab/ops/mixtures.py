@@ -1,0 +1,29 @@
+"""Mixtures of normal distributions of one number."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+def log_density(x: jax.Array, log_weights: jax.Array, means: jax.Array, sigmas: jax.Array
+                ) -> jax.Array:
+  """The logarithm of a mixture's density (...).
+
+  Args:
+    x: (...); log_weights, means, sigmas: (..., k), the weights summing to 1.
+
+  >>> one = jnp.zeros((1, 1))
+  >>> round(float(log_density(jnp.zeros(1), one, one, one + 1)[0]), 4)       # -log(2 pi) / 2
+  -0.9189
+  """
+  apart = (x[..., None] - means) / sigmas
+  each = -.5 * apart ** 2 - jnp.log(sigmas) - .5 * math.log(2 * math.pi)
+  return jax.nn.logsumexp(log_weights + each, -1)
+
+
+def cumulative(x: jax.Array, log_weights: jax.Array, means: jax.Array, sigmas: jax.Array
+               ) -> jax.Array:
+  """The probability (...) of what is at most x; arguments as of `log_density`."""
+  each = jax.scipy.stats.norm.cdf(x[..., None], means, sigmas)
+  return (jnp.exp(log_weights) * each).sum(-1)

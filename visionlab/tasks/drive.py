@@ -1,0 +1,127 @@
+"""Driving: a probability distribution of how to steer, from a camera's view and perhaps a map."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError, check_choice
+from visionlab.figures import driving as figures
+from visionlab.measures.driving import driving_scores
+from visionlab.metrics import Ratio
+from visionlab.ops.image import Standardise, to_float
+from visionlab.ops.mixtures import cumulative, log_density
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.forward import check_output, forward, fresh
+
+CHARTS = dict(none=(), all=(0,), route=(1,))     # the channels of `map` that are seen
+NARROWEST = .03                  # standard deviation of a component, in units of target_std
+NEAR = .02                       # curvature, in 1/m, beside a branch that counts as taking it
+BRANCH = ('admissible', 'there', 'fork')
+
+
+@dataclasses.dataclass(frozen=True)
+class Drive:
+  """batch: `image` (b h w c), `steering` (b,), `valid` (b,); for a task that sees a map `map`
+  (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
+  (b 3) and `fork` (b,), which evaluations read.
+
+  predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), and
+  `prediction` (b,), its mean; in 1/m.
+  """
+  model: Any
+  components: int
+  chart: str
+  target_std: float
+  preprocess: Standardise
+  branches: bool
+
+  def hyperparameters(self):
+    return {}
+
+  def seen(self, batch):
+    """What the network is given."""
+    image = self.preprocess(batch['image'])
+    channels = CHARTS[self.chart]
+    return (image, to_float(batch['map'])[..., channels]) if channels else image
+
+  def init(self, key, batch):
+    return fresh(self.model, key, self.seen(batch))
+
+  def mixture(self, variables, batch, key=None, *, train=False):
+    """Logarithms of weights, means and standard deviations (b k), in units of target_std, and the
+    collections after this batch.
+
+    Components begin side by side, a standard deviation apart, so that each finds a branch of its
+    own; none becomes narrower than `NARROWEST`, for a density has no upper bound.
+    """
+    out, collections = forward(self.model, variables, self.seen(batch), key, train=train)
+    check_output(out, (len(batch['image']), 3 * self.components), self.model,
+                 'three numbers of each component')
+    logits, means, widths = jnp.split(out.astype(jnp.float32), 3, -1)
+    begin = np.arange(self.components, dtype=np.float32) - (self.components - 1) / 2
+    return (jax.nn.log_softmax(logits), means + begin, NARROWEST + jax.nn.softplus(widths),
+            collections)
+
+  def loss(self, variables, batch, key, hp, *, train):
+    *mixture, collections = self.mixture(variables, batch, key, train=train)
+    target = jnp.where(batch['valid'], batch['steering'], 0) / self.target_std
+    return {'nll': Ratio.of(-log_density(target, *mixture), batch['valid'])}, Aux(collections, {})
+
+  def predict(self, variables, batch):
+    log_weights, means, sigmas, _ = self.mixture(variables, batch)
+    weights = jnp.exp(log_weights)
+    means, sigmas = means * self.target_std, sigmas * self.target_std
+    return dict(prediction=(weights * means).sum(-1), weights=weights, means=means, sigmas=sigmas)
+
+  def answer(self, variables, batch, given=None):
+    return dict(outputs=self.predict(variables, batch)['prediction'][:, None])
+
+  def evaluators(self):
+    def update(variables, batch, hp):
+      *mixture, _ = self.mixture(variables, batch)
+      target = batch['steering'] / self.target_std
+      found = dict(prediction=self.predict(variables, batch)['prediction'],
+                   target=batch['steering'], nll=-log_density(target, *mixture),
+                   below=cumulative(target, *mixture))
+      if self.branches:
+        near = [cumulative((batch['admissible'] + by) / self.target_std,
+                           *(x[:, None] for x in mixture)) for by in (-NEAR, NEAR)]
+        found |= dict(taken=near[1] - near[0], there=batch['there'], fork=batch['fork'])
+      return found
+    return {'driving': Evaluator(update, lambda found: driving_scores(**found), kind='collect')}
+
+  def figures(self, batch, predictions, results):
+    return {'samples': figures.distributions(batch, predictions)}
+
+
+def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart: str = 'none',
+          target_std: float = .04, mean: tuple = (), std: tuple = (),
+          channel_order: str = 'RGB') -> Drive:
+  """A mixture of normal distributions of steering (Bishop 1994, "Mixture density networks"), by its
+  negative log-likelihood, in nats of steering / target_std.
+
+  Args:
+    components: of the mixture; 1 is a normal distribution, whose mean is a command.
+    chart: what is seen of the map, 'none', 'all' roads or the 'route'.
+    target_std: about the standard deviation of steering.
+    mean, std, channel_order: what is done to images before the network sees them, see
+      `visionlab.ops.image.standardise`.
+
+  Raises:
+    ConfigError: an unknown `chart`, data without steering or without the map, or numbers out of
+      range.
+  """
+  check_choice(chart, CHARTS, 'config.task.chart')
+  for name in ('steering', *(['map'] if CHARTS[chart] else [])):
+    if name not in example:
+      raise ConfigError(f'config.task: "drive" needs data with {name!r}, such as "roads"; there '
+                        f'are {", ".join(example)}')
+  if components < 1 or target_std <= 0:
+    raise ConfigError('config.task: components must be at least 1 and target_std above 0, not '
+                      f'{components} and {target_std}')
+  return Drive(make_model(classes=3 * components), components, chart, target_std,
+               Standardise(mean, std, channel_order), all(name in example for name in BRANCH))
