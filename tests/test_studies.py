@@ -29,7 +29,8 @@ from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces',
+         'generative')
 
 
 @pytest.fixture(autouse=True)
@@ -388,6 +389,16 @@ def test_concepts_of_coco_are_those_that_several_images_show(tmp_path):
   assert maps[:, 0, [0, 15]].tolist() == [[1, 0], [0, 1], [255, 255]]
   with pytest.raises(ConfigError, match='no split "test"; there are train, val'):
     concepts('test', root=str(tmp_path))
+
+
+def test_generative_counts_what_collapses(tmp_path):
+  """So few updates that nothing has been learnt, and all collapses."""
+  rows = quick('generative', tmp_path, '--seeds=2', f'--figure={tmp_path}/figure.png')
+  assert [row[''] for row in rows] == ['hinge, spectral norm', 'Wasserstein, slope of 1']
+  assert all(row['collapsed'] == '2 of 2' and row['coverage'].startswith('0.') for row in rows)
+  run = visionlab.load(tmp_path / 'hinge, spectral norm' / 'seed=1')
+  assert run.task.spectral_norm and not run.task.penalties and run.sample(3).shape == (3, 8, 8, 1)
+  assert (tmp_path / 'figure.png').stat().st_size <= 60_000
 
 
 def test_understanding_holds_maps_against_the_digits(tmp_path):
