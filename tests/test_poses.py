@@ -141,8 +141,8 @@ def test_what_a_stage_learns_is_the_way_back():
   assert [float(t.count) for t in terms.values()] == [5 * K, 25]
   assert all(float(t.value) < 1e-9 for t in terms.values())
   after = aux.collections['errors']
-  np.testing.assert_allclose(after['count'], .99 + 5, rtol=1e-5)
-  np.testing.assert_allclose(after['means'][0, :, 2], .99 * .04 / 5.99, atol=1e-6)
+  np.testing.assert_allclose(after['count'], .98 + 5, rtol=1e-5)
+  np.testing.assert_allclose(after['means'][0, :, 2], .98 * .04 / 5.98, atol=1e-6)
 
 
 def test_displacements_have_the_moments_of_errors():

@@ -54,8 +54,9 @@ def main(argv=None):
   config = scenes_poses.get_config('smoke' if given.quick else 'three')
   steps = dict(steps=given.steps) if given.steps else {}
   with study.kept_in(given.folder) as folder:
-    made = study.run({f'cascade/{seed}': study.changed(config, seed=seed, data_seed=seed, **steps)
-                      for seed in range(given.seeds)}, folder)
+    made = study.run({f'cascade/{seed}': study.changed(
+        config, seed=seed, data_seed=seed, evals={}, **steps) for seed in range(given.seeds)},
+                     folder)
     runs = [load(path) for path in made.values()]
     test, train = (open_sources(config.data.to_dict(), split) for split in ('test', 'train'))
     examples = test[np.arange(len(test))]
@@ -74,10 +75,10 @@ def main(argv=None):
     if given.figure:
       info = runs[0].facts.info
       sheet = figures.stages(examples['image'], examples['objects'], stages[0][:, :, None],
-                             info.joints, info.limbs)
+                             info.joints, info.limbs, most=4)
       path = given.figure.with_suffix('.jpg')        # photographs are large as PNGs
       picture = Image.fromarray(sheet)
-      picture.resize((640, 640 * picture.height // picture.width)).save(path, quality=72)
+      picture.resize((600, 600 * picture.height // picture.width)).save(path, quality=65)
       print(path)
       curves = figures.curves({name: own[0]['pdj_curve'] for name, own in scores.items()})
       Image.fromarray(curves).save(given.figure)

@@ -24,7 +24,7 @@ from visionlab.tasks.forward import check_output, forward, fresh
 CONTEXT = 1.2                   # how much of its box's longer side a person's square shows
 MOVED, ZOOMED = .05, .08        # standard deviations of squares in training: sides, and log
 USUAL = .25                     # a torso, of the square, where a pose's own is not known
-KEPT = .99                      # of the count of errors, after an update
+KEPT = .98                      # of the count of errors, after an update
 GUESS = np.float32([0, 0, .04, 0, .04])       # of their means at first: a fifth of a torso
 
 
@@ -105,10 +105,9 @@ class Pose:
     """A pose (b n k 2) after one more stage."""
     b, n, k = pose.shape[:3]
     side = self.side(pose, jnp.ones((b, n, k), bool), square)
-    sides = jnp.repeat(side, k, axis=1)
-    out, _ = self.outputs(variables, stage, image, pose.reshape(b, n * k, 2), sides)
-    own = jnp.diagonal(out.reshape(b, n, k, k, 2), axis1=2, axis2=3).swapaxes(-1, -2)
-    return pose + own * side[..., None, None]
+    every = jnp.broadcast_to(jnp.arange(k), (b, n, k))
+    sides = jnp.broadcast_to(side[..., None], (b, n, k))
+    return pose + self.moved(variables, stage, image, every, pose, sides)[0] * side[..., None, None]
 
   def cascade(self, variables, batch):
     """The poses after each stage, (b s n k 2)."""
@@ -136,46 +135,49 @@ class Pose:
                               train=train)
     target = (true - centre[:, :, None]) / square[..., None, None]
     terms = {self.stages[0]: squared(out - target, known)}
-    error = (out - target) * (square / unit)[..., None, None]
-    collected = [moments(error, known, jax.nn.one_hot(jnp.arange(true.shape[2]), true.shape[2]))]
+    error, k = (out - target) * (square / unit)[..., None, None], true.shape[2]
+    collected = [moments(error, known, jax.nn.one_hot(jnp.arange(k), k))]
     merged = {self.stages[0]: after}
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (true.shape[1], self.samples)))(keys)
+    joint = jnp.minimum((draw * k).astype(jnp.int32), k - 1)
+
+    def of_joints(x):
+      return jnp.take_along_axis(x, joint.reshape(*joint.shape, *[1] * (x.ndim - 3)), axis=2)
+    place, sure = of_joints(true), of_joints(known)
+    side = jnp.broadcast_to(self.sigma * unit[..., None], joint.shape)
+    reached = of_joints(centre[:, :, None] + out * square[..., None, None])
     for i, stage in enumerate(self.stages[1:]):
-      drawn = jax.vmap(lambda k, i=i: jax.random.fold_in(k, i + 1))(keys)
-      term, merged[stage], own = self._displaced(
-          variables, stage, i, batch['image'], true, known, unit, drawn, hp, key, train)
-      terms[stage] = term
-      collected.append(own)
+      z = jax.vmap(lambda key, i=i: jax.random.normal(jax.random.fold_in(key, i + 1),
+                                                      place.shape[1:]))(keys)
+      wrong = displacement(variables['errors']['means'][i][joint], z) * hp['spread']
+      start = place + wrong * unit[..., None, None]
+      said, merged[stage] = self.moved(variables, stage, batch['image'], joint, start, side, key,
+                                       train=train)
+      terms[stage] = squared(said - (place - start) / side[..., None], sure)
+      if len(collected) < len(self.stages) - 1:
+        # Where this stage gets to from where the one before really has: the next one's errors.
+        said, _ = self.moved(variables, stage, batch['image'], joint, reached, side)
+        reached = lax.stop_gradient(reached + said * side[..., None])
+        collected.append(moments((reached - place) / unit[..., None, None], sure,
+                                 jax.nn.one_hot(joint, k)))
     collections = {name: {stage: merged[stage][name] for stage in self.stages}
                    for name in merged[self.stages[0]]}
     errors = variables['errors']
-    if train:
-      errors = self._after(errors, jnp.stack(collected[:-1]) if len(collected) > 1 else None, hp)
+    if train and len(self.stages) > 1:
+      errors = self._after(errors, jnp.stack(collected), hp)
     return terms, Aux({**collections, 'errors': errors}, {})
 
-  def _displaced(self, variables, stage, i, image, true, known, unit, keys, hp, key, train):
-    """Of `samples` joints of each person, seen where the stage before might have found them: the
-    term, the network's collections, and the moments of what is still wrong."""
-    (b, n, k), m = true.shape[:3], self.samples
-    draw = jax.vmap(lambda key: jax.random.uniform(key, (n, m)))(keys)
-    joint = jnp.minimum((draw * k).astype(jnp.int32), k - 1)
-    z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), (n, m, 2)))(keys)
-
-    def of_joints(x):
-      return jnp.take_along_axis(x, joint.reshape(b, n, m, *[1] * (x.ndim - 3)), axis=2)
-    wrong = displacement(variables['errors']['means'][i][joint], z) * hp['spread']
-    place, sure = of_joints(true), of_joints(known)
-    start = place + wrong * unit[..., None, None]
-    side = jnp.broadcast_to(self.sigma * unit[..., None], (b, n, m))
-    out, after = self.outputs(variables, stage, image, start.reshape(b, n * m, 2),
-                              side.reshape(b, n * m), key, train=train)
-    own = jnp.take_along_axis(out.reshape(b, n, m, k, 2), joint[..., None, None], 3)[..., 0, :]
-    left = own - (place - start) / side[..., None]
-    return squared(left, sure), after, moments(self.sigma * left, sure, jax.nn.one_hot(joint, k))
+  def moved(self, variables, stage, image, joint, centres, sides, key=None, *, train=False):
+    """By how much a stage moves joints (b n m) seen in squares, (b n m 2) in sides; and its
+    collections after them."""
+    b, n, m = joint.shape
+    out, after = self.outputs(variables, stage, image, centres.reshape(b, n * m, 2),
+                              sides.reshape(b, n * m), key, train=train)
+    out = out.reshape(b, n, m, -1, 2)
+    return jnp.take_along_axis(out, joint[..., None, None], 3)[..., 0, :], after
 
   def _after(self, errors, collected, hp):
     """The moments after a batch, or after a part of one: what is drawn of hangs on whole ones."""
-    if collected is None:
-      return errors
     collected = lax.stop_gradient(collected)
     new = errors['new'] + (lax.psum(collected, self.axis) if self.axis else collected)
     ends = jnp.asarray(hp.get('update_ends', True))
