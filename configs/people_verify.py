@@ -7,6 +7,8 @@ another run; only the embedding on top of their features is learnt, from people 
 those measured. `:drawn` is the small network of `configs/faces_verify.py`, to start from a run of
 its `:unaligned`. Faces should fill the pictures, as in AT&T's (ORL), whose folders are read as they
 are.
+Measured (AT&T's 20 people, ten learnt from and ten judged, seed 0): `:drawn` 74.5 %, before that
+71.0 %; pixels 89.0 %. What is learnt on a ResNet-50 has not been measured.
 """
 
 from configs.faces_verify import NETWORK
