@@ -159,7 +159,7 @@ def chi_square(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
   Its weights need no place here: w (a - b)^2 / (a + b) is that of w a and w b.
 
-  >>> chi_square(np.array([.5, .5, 0.]), np.array([.5, 0., .5]))
+  >>> float(chi_square(np.array([.5, .5, 0.]), np.array([.5, 0., .5])))
   0.5
   """
   total = a + b

@@ -16,7 +16,7 @@ class DeepFace(Network):
   and a classifier, all without padding.
 
   Taigman et al. 2014, "DeepFace: Closing the gap to human-level performance in face verification"
-  (CVPR), section 3.2: C1, M2, C3, L4, L5, L6, F7, F8, for aligned faces of 152 x 152 pixels. Its
+  (CVPR), section 3.1: C1, M2, C3, L4, L5, L6, F7, F8, for aligned faces of 152 x 152 pixels. Its
   kernels begin normal with a deviation of .01, its biases at .5.
 
   Attributes, beside `Network`'s:

@@ -15,7 +15,7 @@ class TCDCN(Network, kw_only=True):
   """Four convolutions without padding, of 5, 3, 3 and 2 pixels, the first three each followed by
   2 x 2 max-pooling; a layer of 100; linear heads.
 
-  Zhang et al. 2014, "Facial landmark detection by deep multi-task learning" (ECCV), figure 2: for
+  Zhang et al. 2014, "Facial landmark detection by deep multi-task learning" (ECCV): for
   40 x 40 grey images. As the backbone of the model 'multitask', with shared=(100,) and
   act='abs_tanh', it is the paper's; by itself it is a classifier.
 

@@ -40,12 +40,12 @@ def contrastive(apart: jax.Array, same: jax.Array, other: jax.Array, margin, min
 
 def triplet(apart: jax.Array, same: jax.Array, other: jax.Array, margin, mining: str
             ) -> tuple[jax.Array, jax.Array]:
-  """Schroff et al. 2015 ("FaceNet", eq. 3), of distances that are not squared: by how much another
+  """Schroff et al. 2015 ("FaceNet"), of distances that are not squared: by how much another
   person is not a margin further away than oneself.
 
-  'hard' is the batch-hard form of Hermans et al. 2017 (https://arxiv.org/abs/1703.07737, eq. 5),
+  'hard' is the batch-hard form of Hermans et al. 2017 (https://arxiv.org/abs/1703.07737),
   of the farthest photograph of a person and the nearest of another; 'all' the mean over all
-  triplets of an anchor that have a loss (section 2, batch all without zeros). Otherwise as
+  triplets of an anchor that have a loss (its batch-all form, without zeros). Otherwise as
   `contrastive`.
   """
   if mining == 'hard':

@@ -35,12 +35,12 @@ class Pose:
   batch: `image` (b h w c), `valid` (b,) and `objects`: `boxes` (b n 4), `valid` (b n) and
   `keypoints` (b n k 3), x, y and whether they are known. Without objects a person fills the image.
 
-  The first stage sees a square about the box, and says where all joints are in it (eq. 1 to 4). A
+  The first stage sees a square about the box, and says where all joints are in it (section 3.1). A
   later one sees a square of `sigma` torsos about each joint that the stage before found, and says
-  how far off it is (eq. 7): the network's own two numbers of that joint. It learns from squares
+  how far off it is: the network's own two numbers of that joint. It learns from squares
   about true joints, displaced by as much as the stage before is wrong: normal, with the mean and
   the covariance of each joint's errors, times `hp.spread`, since errors on what was learnt from are
-  smaller than on what is new (section 3.2, eq. 8 and 9).
+  smaller than on what is new (section 3.2).
 
   The terms `stage1`, ... are the mean squared distances, in sides of squares. All stages have one
   form of network, and learn in every update, or with config.optim.turns one after the other.

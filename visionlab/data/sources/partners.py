@@ -14,7 +14,7 @@ from visionlab.data.source import Arrays, Source
 def partners(split: str, *, of: Mapping, root: str = '') -> 'Partners | Arrays':
   """Another source with `other` (n h w c): the next photograph of the same person, of the last the
   first. For losses that compare photographs, since a batch of a thousand people's hardly has two
-  of anybody.
+  of anybody. Augmentation changes `image` alone.
 
   Args:
     split: of the other source.
