@@ -30,7 +30,7 @@ from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
          'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces',
-         'generative')
+         'poses', 'generative', 'behaviour')
 
 
 @pytest.fixture(autouse=True)
@@ -422,6 +422,14 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
   for row in rows['alignment'] + rows['real']:
     assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
   assert len(rows['real']) == 2
+
+
+def test_poses_are_judged_stage_by_stage(tmp_path):
+  rows = quick('poses', tmp_path, f'--figure={tmp_path}/poses.png')
+  assert [row[''] for row in rows] == ['mean pose', 'stage 1', 'stage 2']
+  assert float(rows[0]['torso']) > 50 and float(rows[0]['mean']) > float(rows[0]['lower arm'])
+  assert (tmp_path / 'poses.jpg').stat().st_size < 60_000
+  assert (tmp_path / 'poses.png').stat().st_size < 60_000
 
 
 def test_a_digit_is_chosen_that_is_alone_of_its_class():
