@@ -11,15 +11,16 @@ from visionlab.config import experiment, is_smoke
 
 def get_config(variant=''):
   smoke, whose = is_smoke(variant, 'whose'), variant == 'whose'
-  data = dict(name='behaviour', whose=True) if whose else dict(name='behaviour', weeks=4)
+  data = dict(name='behaviour', whose=True) if whose else dict(name='behaviour', weeks=16)
   if smoke:
     data |= dict(users=16, history=3)
   metric = {} if whose else dict(metrics=('visionlab.measures.alerts:weekly_alerts',))
   return experiment(
-      steps=20 if smoke else 3000,
-      batch=16 if smoke else 64,
+      steps=20 if smoke else 2000,
+      batch=16 if smoke else 128,
       data=data,
-      task=dict(name='classify', mean=(.05,), std=(.07,),
+      task=dict(name='classify', **(dict(mean=(.05,), std=(.07,)) if whose else
+                                    dict(mean=(.05,) * 18 + (.5,) * 6, std=(.07,) * 24)),
                 model=dict(name='cnn', widths=(8,) if smoke else (48, 96),
                            hidden=16 if smoke else 256, dropout=.3)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),

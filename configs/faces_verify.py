@@ -9,6 +9,9 @@ found landmarks the same network has 85.3 %, .934. Unaligned 86.5 %, .930. HOG: 
 
 from visionlab.config import experiment, is_smoke
 
+NETWORK = dict(embedding=100, mean=(.45,), std=(.25,),
+               model=dict(name='cnn', widths=(24, 48, 64), hidden=256))
+
 
 def get_config(variant=''):
   smoke = is_smoke(variant, 'unaligned')
@@ -19,8 +22,7 @@ def get_config(variant=''):
       steps=40 if smoke else 2000,
       batch=32 if smoke else 64,
       data=data,
-      task=dict(name='verify', loss='softmax', embedding=100, mean=(.45,), std=(.25,),
-                model=dict(name='cnn', widths=(24, 48, 64), hidden=256)),
+      task=dict(name='verify', loss='softmax', **NETWORK),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=1e-2),
       evals=dict(val=dict(split='validation', every='25%', batch=200),

@@ -42,6 +42,8 @@ OBJECTS = dict(
     crowd=np.zeros((N, 3), bool), masks=RNG.random((N, 3, SIDE, SIDE)) < .5,
     keypoints=np.concatenate([CORNER[:, :, None] + 3, np.full((N, 3, 1, 1), 2)], -1).astype('f4'))
 OBJECTS['crowd'][2, 1] = True
+POSES = dict(objects=dict(OBJECTS, keypoints=np.concatenate([
+    RNG.uniform(0, SIDE, (N, 3, 4, 2)), RNG.integers(0, 3, (N, 3, 4, 1))], -1).astype('f4')))
 SCENE = dict(objects=OBJECTS, extent=np.float32([[32, 32], [20, 32], [32, 24], [32, 32], [30, 30]]))
 REGIONS = dict(boxes=np.tile(np.float32([[2, 2, 20, 20], [8, 4, 30, 28], [0, 0, 9, 9]]), (N, 1, 1)),
                valid=np.arange(3) < np.array([[3], [1], [3], [2], [3]]))
@@ -90,8 +92,11 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
                      size=np.where(NUMBERS > 1, np.nan, NUMBERS))),
   **{loss: (dict(name='verify', loss=loss, embedding=6), dict(label=LABEL))
      for loss in ('softmax', 'cosface', 'arcface')},
+  'compared': (dict(name='verify', loss='triplet', mining='all', embedding=6),
+               dict(label=LABEL, other=IMAGE[::-1].copy())),
   'pairs': (dict(name='verify', embedding=6),
             dict(label=LABEL, other=IMAGE[::-1].copy(), same=np.arange(N) % 2 == 0)),
+  'pose': (dict(name='pose', sizes=(8, 4), torso=(0, 1)), POSES),
   **{name: (dict(name='reconstruct', model=dict(name='autoencoder', codes=3, widths=(4,)), **own),
             dict(label=LABEL))
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),

@@ -41,7 +41,8 @@ def test_examples_say_what_they_show(lines):
   assert user[i] == 7
   week, known = lines[7].weeks[2], lines[7].history
   expected = np.concatenate([16 * np.sqrt(week), 16 * np.sqrt(known.mean(0)),
-                             64 * np.sqrt(known).std(0)], -1)
+                             64 * np.sqrt(known).std(0),
+                             128 + 16 * (np.sqrt(week) - np.sqrt(known.mean(0)))], -1)
   np.testing.assert_allclose(source.arrays['image'][i], np.minimum(expected, 255), atol=.5)
   assert set(np.unique(behaviour('train', users=30).arrays['incident'])) == {
       KINDS.index(k) for k in ('none', *DISTURBANCES)}
@@ -139,7 +140,7 @@ def test_alerts_by_hand_and_by_scikit_learn():
 def test_a_steady_history_has_no_spread():
   week = np.full((7, 24, 2), 4)
   image = beside_history(week[None], np.stack([week, week]))[0]
-  np.testing.assert_array_equal(image[0, 0], [32, 32, 32, 32, 0, 0])
+  np.testing.assert_array_equal(image[0, 0], [32, 32, 32, 32, 0, 0, 128, 128])
 
 
 @pytest.mark.parametrize('options, said', [

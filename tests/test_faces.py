@@ -202,3 +202,20 @@ def test_what_cannot_be_aligned():
     aligned('train', of=dict(name='digits'))
   with pytest.raises(ConfigError, match='these have 68 landmarks'):
     moved(np.zeros((2, 8, 8, 1), np.uint8), np.zeros((2, 68, 3)), 8)
+
+
+def test_an_image_without_a_face_and_one_with_a_hidden_eye(drawn, caplog):
+  """Of the first nothing can be aligned, which is said; of the second the rest is."""
+  image = drawn[1]['image'][:3]
+  place = np.asarray(five_of(drawn[1]['landmarks'][:3, :, :2]))
+  landmarks = np.concatenate([place, np.full((3, 5, 1), 2)], -1).astype(np.float32)
+  whole = moved(image, landmarks, 32)
+  assert not caplog.text
+  landmarks[0, 1] = 0                              # an eye that is hidden, nobody knows where
+  landmarks[1, :, 2] = 1                           # all are hidden, and yet known
+  landmarks[2] = 0
+  found = moved(image, landmarks, 32)
+  assert '1 of 3 images have fewer than two known landmarks' in caplog.text
+  np.testing.assert_array_equal(found[1], whole[1])
+  off = abs(found[0].astype(float) - whole[0]).mean()
+  assert 0 < off < .5 * abs(found[2].astype(float) - whole[2]).mean()

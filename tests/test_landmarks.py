@@ -68,6 +68,16 @@ def test_measured_are_those_that_are_known():
       .5 ** .5)
 
 
+def test_without_an_eye_there_is_no_error(caplog):
+  true = np.zeros((3, 5, 3), np.float32) + [0, 0, 2]
+  true[:, 1] = 10, 0, 2
+  true[1, 0] = 0
+  rows = dict(prediction=true[..., :2] + [0, 1], target=true, known=np.ones(3, bool))
+  scores = Target('points', 'landmarks').scores(rows)
+  assert scores['points_nme'] == pytest.approx(.1)
+  assert 'points: 1 of 3 images count in no error, since landmark 0 or 1' in caplog.text
+
+
 def example(**entries):
   return {k: jax.ShapeDtypeStruct((1, *shape), dtype) for k, (shape, dtype) in dict(
       image=((8, 8, 1), np.uint8), valid=((), bool), **entries).items()}

@@ -8,6 +8,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
 from visionlab.data.sources.face_pairs import face_pairs
 from visionlab.data.sources.open_set import open_set
+from visionlab.data.sources.partners import next_of_same, partners
 
 
 def test_nobody_is_on_both_sides():
@@ -24,6 +25,36 @@ def test_nobody_is_on_both_sides():
     open_set('train', of=dict(name='digits'), held_out=1.)
   with pytest.raises(ConfigError, match='no split "val"'):
     open_set('val', of=dict(name='digits'))
+
+
+def test_everybody_has_a_partner(caplog):
+  assert [x.tolist() if i == 0 else x for i, x in enumerate(next_of_same(
+      np.array([3, 1, 3, 3, 2, 1])))] == [[2, 5, 3, 0, 4, 1], 1]
+  source = partners('train', of=dict(name='digits'))
+  labels = source.arrays['label']
+  partner, alone = next_of_same(labels)
+  assert (labels[partner] == labels).all() and (partner != np.arange(len(labels))).all()
+  assert alone == 0 and np.array_equal(source.arrays['other'], source.arrays['image'][partner])
+  assert sorted(partner) == list(range(len(labels)))
+  with pytest.raises(ConfigError, match='one label an image'):
+    partners('train', of=dict(name='scenes', size=16))
+
+
+def test_people_with_one_picture(caplog, tmp_path):
+  folder = dict(name='folder', size=8, channels=1)
+  lonely = tmp_path / 'people'
+  for name, count in (('Ann', 1), ('Bo', 2)):
+    (lonely / name).mkdir(parents=True)
+    for i in range(count):
+      Image.new('L', (9, 9), 30 * i).save(lonely / name / f'{i}.png')
+  source = partners('train', of=folder, root=str(lonely))
+  assert '1 of 2 people have one photograph' in caplog.text
+  found = source[np.array([0, 1])]
+  assert found['image'].shape == found['other'].shape == (2, 8, 8, 1)
+  assert found['other'][:, 4, 4, 0].tolist() == [0, 30]
+  (lonely / 'Bo' / '1.png').unlink()
+  with pytest.raises(ConfigError, match='people with two photographs, and all 2 have one'):
+    partners('train', of=folder, root=str(lonely))
 
 
 @pytest.fixture(scope='module')

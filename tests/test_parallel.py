@@ -81,6 +81,25 @@ def test_people_are_told_apart_on_whatever_device(form):
   assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5
 
 
+def test_photographs_of_all_devices_are_compared():
+  task = dict(name='verify', loss='triplet', embedding=6,
+              model=dict(name='cnn', widths=(4,), hidden=8))
+  # Few steps: rounding decides between photographs that are all but as hard.
+  options = dict(task=task, augment={}, evals={}, hp=dict(lr=.01), steps=3)
+  parted = trained(config(**options, parallel=dict(mode='pmap', devices=2)), 3)
+  assert difference(trained(config(**options), 3), parted) < 1e-5
+
+
+@pytest.mark.parametrize('form', [dict(parallel=dict(mode='pmap', devices=2)),
+                                  dict(accumulate=4, parallel=dict(devices=2))],
+                         ids=['pmap', 'accumulated'])
+def test_poses_are_displaced_alike_on_whatever_device(form):
+  task = dict(name='pose', sizes=(8, 8), model=dict(name='cnn', widths=(4,), hidden=8))
+  options = dict(data=dict(name='tiny:people'), task=task, augment={}, evals={}, hp=dict(lr=.01),
+                 steps=8)
+  assert difference(trained(config(**options), 8), trained(config(**options, **form), 8)) < 1e-5
+
+
 def test_accumulation_is_exact_where_counts_differ():
   """Means of microbatch means would be wrong: examples that are not valid are unevenly spread."""
   settings = config(model=dict(norm=False), augment={})

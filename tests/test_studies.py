@@ -29,7 +29,8 @@ from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces',
+         'poses', 'generative', 'behaviour')
 
 
 @pytest.fixture(autouse=True)
@@ -390,6 +391,16 @@ def test_concepts_of_coco_are_those_that_several_images_show(tmp_path):
     concepts('test', root=str(tmp_path))
 
 
+def test_generative_counts_what_collapses(tmp_path):
+  """So few updates that nothing has been learnt, and all collapses."""
+  rows = quick('generative', tmp_path, '--seeds=2', f'--figure={tmp_path}/figure.png')
+  assert [row[''] for row in rows] == ['hinge, spectral norm', 'Wasserstein, slope of 1']
+  assert all(row['collapsed'] == '2 of 2' and row['coverage'].startswith('0.') for row in rows)
+  run = visionlab.load(tmp_path / 'hinge, spectral norm' / 'seed=1')
+  assert run.task.spectral_norm and not run.task.penalties and run.sample(3).shape == (3, 8, 8, 1)
+  assert (tmp_path / 'figure.png').stat().st_size <= 60_000
+
+
 def test_understanding_holds_maps_against_the_digits(tmp_path):
   rows = quick('understanding', tmp_path, 'classifier', f'--figure={tmp_path}/figure.png')
   *methods, noise = rows['classifier']
@@ -411,6 +422,14 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
   for row in rows['alignment'] + rows['real']:
     assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
   assert len(rows['real']) == 2
+
+
+def test_poses_are_judged_stage_by_stage(tmp_path):
+  rows = quick('poses', tmp_path, f'--figure={tmp_path}/poses.png')
+  assert [row[''] for row in rows] == ['mean pose', 'stage 1', 'stage 2']
+  assert float(rows[0]['torso']) > 50 and float(rows[0]['mean']) > float(rows[0]['lower arm'])
+  assert (tmp_path / 'poses.jpg').stat().st_size < 60_000
+  assert (tmp_path / 'poses.png').stat().st_size < 60_000
 
 
 def test_a_digit_is_chosen_that_is_alone_of_its_class():

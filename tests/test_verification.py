@@ -83,6 +83,8 @@ def test_pairs_are_as_they_should_be():
   assert (again == pairs).all() and (other != pairs).any()
   few, known = random_pairs([0, 0, 1], 10)                 # there are only three pairs in all
   assert len(few) == 2 and known.sum() == 1
+  lonely, _ = random_pairs([0, 0, 1, 2, 2], 10)             # the one with one picture is another
+  assert 2 in lonely and [2, 2] not in lonely.tolist()
   for none in ([0, 0, 0], [0, 1, 2], []):
     with pytest.raises(ConfigError, match='needs two people'):
       random_pairs(none, 5)

@@ -8,9 +8,13 @@ from scipy.special import log_softmax
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
+from visionlab.measures.verification import chi_square, identification
 from visionlab.models.cnn import CNN
+from visionlab.tasks import pair_losses
 from visionlab.tasks.verify import LOSSES, Verify, unit, verify
 from visionlab.training.meanings import check_meanings
+from visionlab.weights.files import Weights
+from visionlab.weights.fit import fit
 
 PEOPLE, WIDTH = 4, 6
 RNG = np.random.default_rng(0)
@@ -30,7 +34,7 @@ def loss_of(task, variables, hp):
   return terms[task.kind].value
 
 
-@pytest.mark.parametrize('loss', LOSSES)
+@pytest.mark.parametrize('loss', sorted(set(LOSSES) - set(pair_losses.LOSSES)))
 def test_losses_are_the_papers(loss):
   task = task_of(loss)
   variables = task.init(jax.random.key(1), BATCH)
@@ -65,6 +69,76 @@ def test_beyond_pi_the_loss_still_grows():
     return task.with_margin(jnp.zeros((1, 4)).at[0, 0].set(cos), jnp.zeros(1, jnp.int32), hp)[0, 0]
   slope = jax.vmap(jax.grad(of_true))(jnp.array([-1., 1., .3]))
   assert np.isfinite(slope).all() and (slope > 0).all()
+
+
+def by_hand(kind, mining, apart, label, margin):
+  """Losses of each anchor, pair by pair and triplet by triplet."""
+  found = []
+  for i in range(len(label)):
+    near = [apart[i, j] for j in range(len(label)) if label[j] == label[i] and j != i]
+    far = [apart[i, j] for j in range(len(label)) if label[j] != label[i]]
+    if not near or not far:
+      continue
+    if kind == 'contrastive':
+      pulls, pushes = [.5 * d ** 2 for d in near], [.5 * max(margin - d, 0) ** 2 for d in far]
+      found.append(max(pulls) + max(pushes) if mining == 'hard' else
+                   np.mean(pulls) + np.mean(pushes))
+    elif mining == 'hard':
+      found.append(max(max(near) - min(far) + margin, 0))
+    else:
+      some = [loss for p in near for n in far if (loss := p - n + margin) > 0]
+      found.append(np.mean(some) if some else 0)
+  return np.mean(found), len(found)
+
+
+@pytest.mark.parametrize('likeness', ['cosine', 'chi_square'])
+@pytest.mark.parametrize('mining', ['hard', 'all'])
+@pytest.mark.parametrize('kind', pair_losses.LOSSES)
+def test_photographs_are_compared_as_the_papers_do(kind, mining, likeness):
+  task = task_of(kind, likeness=likeness, mining=mining)
+  rng = np.random.default_rng(3)
+  rows = np.abs(rng.normal(size=(9, WIDTH)))
+  label = np.array([0, 1, 2, 3, 0, 1, 2, 0, 9])          # 3 and 9 have one photograph
+  if likeness == 'cosine':
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    apart = np.linalg.norm(rows[:, None] - rows, axis=-1)
+  else:
+    rows /= rows.sum(1, keepdims=True)
+    apart = ((rows[:, None] - rows) ** 2 / (rows[:, None] + rows)).sum(-1) / 2
+  valid = np.ones(9, bool)
+  valid[8] = False
+  some = pair_losses.Photographs(jnp.asarray(rows, jnp.float32), label, valid, np.arange(9))
+  losses, counts = pair_losses.compared(kind, mining, .6, task.apart(some.embedding,
+                                                                     some.embedding), some, some)
+  expected, n = by_hand(kind, mining, apart[:8, :8], label[:8], .6)
+  assert int(counts.sum()) == n == 7 and expected > .01
+  assert float(losses.sum() / n) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_second_photograph_of_each_is_compared_too():
+  task = task_of('triplet')
+  variables = task.init(jax.random.key(1), BATCH)
+  assert 'people' not in variables['params']
+  batch = dict(BATCH, label=np.arange(8, dtype=np.int32))
+  alone, _ = task.loss(variables, batch, jax.random.key(0), dict(margin=.3), train=True)
+  both, _ = task.loss(variables, dict(batch, other=IMAGE[::-1]), jax.random.key(0),
+                      dict(margin=.3), train=True)
+  assert float(alone['triplet'].count) == 0 and float(both['triplet'].count) == 16
+  # Measured by the person, not as pairs: nobody says which are the same.
+  assert set(task._collected(variables, dict(batch, other=IMAGE), {})) == {'embedding', 'label'}
+
+
+def test_chi_square_of_weighted_features_is_the_papers():
+  a, b, w = RNG.random((3, 20))
+  weighted = (w * (a - b) ** 2 / (a + b)).sum()
+  assert 2 * (1 - chi_square(w * a, w * b)) == pytest.approx(weighted)
+  task = task_of('softmax', likeness='chi_square')
+  rows = np.asarray(task.normed(jnp.asarray(RNG.normal(size=(5, WIDTH)))))
+  np.testing.assert_allclose(rows.sum(1), 1, rtol=1e-5)
+  alike = task.alike(rows)
+  np.testing.assert_allclose(alike, 1 - task.apart(rows, rows), atol=1e-6)
+  np.testing.assert_allclose(np.diag(alike), 1, rtol=1e-6)
+  assert identification(rows, np.array([0, 0, 1, 1, 2]), like=chi_square)['rank_5'] == 1
 
 
 def measured(rows, task=None):
@@ -121,3 +195,15 @@ def test_people_of_a_split_that_is_measured_are_others():
 def test_what_cannot_be_verified(change, message):
   with pytest.raises(ConfigError, match=message):
     verify(**dict(make_model=None, info=INFO, example=BATCH) | change)
+
+
+def test_a_run_on_other_people_may_be_the_start():
+  """Their directions are left out, as a classifier's head is where there are other classes."""
+  rng = np.random.default_rng(0)
+  variables = {'params': {'conv0': {'kernel': jnp.zeros((3, 3, 1, 4))},
+                          'people': {'kernel': jnp.zeros((WIDTH, PEOPLE))}}}
+  arrays = {'params/conv0/kernel': rng.normal(size=(3, 3, 1, 4)),
+            'params/people/kernel': rng.normal(size=(WIDTH, 9))}
+  found, report = fit(Weights('run', arrays, [], dict(name='cnn'), {}, {}), variables)
+  np.testing.assert_allclose(found['params']['conv0']['kernel'], arrays['params/conv0/kernel'])
+  assert report.fresh == ['params/people/kernel'] and not found['params']['people']['kernel'].any()

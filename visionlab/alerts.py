@@ -14,6 +14,7 @@ from absl import flags
 from visionlab import commandline
 from visionlab.config import ConfigError
 from visionlab.data.behaviour.behaviour import CLASSES
+from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.event_logs import Weeks, event_logs
 from visionlab.data.behaviour.habits import DAYS, RESOURCES
 from visionlab.paths import output_file
@@ -32,13 +33,13 @@ def alerts(run: Run, weeks: Weeks) -> list[dict]:
   """
   image = weeks.arrays['image']
   if run.facts.image.shape[1:] != image.shape[1:] or run.facts.info.classes != CLASSES:
-    raise ConfigError(f'{run.workdir}: expected a run that sees weeks of {image.shape[-1] // 3} '
-                      'resources, such as of configs/behaviour.py')
+    raise ConfigError(f'{run.workdir}: expected a run of configs/behaviour.py, that sees weeks of '
+                      f'{image.shape[-1] // len(GROUPS)} resources')
   said = run.predict(image)
   # By logits, for probabilities end at 1.
   order = np.argsort(said['logits'][:, 0] - said['logits'][:, 1], kind='stable')
   why = run.explain(image, 'gradient_times_input', CLASSES[1])
-  why = why.reshape(*why.shape[:3], 3, -1).sum(3)
+  why = why.reshape(*why.shape[:3], len(GROUPS), -1).sum(3)
   users = weeks.info.attributes['user']
   return [dict(user=users[weeks.arrays['user'][i]], week=weeks.mondays[i],
                unusual=round(float(said['probabilities'][i, 1]), 4),

@@ -9,6 +9,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.balance import labels_of
+from visionlab.data.file_warnings import warn_once
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
 from visionlab.ops.similarity import aligned as one_aligned
@@ -99,6 +100,10 @@ def moved(images: np.ndarray, landmarks: np.ndarray | None, size: int) -> np.nda
                       'name a run that finds them, as landmarks="runs/faces_landmarks"')
   if landmarks.shape[2] == 2:              # found, not annotated: all count
     landmarks = np.concatenate([landmarks, np.ones_like(landmarks[..., :1])], -1)
+  faceless = int(((landmarks[..., 2] > 0).sum(1) < 2).sum())
+  if faceless:
+    warn_once(f'aligned: {faceless} of {len(images)} images have fewer than two known landmarks, '
+              'and so no face to align: they are scaled as they are')
   return in_chunks(partial(_all_moved, size), CHUNK, images, landmarks)
 
 

@@ -127,7 +127,8 @@ def _batch_of(example, n: int, mesh=None):
 
 
 def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Task:
-  """The task with its model. axis: the mapped axis under pmap, for BatchNorm's statistics."""
+  """The task with its model. axis: the mapped axis under pmap, for BatchNorm's statistics
+  and a task's own."""
   check_choice(config['precision'], PRECISIONS, 'config.precision')
   options, where = dict(config['task']), 'config.task'
   if 'name' not in options:
@@ -139,7 +140,7 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
                        axis_name=axis, **given)
   return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
-              counts=facts.counts, anchors=facts.anchors)
+              counts=facts.counts, anchors=facts.anchors, axis=axis)
 
 
 def _anchors(task: Mapping, sources: Sources) -> Anchors | tuple:

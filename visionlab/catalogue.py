@@ -21,8 +21,8 @@ from visionlab.update_rules import SCALARS, rule_of
 WIDTH = 100
 # What a program supplies, so that no config does.
 SUPPLIED = ('split', 'make_model', 'info', 'infos', 'example', 'parent', 'name', 'dtype',
-            'axis_name', 'key', 'image', 'partner', 'rule', 'total', 'steps', 'kwargs', 'span',
-            'counts', 'anchors')
+            'axis', 'axis_name', 'key', 'image', 'partner', 'rule', 'total', 'steps', 'kwargs',
+            'span', 'counts', 'anchors')
 
 
 class Option(NamedTuple):

@@ -71,7 +71,7 @@ def main(argv):
     raise ConfigError(bad[0])
   faces = faces_of(run, good, options.landmarks)
   embedding = run.predict(faces)['embedding']
-  alike = embedding @ embedding.T
+  alike = run.task.alike(embedding)
   print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
   wide = max(map(len, good))
   captions, pictures, same = [], [], []

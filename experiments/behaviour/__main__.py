@@ -71,7 +71,7 @@ def row_of(method: str, found: list[dict[str, float]]) -> dict[str, object]:
 
 def main(argv=None):
   options = study.parser('behaviour', __doc__, seeds=3)
-  options.add_argument('--steps', type=int, help='updates of each network; 3,000')
+  options.add_argument('--steps', type=int, help='updates of each network; 2,000')
   given = study.parse(options, argv, __file__)
   with study.kept_in(given.folder) as folder:
     runs = {name: visionlab.load(path)

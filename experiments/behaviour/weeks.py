@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.data.behaviour.behaviour import KINDS, Timeline
+from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.habits import DAYS, RESOURCES
 from visionlab.data.behaviour.incidents import INCIDENTS
 from visionlab.figures import charts
@@ -21,7 +22,7 @@ def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline]) -> None:
   images = split.arrays['image'][chosen]
   said = run.predict(images)['probabilities'][:, 1]
   why = run.explain(images, 'gradient_times_input', 'unusual')
-  why = why.reshape(*why.shape[:3], 3, len(RESOURCES)).sum(3)            # of all that says it
+  why = why.reshape(*why.shape[:3], len(GROUPS), len(RESOURCES)).sum(3)
   figure, axes = charts.new_axes(len(chosen), 3, (11, 1.9 * len(chosen)))
   for row, i, p, reasons in zip(np.reshape(axes, (-1, 3)), chosen, said, why, strict=True):
     line, week = divmod(i, len(lines[0].weeks))

@@ -1,6 +1,6 @@
 """Are two photographs of one person? What scores of pairs, and embeddings, are judged by."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -148,20 +148,42 @@ def random_pairs(labels, each: int, seed: int = 0) -> tuple[np.ndarray, np.ndarr
   return pairs[order], known[order]
 
 
-def identification(embeddings, labels, ranks: tuple[int, ...] = (1, 5)) -> Mapping[str, float]:
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """The likeness (...) of embeddings (... d) of unit length: their cosine."""
+  return (a * b).sum(-1)
+
+
+def chi_square(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """The likeness (...) of embeddings (... d) that are shares of 1: 1 - .5 sum (a - b)^2 / (a + b),
+  between 0 and 1 (Taigman et al. 2014, "DeepFace", section 4.1).
+
+  Its weights need no place here: w (a - b)^2 / (a + b) is that of w a and w b.
+
+  >>> float(chi_square(np.array([.5, .5, 0.]), np.array([.5, 0., .5])))
+  0.5
+  """
+  total = a + b
+  return 1 - .5 * ((a - b) ** 2 / (total + (total == 0))).sum(-1)
+
+
+def identification(embeddings, labels, ranks: tuple[int, ...] = (1, 5),
+                   like: Callable = product) -> Mapping[str, float]:
   """`rank_1` ...: how often a person is among the k nearest of a gallery (the cumulative match
-  characteristic). The gallery has the first photograph of each person, the rest are looked up.
+  characteristic). The gallery has the first photograph of each person, the rest are looked up; who
+  has only one is looked at, and never looked up.
 
   Args:
-    embeddings: (n d) of unit length.
+    embeddings: (n d).
     labels: (n,).
+    like: of two embeddings, `product` or `chi_square`.
   """
   labels = np.asarray(labels)
   people, gallery = np.unique(labels, return_index=True)
   probes = np.setdiff1d(np.arange(len(labels)), gallery)
   if not len(probes):
     return dict.fromkeys((f'rank_{k}' for k in ranks), np.nan)
-  likeness = np.asarray(embeddings)[probes] @ np.asarray(embeddings)[gallery].T
+  embeddings = np.asarray(embeddings)
+  likeness = np.stack([like(embeddings[i], embeddings[gallery]) for i in probes])
   own = np.searchsorted(people, labels[probes])
   place = (likeness > np.take_along_axis(likeness, own[:, None], 1)).sum(1)
   return {f'rank_{k}': float((place < k).mean()) for k in ranks}

@@ -31,5 +31,7 @@ MODELS: dict[str, str] = {
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'gan': 'visionlab.models.gan:GAN',
+  'tcdcn': 'visionlab.models.tcdcn:TCDCN',
+  'deepface': 'visionlab.models.deepface:DeepFace',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

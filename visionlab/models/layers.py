@@ -14,13 +14,13 @@ from visionlab.ops.conv import conv
 from visionlab.ops.pool import adaptive_mean
 
 ACTIVATIONS = (
-  'celu', 'elu', 'exact_gelu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh', 'leaky_relu',
-  'log_sigmoid', 'mish', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'soft_sign', 'softplus',
-  'sparse_plus', 'squareplus', 'swish', 'tanh')
+  'abs_tanh', 'celu', 'elu', 'exact_gelu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh',
+  'leaky_relu', 'log_sigmoid', 'mish', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'soft_sign',
+  'softplus', 'sparse_plus', 'squareplus', 'swish', 'tanh')
 
 
 def activation(act: Callable | str) -> Callable:
-  """The elementwise function of a name in `jax.nn`, or `exact_gelu`; a function stays as it is.
+  """The elementwise function of a name in `jax.nn`, or of `OWN`; a function stays as it is.
 
   Raises:
     ConfigError: for a name that is not in `ACTIVATIONS`.
@@ -33,13 +33,22 @@ def activation(act: Callable | str) -> Callable:
   if act not in ACTIVATIONS:
     raise ConfigError(f'model.act: no activation {act!r}{nearest(act, ACTIVATIONS)}; '
                       f'there are {", ".join(ACTIVATIONS)}')
-  return exact_gelu if act == 'exact_gelu' else getattr(jax.nn, act)
+  return OWN[act] if act in OWN else getattr(jax.nn, act)
 
 
 def exact_gelu(x: jax.Array) -> jax.Array:
   """GELU by the error function, as torch's is (https://arxiv.org/abs/1606.08415); JAX's own is
   by default its approximation by tanh, up to 5e-4 off."""
   return jax.nn.gelu(x, approximate=False)
+
+
+def abs_tanh(x: jax.Array) -> jax.Array:
+  """|tanh x| (Jarrett et al. 2009, "What is the best multi-stage architecture for object
+  recognition?"; of TCDCN, Zhang et al. 2014)."""
+  return jnp.abs(jnp.tanh(x))
+
+
+OWN = dict(abs_tanh=abs_tanh, exact_gelu=exact_gelu)
 
 
 def noise(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:

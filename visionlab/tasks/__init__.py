@@ -13,5 +13,6 @@ TASKS: dict[str, str] = {
     'caption': 'visionlab.tasks.caption:caption',
     'invert': 'visionlab.tasks.invert:invert',
     'verify': 'visionlab.tasks.verify:verify',
+    'pose': 'visionlab.tasks.pose:pose',
     'drive': 'visionlab.tasks.drive:drive',
 }

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.data.file_warnings import warn_once
 from visionlab.data.source import Info
 from visionlab.measures.classification import topk_correct
-from visionlab.measures.landmarks import check_between, landmark_scores
+from visionlab.measures.landmarks import check_between, landmark_scores, normalised_errors
 from visionlab.measures.regression import regression_scores
 from visionlab.tasks.own_loss import OwnLoss
 
@@ -95,6 +96,11 @@ class Target:
       prediction, target = rows['prediction'][known], rows['target'][known]
       if self.kind == 'landmarks':
         found = landmark_scores(prediction, target, self.between)
+        no_unit = int(np.isnan(normalised_errors(prediction, target, self.between)).sum())
+        if no_unit:
+          a, b = check_between(self.between, target.shape[1])
+          warn_once(f'{self.entry}: {no_unit} of {len(target)} images count in no error, since '
+                    f'landmark {a} or {b}, whose distance is the unit, is not known')
       else:
         scores = regression_scores(prediction, target)
         found = {name: scores[name] for name in ('rmse', 'r2')}

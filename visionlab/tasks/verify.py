@@ -11,14 +11,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.figures import verification as figures
 from visionlab.measures.classification import topk_correct
 from visionlab.measures.verification import (
+  chi_square,
   folded_accuracy,
   identification,
+  product,
   random_pairs,
   roc,
   verification_scores,
@@ -27,27 +30,34 @@ from visionlab.metrics import Ratio
 from visionlab.models.layers import noise
 from visionlab.ops.image import Standardise
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks import pair_losses
 from visionlab.tasks.forward import check_output, forward, fresh
 
-LOSSES = dict(softmax={}, cosface=dict(margin=.35, scale=16.), arcface=dict(margin=.3, scale=16.))
+LOSSES = dict(softmax={}, cosface=dict(margin=.35, scale=16.), arcface=dict(margin=.3, scale=16.),
+              contrastive=dict(margin=1.), triplet=dict(margin=.3))
+LIKENESS = dict(cosine=product, chi_square=chi_square)
 PEOPLE = 'people'               # of params: a direction for each person of the training set
 MOST_RANKED = 20_000            # photographs beyond which `identification` would take minutes
 
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-  """batch: `image` (b h w c), `valid` (b,), and `label` (b,) int, the person; or, in an evaluation,
-  `other` (b h w c), the second photograph of each pair, `same` (b,) bool and, if folds are given,
-  `fold` (b,) int.
+  """batch: `image` (b h w c), `valid` (b,), and `label` (b,) int, the person, with or without
+  `other` (b h w c), one more photograph of each; or, in an evaluation of pairs, `other`, the second
+  of each, `same` (b,) bool and, if folds are given, `fold` (b,) int.
 
   Losses: 'softmax', of W e + b for embeddings e; 'cosface', of s (cos - m) for the true person and
   s cos for others, with the cosines of e to each row of W (Wang et al. 2018,
   https://arxiv.org/abs/1801.09414, eq. 4); 'arcface', of s cos(angle + m) (Deng et al. 2019,
   https://arxiv.org/abs/1801.07698, eq. 3), where that exceeds pi with its tangent's continuation.
-  m and s are `hp.margin` and `hp.scale`.
+  m and s are `hp.margin` and `hp.scale`. 'contrastive' and 'triplet' compare the photographs of a
+  batch, over all devices, though not over microbatches (`visionlab.tasks.pair_losses`), by the
+  distance of unit embeddings, sqrt(2 - 2 cos), or with chi-square by what they lack of 1.
 
-  predict: `embedding` (b d), of unit length: two photographs are as alike as their product. An
-  evaluation has no loss, since its people are others.
+  predict: `embedding` (b d). With likeness 'cosine' it is of unit length, and two photographs are
+  as alike as their product; with 'chi_square' its numbers, those above 0, are shares of 1, and they
+  are as alike as `visionlab.measures.verification.chi_square` says. An evaluation has no loss,
+  since its people are others.
   """
   model: Any
   people: int
@@ -55,6 +65,9 @@ class Verify:
   kind: str
   pairs: int
   preprocess: Standardise
+  likeness: str = 'cosine'
+  mining: str = 'hard'
+  axis: str | None = None       # under pmap
 
   # Who is in a split that is measured is nobody of those learnt from.
   open_set = True
@@ -65,6 +78,8 @@ class Verify:
   def init(self, key, batch):
     network, people = jax.random.split(key)
     variables = fresh(self.model, network, self.preprocess(batch['image']))
+    if self.kind in pair_losses.LOSSES:
+      return variables
     kernel = noise(people, (self.embedding, self.people)) / np.sqrt(self.embedding)
     own = dict(kernel=kernel, **(dict(bias=jnp.zeros(self.people)) if self.kind == 'softmax'
                                  else {}))
@@ -78,7 +93,42 @@ class Verify:
     check_output(out, (len(image), self.embedding), self.model, 'an embedding')
     return out.astype(jnp.float32), collections
 
+  def normed(self, embedding):
+    """As `predict` has them."""
+    if self.likeness == 'cosine':
+      return unit(embedding)
+    positive = jax.nn.relu(embedding)
+    return positive / jnp.maximum(positive.sum(-1, keepdims=True), 1e-6)
+
+  def apart(self, a, b):
+    """Distances (n m) of embeddings (n d) and (m d)."""
+    if self.likeness == 'cosine':
+      return jnp.sqrt(jnp.maximum(2 - 2 * a @ b.T, 1e-6))
+    return 1 - chi_square(a[:, None], b)
+
+  def compared(self, variables, batch, key, hp):
+    """The loss of photographs beside each other, and the collections after them."""
+    copies = 1 + ('other' in batch)
+    image = self.preprocess(batch['image'])
+    if copies == 2:
+      image = jnp.concatenate([image, self.preprocess(batch['other'])])
+    out, collections = forward(self.model, variables, image, key, train=True)
+    check_output(out, (len(image), self.embedding), self.model, 'an embedding')
+    label, valid = (jnp.tile(batch[k], copies) for k in ('label', 'valid'))
+    n = len(label)
+    first = n * (lax.axis_index(self.axis) if self.axis else 0)
+    own = pair_losses.Photographs(self.normed(out.astype(jnp.float32)), label, valid,
+                                  first + jnp.arange(n))
+    others = own
+    if self.axis:
+      others = jax.tree.map(lambda x: lax.all_gather(x, self.axis, tiled=True), own)
+    losses, counts = pair_losses.compared(self.kind, self.mining, hp['margin'],
+                                          self.apart(own.embedding, others.embedding), own, others)
+    return {self.kind: Ratio.of(losses, counts)}, Aux(collections, {})
+
   def loss(self, variables, batch, key, hp, *, train):
+    if train and self.kind in pair_losses.LOSSES:
+      return self.compared(variables, batch, key, hp)
     embedding, collections = self.embeddings(variables, batch['image'], key, train=train)
     if not train:               # the people are others
       return {}, Aux(collections, {})
@@ -109,7 +159,7 @@ class Verify:
     return hp['scale'] * jnp.where(jnp.arange(self.people) == label[:, None], harder, logits)
 
   def predict(self, variables, batch):
-    return dict(embedding=unit(self.embeddings(variables, batch['image'])[0]))
+    return dict(embedding=self.normed(self.embeddings(variables, batch['image'])[0]))
 
   def answer(self, variables, batch, given=None):
     """`outputs` (b d), the embeddings; and where another `image` is given how `alike` (b 1) it
@@ -118,11 +168,16 @@ class Verify:
     if not given:
       return dict(outputs=outputs)
     other, _ = self.embeddings(variables, given['image'])
-    return dict(outputs=outputs, alike=(unit(outputs) * unit(other)).sum(-1, keepdims=True))
+    alike = LIKENESS[self.likeness](self.normed(outputs), self.normed(other))
+    return dict(outputs=outputs, alike=alike[:, None])
+
+  def alike(self, embedding):
+    """How alike each two of embeddings (n d), as `predict` has them, are: (n n)."""
+    return LIKENESS[self.likeness](embedding[:, None], embedding[None])
 
   def describe(self, predictions, top: int) -> list[str]:
     """A line for each image: which of the others it is most like."""
-    alike = predictions['embedding'] @ predictions['embedding'].T
+    alike = self.alike(predictions['embedding'])
     np.fill_diagonal(alike, -np.inf)
     if len(alike) < 2:
       return [f'an embedding of {self.embedding} numbers']
@@ -135,18 +190,19 @@ class Verify:
 
   def _collected(self, variables, batch, hp):
     rows = self.predict(variables, batch)
-    if 'other' not in batch:
+    if 'same' not in batch:
       return dict(rows, label=batch['label'])
     other = self.predict(variables, dict(image=batch['other']))['embedding']
-    return dict(score=(rows['embedding'] * other).sum(-1),
+    return dict(score=LIKENESS[self.likeness](rows['embedding'], other),
                 **{k: batch[k] for k in ('same', 'fold') if k in batch})
 
   def _finish(self, rows):
     """Of photographs with names, pairs are drawn: always the same."""
     if 'label' in rows:
       pairs, same = random_pairs(rows['label'], self.pairs)
-      scores = (rows['embedding'][pairs[:, 0]] * rows['embedding'][pairs[:, 1]]).sum(-1)
-      found = identification(rows['embedding'], rows['label']) if len(
+      like, embedding = LIKENESS[self.likeness], np.asarray(rows['embedding'])
+      scores = like(embedding[pairs[:, 0]], embedding[pairs[:, 1]])
+      found = identification(embedding, rows['label'], like=like) if len(
           rows['label']) <= MOST_RANKED else {}
     else:
       scores, same, found = rows['score'], np.asarray(rows['same'], bool), {}
@@ -165,23 +221,27 @@ class Verify:
     except ConfigError:         # too few of them are of one person
       return pictures
     embedding = predictions['embedding']
-    scores = (embedding[pairs[:, 0]] * embedding[pairs[:, 1]]).sum(-1)
+    scores = LIKENESS[self.likeness](embedding[pairs[:, 0]], embedding[pairs[:, 1]])
     return pictures | dict(pairs=figures.pairs(batch['image'], pairs, same, scores,
                                                results['threshold']))
 
 
 def unit(x: jax.Array, axis: int = -1) -> jax.Array:
   """x of unit length along an axis; zeros stay what they are."""
-  return x * jax.lax.rsqrt(jnp.maximum((x * x).sum(axis, keepdims=True), 1e-12))
+  return x * lax.rsqrt(jnp.maximum((x * x).sum(axis, keepdims=True), 1e-12))
 
 
 def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'softmax',
-           embedding: int = 128, pairs: int = 10, mean: tuple = (), std: tuple = (),
-           channel_order: str = 'RGB') -> Verify:
-  """Whether two photographs are of one person, by the product of two embeddings.
+           embedding: int = 128, pairs: int = 10, likeness: str = 'cosine', mining: str = 'hard',
+           mean: tuple = (), std: tuple = (), channel_order: str = 'RGB',
+           axis: str | None = None) -> Verify:
+  """Whether two photographs are of one person, by how alike two embeddings are.
 
   Args:
-    loss: 'softmax', 'cosface' or 'arcface', see `Verify`.
+    loss: 'softmax', 'cosface', 'arcface', 'contrastive' or 'triplet', see `Verify`; for the last
+      two the data should have two photographs of a person in a batch, as dict(name='partners') has.
+    likeness: 'cosine' or 'chi_square'.
+    mining: of 'contrastive' and 'triplet', 'hard' or 'all'.
     embedding: how many numbers tell a face: what the model has instead of classes.
     pairs: of either kind that an evaluation draws for each person.
     mean, std, channel_order: what is done to images before the network sees them, see
@@ -191,6 +251,8 @@ def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 's
     ConfigError: a source that does not say who is to be seen, or fewer than two people.
   """
   check_choice(loss, tuple(LOSSES), 'config.task.loss')
+  check_choice(likeness, tuple(LIKENESS), 'config.task.likeness')
+  check_choice(mining, pair_losses.MINING, 'config.task.mining')
   if 'label' not in example and set(example) != {'image'}:
     raise ConfigError('config.task: verify learns from photographs with their person as `label`, '
                       f'and this source gives {", ".join(sorted(example))}')
@@ -201,4 +263,4 @@ def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 's
     if value < 1:
       raise ConfigError(f'config.task.{name}: must be at least 1, not {value}')
   return Verify(make_model(classes=embedding), len(info.classes), embedding, loss, pairs,
-                Standardise(mean, std, channel_order))
+                Standardise(mean, std, channel_order), likeness, mining, axis)

@@ -21,9 +21,10 @@ from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
 # Layers whose size follows the number of classes, or of anchors: a classifier's, FCN's scores, and
-# what the heads of a detector predict; or how a box is pooled: its first layer.
+# what the heads of a detector predict; or how a box is pooled: its first layer. `people` are those
+# that a run of verification learns from.
 HEADS = re.compile(
-    r'(^|/)((head|score\d*|logits|deltas|objectness)/|up\d+/kernel$|box/fc6/kernel$)')
+    r'(^|/)((head|score\d*|logits|deltas|objectness|people)/|up\d+/kernel$|box/fc6/kernel$)')
 
 # Fields of models that make no difference to what a trained one says.
 TRAINING_ONLY = ('classes', 'dropout', 'dtype', 'frozen_norm')

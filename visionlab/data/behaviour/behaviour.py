@@ -48,7 +48,7 @@ def behaviour(split: str, *, root: str = '', users: int = 0, history: int = 8, w
     seed: other seeds give other people.
 
   Returns:
-    A source of `image` (n 7 24 18) uint8, see `beside_history`, or (n 7 24 6) for `whose`; `label`
+    A source of `image` (n 7 24 24) uint8, see `beside_history`, or (n 7 24 6) for `whose`; `label`
     (n,) int32, 1 where the week is unusual, or the user; `incident` (n,) int32, what is wrong with
     it, one of `info.attributes['incident']`; `user` (n,) int32. Week j of user i is example
     i * weeks + j.
@@ -58,7 +58,7 @@ def behaviour(split: str, *, root: str = '', users: int = 0, history: int = 8, w
 
   >>> some = behaviour('test', users=3)[np.arange(18)]
   >>> some['image'].shape, some['user'].tolist()[:7]
-  ((18, 7, 24, 18), [0, 0, 0, 0, 0, 0, 1])
+  ((18, 7, 24, 24), [0, 0, 0, 0, 0, 0, 1])
   """
   del root
   check_split(split, SPLITS, 'behaviour')

@@ -3,6 +3,10 @@
 import numpy as np
 
 ROOT = 16.                       # grey levels of one event; 255 are reached at 254 events
+SPREAD = 64.                     # grey levels of a standard deviation of 1
+LEVEL = 128.                     # the grey level of what is as usual
+GROUPS = ('week', 'usual', 'spread', 'apart')
+"""What the channels of `beside_history` are, as many of each as there are resources."""
 
 
 def roots(counts: np.ndarray) -> np.ndarray:
@@ -25,9 +29,13 @@ def beside_history(weeks: np.ndarray, history: np.ndarray) -> np.ndarray:
     history: counts (n, 7, 24, k) of the weeks before.
 
   Returns:
-    (m, 7, 24, 3 k) uint8: the `roots` of each week, of the mean week, and 64 grey levels times the
-    standard deviation of the roots over the weeks, which is .5 where counts are Poisson numbers.
+    (m, 7, 24, 4 k) uint8, `GROUPS`: the `roots` of each week; those of the mean week; 64 grey
+    levels times the standard deviation of the roots over the weeks, which is .5 where counts are
+    Poisson numbers; and 128 and 16 grey levels times how far the week's roots are above the mean's.
   """
-  spread = np.minimum(np.round(64 * np.sqrt(history).std(0)), 255).astype(np.uint8)
-  known = np.concatenate([roots(history.mean(0)), spread], -1)
-  return np.concatenate([roots(weeks), np.broadcast_to(known, (len(weeks), *known.shape))], -1)
+  mean = history.mean(0)
+  spread = np.minimum(np.round(SPREAD * np.sqrt(history).std(0)), 255).astype(np.uint8)
+  apart = np.clip(np.round(LEVEL + ROOT * (np.sqrt(weeks) - np.sqrt(mean))), 0, 255)
+  known = np.concatenate([roots(mean), spread], -1)
+  return np.concatenate([roots(weeks), np.broadcast_to(known, (len(weeks), *known.shape)),
+                         apart.astype(np.uint8)], -1)

@@ -40,7 +40,7 @@ def event_logs(split: str, *, root: str = '', resources: Sequence[str] = RESOURC
       zeros there; those who are not there that long are named, and left out.
 
   Returns:
-    A source of `image` (n 7 24 3 k) uint8, see `beside_history`; `label` (n,) int32, 0, for what is
+    A source of `image` (n 7 24 4 k) uint8, see `beside_history`; `label` (n,) int32, 0, for what is
     unusual is not known; `user` (n,) int32, one of `info.attributes['user']`.
 
   Raises:

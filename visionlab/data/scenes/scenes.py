@@ -29,7 +29,7 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
            kind: str = 'digits', glyphs: str = 'digits', examples: int = 0, seed: int = 0,
            frames: int = 1, masks: bool = True, scale: tuple[float, float] | None = None,
            degrees: float = 20., contrast: float = .25, visible: float = .4,
-           speed: float = .04, captions: int = 0) -> 'Scenes | Arrays':
+           speed: float = .04, captions: int = 0, keep: bool = False) -> 'Scenes | Arrays':
   """Objects at varied size, rotation, colour, contrast and overlap on patches of photographs.
 
   The splits share no glyph and no region of a photograph.
@@ -55,6 +55,7 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
     speed: the fastest objects move by that share of `size` a frame.
     captions: of each scene, begun with as many groups in turn. If above 0, all scenes are drawn
       once, in .5 ms each, and kept.
+    keep: whether all are drawn once, and kept in memory, instead of anew in each epoch.
 
   Returns:
     A source of `image` (n h w 3) uint8; `label_map` (n h w) int32, 0 for background, else 1 + the
@@ -89,7 +90,9 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
   if kind == 'digits':
     arrays |= assets.glyphs(split, glyphs, root)
   source = Scenes(recipe, arrays, examples or EXAMPLES[split])
-  return captioned(source, captions) if captions else source
+  if captions:
+    return captioned(source, captions)
+  return Arrays(source[np.arange(len(source))], source.info) if keep else source
 
 
 def _check(*, objects, scale, contrast, visible, **least_one):
