@@ -97,6 +97,11 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
   'pairs': (dict(name='verify', embedding=6),
             dict(label=LABEL, other=IMAGE[::-1].copy(), same=np.arange(N) % 2 == 0)),
   'pose': (dict(name='pose', sizes=(8, 4), torso=(0, 1)), POSES),
+  'drive': (dict(name='drive', chart='route',
+                 model=dict(name='pilotnet', widths=(2,) * 5, hidden=(8,), same=True)),
+            dict(map=IMAGE[..., :2].copy(), steering=NUMBERS[:, 0] / 20,
+                 admissible=NUMBERS[:, [0, 1, 0]] / 20, there=np.array([[True, True, False]] * N),
+                 fork=LABEL > 0)),
   **{name: (dict(name='reconstruct', model=dict(name='autoencoder', codes=3, widths=(4,)), **own),
             dict(label=LABEL))
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),
