@@ -73,11 +73,12 @@ def save(run: Run, folder: str | Path) -> Path:
 def stablehlo(run: Run, platforms: Sequence[str] = PLATFORMS) -> bytes:
   """`predict` as a serialised program: (the weights by path, images (b h w c) of the run's size and
   any b) -> its dict. The weights are given and not part of it, or they would be stored twice."""
-  image = run.facts.image
+  kind = 'video' if run.facts.frames else 'image'
+  image = run.facts.example[kind] if run.facts.frames else run.facts.image
   b, = jax_export.symbolic_shape('b')
   weights = {name: jax.ShapeDtypeStruct(x.shape, x.dtype)
              for name, x in flat(run.variables).items()}
-  program = jax.jit(lambda weights, image: run.task.predict(nested(weights), {'image': image}))
+  program = jax.jit(lambda weights, image: run.task.predict(nested(weights), {kind: image}))
   spec = jax.ShapeDtypeStruct((b, *image.shape[1:]), image.dtype)
   try:
     return bytes(jax_export.export(program, platforms=platforms)(weights, spec).serialize())

@@ -20,6 +20,7 @@ SOURCES = {
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',
+    'actions': 'visionlab.data.actions.actions:actions',
     'aligned': 'visionlab.aligned:aligned',
     'arrays': 'visionlab.data.sources.arrays:arrays',
     'mnist': 'visionlab.data.sources.mnist:mnist',

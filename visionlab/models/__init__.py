@@ -27,6 +27,7 @@ MODELS: dict[str, str] = {
   'dann_cnn': 'visionlab.models.dann:dann_cnn',
   'two_column': 'visionlab.models.two_column:TwoColumn',
   'multitask': 'visionlab.models.multitask:MultiHead',
+  'fusion': 'visionlab.models.fusion:Fusion',
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'gan': 'visionlab.models.gan:GAN',

@@ -1,0 +1,69 @@
+"""Clips of any kind, brought to what a network takes."""
+
+import os
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageSequence
+
+from visionlab.config import ConfigError
+from visionlab.data.any_image import read
+from visionlab.data.fitted import fitted
+from visionlab.data.images import Canvas
+
+
+def fitted_clips(clips: Any, canvas: Canvas, frames: int) -> np.ndarray:
+  """Clips as `visionlab.run.Run.predict` takes them -> (n t h w c) uint8 on that canvas.
+
+  Args:
+    clips: one clip or several in a list: an array (t h w c), a list of images (see
+      `visionlab.data.fitted.fitted`), or the name of a film; or an array (n t h w c).
+    frames: t; of a clip with more or fewer those nearest to so many evenly spaced moments.
+
+  Raises:
+    ConfigError: no clips, or one that is none; the text says which.
+  """
+  clips = [clips] if _is_one(clips) else clips
+  if not len(clips):
+    raise ConfigError('no clips')
+  return np.stack([_fitted(clip, canvas, frames, f'clip {i}') for i, clip in enumerate(clips)])
+
+
+def _is_one(clips) -> bool:
+  """Whether it is a clip and not several."""
+  if isinstance(clips, str | os.PathLike):
+    return True
+  if hasattr(clips, '__array__'):
+    return np.ndim(clips) < 5
+  return len(clips) > 0 and (isinstance(clips[0], Image.Image)
+                             or hasattr(clips[0], '__array__') and np.ndim(clips[0]) < 4)
+
+
+def _fitted(clip, canvas, frames, where):
+  if isinstance(clip, str | os.PathLike):
+    clip = frames_of(clip, where)
+  elif not isinstance(clip, list | tuple) and np.ndim(clip) != 4:
+    raise ConfigError(f'{where}: expected frames (t h w c), their images in a list or the name of '
+                      f'a film, got {type(clip).__name__} {np.shape(clip)}')
+  return fitted([clip[i] for i in moments(len(clip), frames)], canvas)
+
+
+def moments(there: int, wanted: int) -> np.ndarray:
+  """Which of so many frames are nearest to `wanted` evenly spaced moments, the middles of as many
+  equal parts (Wang et al. 2016, temporal segment networks): all of them where they are as many.
+
+  >>> moments(8, 8).tolist(), moments(10, 2).tolist(), moments(2, 4).tolist()
+  ([0, 1, 2, 3, 4, 5, 6, 7], [2, 7], [0, 0, 1, 1])
+  """
+  return (2 * np.arange(wanted) + 1) * there // (2 * wanted)
+
+
+def frames_of(name: str | os.PathLike, where: str) -> list[Image.Image]:
+  """All frames of a film, upright: one that Pillow reads (.gif, .webp, .apng).
+
+  Raises:
+    ConfigError: it cannot be read.
+  """
+  def copies(film: Image.Image) -> list[Image.Image]:
+    return [frame.convert('RGB') for frame in ImageSequence.Iterator(film)]
+  return read(name, copies, where)
