@@ -14,7 +14,7 @@ def film(path: Path, levels, milliseconds=None, size=(32, 48), key_every=12, b_f
   times = np.arange(len(levels)) * 100 if milliseconds is None else milliseconds
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream('mpeg4', rate=1000)
+    stream = container.add_stream('mpeg4', rate=10)
     stream.height, stream.width = size
     stream.pix_fmt, stream.bit_rate = 'yuv420p', 10 ** 6
     stream.codec_context.time_base = Fraction(1, 1000)

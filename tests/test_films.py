@@ -8,7 +8,7 @@ from filmed import film, folder, gif
 from PIL import Image
 
 from visionlab.data import film as reader
-from visionlab.data.film import all_frames, read_film, seconds
+from visionlab.data.film import frame_rate, read_film, seconds
 from visionlab.data.images import Canvas
 
 LEVELS = 10 + 16 * np.arange(15)
@@ -30,9 +30,8 @@ def test_frames_are_found_by_their_moment(tmp_path, name):
   np.testing.assert_allclose(shown(path, moments, rate=10.), LEVELS[[0, 1, 1, 3, 3, 7, 14, 14]],
                              atol=3)
   assert seconds(path, 10.) == pytest.approx(1.5, abs=.1)
-  frames = list(all_frames(path, 10.))
-  np.testing.assert_allclose([moment for moment, _ in frames], np.arange(15) / 10, atol=2e-3)
-  np.testing.assert_allclose([np.asarray(image).mean() for _, image in frames], LEVELS, atol=3)
+  if name != 'a.avi':                          # whose own frames last a millisecond
+    assert frame_rate(path, 10.) == pytest.approx(10., rel=.08)     # the last lasts one
   np.testing.assert_allclose(shown(path, [99.], rate=10.), LEVELS[-1:], atol=3)
 
 
@@ -48,7 +47,6 @@ def test_rates_may_vary(tmp_path, name):
 
 def test_frames_predicted_from_later_ones_keep_their_order(tmp_path):
   path = film(tmp_path / 'a.mp4', LEVELS, b_frames=2)
-  np.testing.assert_allclose([np.asarray(i).mean() for _, i in all_frames(path)], LEVELS, atol=4)
   np.testing.assert_allclose(shown(path, np.arange(15) / 10), LEVELS, atol=4)
 
 
@@ -86,7 +84,7 @@ def test_a_film_that_ends_too_soon_is_broken(tmp_path):
   path = film(tmp_path / 'a.mkv', 10 + np.arange(100), key_every=5)
   path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
   assert len(shown(path, [0., .5])) == 2       # what is there is there
-  with pytest.raises(ValueError, match='it ends after .* of 9.9 seconds'):
+  with pytest.raises(ValueError, match='it ends after .* of 10.0 seconds'):
     shown(path, [0., 9.])
 
 

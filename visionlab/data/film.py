@@ -9,7 +9,7 @@ import heapq
 import importlib
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ ANIMATED = ('.gif', '.webp', '.apng', '.png', '.avif')
 FILMS = ('.mp4', '.avi', '.webm', '.gif', '.webp', '.apng', '.mkv', '.mov', '.m4v', '.mpg', '.mpeg',
          '.wmv', '.flv', '.ogv', '.3gp')
 """Suffixes of files that are taken for films in folders of them."""
+FRAMES = tuple(suffix for suffix in SUFFIXES if suffix not in FILMS)
 FAR = 4.                # seconds from which on a film is not decoded but skipped over
 CLOSE = 1e-3            # seconds by which a moment may be before the frame that it means: rounding
 REORDERED = 8           # frames among which time stamps may have changed places
@@ -32,9 +33,9 @@ Frame = tuple[float, Callable[[], Image.Image]]     # from when it is shown, and
 
 
 def is_film(path: Path) -> bool:
-  """Whether it has a film's suffix, or is a folder with images in it."""
+  """Whether it has a film's suffix, or is a folder with images in it; animated ones are films."""
   if path.is_dir():
-    return any(name.suffix.lower() in SUFFIXES for name in path.iterdir())
+    return bool(_images(path))
   return path.suffix.lower() in FILMS
 
 
@@ -62,9 +63,26 @@ def seconds(path: Path, rate: float = 25.) -> float:
     return last + _gap(stream)
 
 
+def frame_rate(path: Path, rate: float = 25.) -> float:
+  """Frames a second, on average; see `seconds`."""
+  if path.is_dir():
+    return rate
+  if path.suffix.lower() in ANIMATED:
+    with open_image(path) as film:
+      return getattr(film, 'n_frames', 1) / seconds(path)
+  with _opened(path) as (_, stream):
+    return 1 / _gap(stream)
+
+
 def read_film(path: Path, moments: Sequence[float], canvas: Canvas, rate: float = 25.,
               cut: Cut | None = None) -> np.ndarray:
-  """The frames shown at rising moments, on a canvas: (t h w c) uint8.
+  """The frames of `frames_at` as one array (t h w c) uint8."""
+  return np.stack(list(frames_at(path, moments, canvas, rate, cut)))
+
+
+def frames_at(path: Path, moments: Iterable[float], canvas: Canvas, rate: float = 25.,
+              cut: Cut | None = None) -> Iterator[np.ndarray]:
+  """The frames shown at rising moments, each on a canvas: (h w c) uint8.
 
   No more than ten frames are kept at their own size. Moments beyond the end see the last frame.
 
@@ -78,44 +96,30 @@ def read_film(path: Path, moments: Sequence[float], canvas: Canvas, rate: float 
   """
   if path.is_dir():
     files = _images(path)
-    places = [min(int((m + CLOSE) * rate), len(files) - 1) for m in moments]
-    return np.stack([canvas.read((path / files[i]).read_bytes(), cut) for i in places])
-  if path.suffix.lower() in ANIMATED:
-    with open_image(path) as film:
-      return _picked(_animated(film), moments, lambda image: canvas(image, cut))
-  with _opened(path) as (container, stream):
-    def seek(moment):
-      container.seek(int(moment / stream.time_base) + (stream.start_time or 0), stream=stream)
-      return _decoded(container, stream)
-    return _picked(_decoded(container, stream), moments, lambda image: canvas(image, cut), seek,
-                   _said(container, stream))
-
-
-def all_frames(path: Path, rate: float = 25.) -> Iterator[tuple[float, Image.Image]]:
-  """Each frame of a film, upright and in colour, with the moment from which it is shown."""
-  if path.is_dir():
-    for i, name in enumerate(_images(path)):
-      with open_image(path / name) as image:
-        yield i / rate, to_mode(image, 'RGB').copy()
+    for moment in moments:
+      place = min(int((moment + CLOSE) * rate), len(files) - 1)
+      yield canvas.read((path / files[place]).read_bytes(), cut)
   elif path.suffix.lower() in ANIMATED:
     with open_image(path) as film:
-      for moment, make in _animated(film):
-        yield moment, make()
+      yield from _picked(_animated(film), moments, lambda image: canvas(image, cut))
   else:
     with _opened(path) as (container, stream):
-      for moment, make in _decoded(container, stream):
-        yield moment, make()
+      def seek(moment):
+        container.seek(int(moment / stream.time_base) + (stream.start_time or 0), stream=stream)
+        return _decoded(container, stream)
+      yield from _picked(_decoded(container, stream), moments, lambda image: canvas(image, cut),
+                         seek, _said(container, stream))
 
 
-def _picked(frames: Iterator[Frame], moments: Sequence[float], convert: Callable,
+def _picked(frames: Iterator[Frame], moments: Iterable[float], convert: Callable,
             seek: Callable[[float], Iterator[Frame]] | None = None, length: float = 0.
-            ) -> np.ndarray:
+            ) -> Iterator[np.ndarray]:
   """What is shown at each moment, converted. seek: gives the frames from a moment, or earlier, on;
   length: how long the film is said to last."""
   here = ahead = next(frames, None)
   if here is None:
     raise ValueError('it has no frames')
-  found, last = [], None
+  last = None
   for moment in moments:
     if seek and ahead and moment - ahead[0] > FAR:
       position = ahead[0]
@@ -131,8 +135,7 @@ def _picked(frames: Iterator[Frame], moments: Sequence[float], convert: Callable
       raise ValueError(f'it ends after {here[0]:.1f} of {length:.1f} seconds; truncated')
     if last is None or last[0] is not here:
       last = here, convert(here[1]())
-    found.append(last[1])
-  return np.stack(found)
+    yield last[1]
 
 
 @contextlib.contextmanager
@@ -199,7 +202,7 @@ def _lasting(film: Image.Image, i: int) -> float:
 
 def _images(folder: Path) -> list[str]:
   """The images in a folder in the order of their numbers: 9.png goes before 10.png."""
-  names = [path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES
+  names = [path.name for path in folder.iterdir() if path.suffix.lower() in FRAMES
            and not path.name.startswith('.')]
   return sorted(names, key=lambda name: [(int(part), '') if part.isdigit() else (-1, part)
                                          for part in re.split(r'(\d+)', name)])
