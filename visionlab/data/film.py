@@ -27,7 +27,7 @@ FILMS = ('.mp4', '.avi', '.webm', '.gif', '.webp', '.apng', '.mkv', '.mov', '.m4
 FRAMES = tuple(suffix for suffix in SUFFIXES if suffix not in FILMS)
 FAR = 4.                # seconds from which on a film is not decoded but skipped over
 CLOSE = 1e-3            # seconds by which a moment may be before the frame that it means: rounding
-REORDERED = 8           # frames among which time stamps may have changed places
+REORDERED = 4           # frames among which time stamps may have changed places
 LACKING = 1.            # seconds that the end of a film may come too soon
 Frame = tuple[float, Callable[[], Image.Image]]     # from when it is shown, and what makes it
 
@@ -84,7 +84,7 @@ def frames_at(path: Path, moments: Iterable[float], canvas: Canvas, rate: float 
               cut: Cut | None = None) -> Iterator[np.ndarray]:
   """The frames shown at rising moments, each on a canvas: (h w c) uint8.
 
-  No more than ten frames are kept at their own size. Moments beyond the end see the last frame.
+  No more than six frames are kept at their own size. Moments beyond the end see the last frame.
 
   Args:
     path, rate: see `seconds`.
@@ -116,19 +116,20 @@ def _picked(frames: Iterator[Frame], moments: Iterable[float], convert: Callable
             ) -> Iterator[np.ndarray]:
   """What is shown at each moment, converted. seek: gives the frames from a moment, or earlier, on;
   length: how long the film is said to last."""
-  here = ahead = next(frames, None)
-  if here is None:
-    raise ValueError('it has no frames')
-  last = None
+  here = ahead = last = None
   for moment in moments:
-    if seek and ahead and moment - ahead[0] > FAR:
-      position = ahead[0]
-      frames = seek(moment)
+    position = ahead[0] if ahead else 0. if here is None else np.inf
+    if seek and moment - position > FAR:
+      frames, first = seek(moment), here is None
       here = ahead = next(frames, None)
-      if not here or here[0] > moment or here[0] <= position:
+      if not here or here[0] > moment or here[0] <= position and not first:
         # Its key frames are rarer than that, or it cannot be searched: the rest is decoded.
         seek, frames = None, seek(0.)
-        here = ahead = next(frames)
+        here = ahead = next(frames, None)
+    elif here is None:
+      here = ahead = next(frames, None)
+    if here is None:
+      raise ValueError('it has no frames')
     while ahead and ahead[0] <= moment + CLOSE:
       here, ahead = ahead, next(frames, None)
     if not ahead and min(moment, length) - here[0] > LACKING:
