@@ -21,8 +21,8 @@ from visionlab.figures.clips import film_strips
 from visionlab.run import load
 
 NETWORKS = dict(single='single frame', early='early fusion', late='late fusion',
-                slow='slow fusion', fovea='slow, fovea + context', lstm='LSTM over frames',
-                flow='true flow')
+                slow='slow fusion', flow='true flow', lstm='LSTM over frames',
+                fovea='slow, fovea + context')
 REPEATS = 5                     # of what is timed
 
 

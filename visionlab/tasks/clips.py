@@ -103,7 +103,7 @@ class Clips(Classify):
             'video@5': float(stats['video5'].value)}
 
   def picture(self, clips, said, captions, title):
-    return film_strips(np.stack(clips), captions, None, title)
+    return film_strips(clips, captions, None, title)
 
 
 def clips(*, make_model: Callable, info: Info, example: Mapping[str, Any], sees: str = 'video',
