@@ -42,6 +42,10 @@ class Clips(Classify):
   def mixable(self):
     return ('label',) if self.sees == 'video' else ()
 
+  def init(self, key, batch):
+    first = jnp.zeros(batch['video'].shape[0], jnp.int32)
+    return super().init(key, self.window(batch, first) if self.frames else batch)
+
   def seen(self, batch):
     if self.sees == 'video':
       return self.preprocess(batch['video'])
