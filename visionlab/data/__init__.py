@@ -32,6 +32,7 @@ SOURCES = {
     'cifar10': 'visionlab.data.sources.cifar:cifar10',
     'cifar100': 'visionlab.data.sources.cifar:cifar100',
     'folder': 'visionlab.data.sources.folder:folder',
+    'videos': 'visionlab.data.sources.videos:videos',
     'table': 'visionlab.data.sources.table:table',
     'hf': 'visionlab.data.sources.hf:hf',
     'webdataset': 'visionlab.data.sources.webdataset:webdataset',

@@ -1,13 +1,16 @@
 """Clips of any kind, brought to what a network takes."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.any_image import read
+from visionlab.data.file_warnings import reading
+from visionlab.data.files import reason
+from visionlab.data.film import read_film, seconds
 from visionlab.data.fitted import fitted
 from visionlab.data.images import Canvas
 
@@ -41,8 +44,8 @@ def _is_one(clips) -> bool:
 
 def _fitted(clip, canvas, frames, where):
   if isinstance(clip, str | os.PathLike):
-    clip = frames_of(clip, where)
-  elif not isinstance(clip, list | tuple) and np.ndim(clip) != 4:
+    return film_of(clip, canvas, frames, where)
+  if not isinstance(clip, list | tuple) and np.ndim(clip) != 4:
     raise ConfigError(f'{where}: expected frames (t h w c), their images in a list or the name of '
                       f'a film, got {type(clip).__name__} {np.shape(clip)}')
   return fitted([clip[i] for i in moments(len(clip), frames)], canvas)
@@ -58,12 +61,17 @@ def moments(there: int, wanted: int) -> np.ndarray:
   return (2 * np.arange(wanted) + 1) * there // (2 * wanted)
 
 
-def frames_of(name: str | os.PathLike, where: str) -> list[Image.Image]:
-  """All frames of a film, upright: one that Pillow reads (.gif, .webp, .apng).
+def film_of(name: str | os.PathLike, canvas: Canvas, frames: int, where: str) -> np.ndarray:
+  """Evenly spaced frames (t h w c) of a film, see `visionlab.data.film`.
 
   Raises:
     ConfigError: it cannot be read.
   """
-  def copies(film: Image.Image) -> list[Image.Image]:
-    return [frame.convert('RGB') for frame in ImageSequence.Iterator(film)]
-  return read(name, copies, where)
+  path = Path(name).expanduser()
+  try:
+    with reading(path):
+      return read_film(path, (np.arange(frames) + .5) / frames * seconds(path), canvas)
+  except FileNotFoundError as error:
+    raise ConfigError(f'{where}, {name}: no such file') from error
+  except Exception as error:          # what decoders raise for damaged files knows no bounds
+    raise ConfigError(f'{where}, {name}: cannot be read as a film: {reason(error)}') from error
