@@ -2,14 +2,16 @@
 
 python -m visionlab.train --config=configs/actions_fusion.py --workdir=runs/actions
 `:early`, `:late`, `:single`: when the frames are brought together, by default slowly.
+`:lstm`: an LSTM over frames; `:fovea`: slowly, the whole at half the resolution beside the centre.
 `:flow`: the temporal stream of two; beside `:single`, the spatial one:
 python -m visionlab.evaluate --workdir=runs/flow,runs/single
 """
 
 from visionlab.config import experiment, is_smoke
 
-FUSIONS = ('early', 'late', 'single', 'flow')
-BACKBONE = dict(name='cnn', widths=(16, 24, 32))
+FUSIONS = ('early', 'late', 'single', 'slow')
+VARIANTS = (*FUSIONS, 'flow', 'fovea', 'lstm')
+FUSION = dict(name='fusion', hidden=(64,))
 
 
 def on_actions(variant, *variants, model, sees='video', **data):
@@ -21,7 +23,7 @@ def on_actions(variant, *variants, model, sees='video', **data):
       batch=16 if smoke else 32,
       data=dict(name='actions', label='both') | data | few,
       task=dict(name='clips', sees=sees, mean=(.4,), std=(.25,),
-                model=dict(name='fusion', backbone=BACKBONE, hidden=(64,), dropout=.3) | model),
+                model=dict(model, backbone=dict(name='cnn', widths=(16, 24, 32)), dropout=.3)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=3e-3, weight_decay=1e-2),
       evals=dict(val=dict(split='validation', every='50%', batch=125),
@@ -31,6 +33,9 @@ def on_actions(variant, *variants, model, sees='video', **data):
 
 def get_config(variant=''):
   if variant == 'flow':
-    return on_actions(variant, *FUSIONS, model=dict(fusion='early'), sees='flow', flow=True)
-  return on_actions(variant, *FUSIONS,
-                    model=dict(fusion=variant if variant in FUSIONS else 'slow'))
+    return on_actions(variant, *VARIANTS, model=FUSION | dict(fusion='early'), sees='flow',
+                      flow=True)
+  if variant == 'lstm':
+    return on_actions(variant, *VARIANTS, model=dict(name='frame_lstm'))
+  own = dict(fusion=variant) if variant in FUSIONS else dict(fovea=variant == 'fovea')
+  return on_actions(variant, *VARIANTS, model=FUSION | own)

@@ -28,6 +28,7 @@ MODELS: dict[str, str] = {
   'two_column': 'visionlab.models.two_column:TwoColumn',
   'multitask': 'visionlab.models.multitask:MultiHead',
   'fusion': 'visionlab.models.fusion:Fusion',
+  'frame_lstm': 'visionlab.models.fusion:FrameLSTM',
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'gan': 'visionlab.models.gan:GAN',

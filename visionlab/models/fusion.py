@@ -15,6 +15,7 @@ from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import pooled
 from visionlab.models.network import Network
+from visionlab.models.sequence import Recurrent
 
 FUSIONS = ('single', 'early', 'late', 'slow')
 SLOW = ((4, 2), (2, 2), (2, 2))        # extent and stride in time of the first convolutions
@@ -26,8 +27,8 @@ class Fusion(Network):
     single  the middle frame alone
     early   all frames as the channels of one image: the first convolution extends over all time
     late    the first and the last frame, each by the same layers; their maps side by side
-    slow    the first three convolutions extend over 4, 2 and 2 responses in time and go on by 2, so
-            that of ten frames 4, 2 and 1 are left; with fewer each takes what there is
+    slow    the first three convolutions extend over 4, 2 and 2 responses in time and go on by 2:
+            of ten frames 4, 2 and 1 are left. With other numbers of them a last step is shorter
 
   Attributes, beside `Network`'s:
     classes: number of classes k.
@@ -62,7 +63,7 @@ class Fusion(Network):
   def setup(self):
     if self.fovea:
       self.context = self.backbone.clone(name='context')
-      self.centre = self.backbone.clone(name='fovea')
+      self.centre = self.backbone.clone(name='centre')
     self.predictor = Predictor(self.classes, self.hidden, self.dropout, self.style())
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -82,9 +83,51 @@ class Fusion(Network):
     if self.fusion == 'late':
       ends = _last(backbone, jnp.concatenate([x[:, 0], x[:, -1]]), train)
       return jnp.concatenate(jnp.split(ends, 2), -1)
-    with nn.intercept_methods(Extended(SLOW, x.shape[1])):
-      y = _last(backbone, jnp.concatenate(list(jnp.moveaxis(x, 1, 0))), train)
+    try:
+      with nn.intercept_methods(Extended(SLOW, x.shape[1])):
+        y = _last(backbone, jnp.concatenate(list(jnp.moveaxis(x, 1, 0))), train)
+    except TypeError as e:      # what goes past a convolution has other moments than what leaves it
+      raise ConfigError('model.backbone: slow fusion needs a chain of convolutions, such as '
+                        f'dict(name="cnn"), not {type(backbone).__name__}') from e
     return jnp.concatenate(jnp.split(y, y.shape[0] // x.shape[0]), -1)
+
+
+class FrameLSTM(Network):
+  """An LSTM over what a backbone makes of each frame; its last output is classified.
+
+  Donahue et al. 2015, "Long-term recurrent convolutional networks for visual recognition and
+  description" (CVPR).
+
+  Attributes, beside `Network`'s:
+    classes: number of classes k.
+    backbone, pool: as in `Fusion`.
+    width: of the LSTM's state.
+    dropout: of what the classifier reads.
+    axis_name: the mapped axis, under pmap.
+
+  Raises:
+    ConfigError: another pooling, or a backbone without `features`.
+  """
+
+  classes: int
+  backbone: Any
+  width: Count = 64
+  pool: str = 'flatten'
+  dropout: Share = 0.
+  axis_name: str | None = None
+
+  def __post_init__(self):
+    check_stand(self, 'frame_lstm')
+    super().__post_init__()
+
+  def setup(self):
+    self.reader = Recurrent(self.classes, width=self.width, dropout=self.dropout, dtype=self.dtype)
+
+  def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    """Normalised clips (b t h w c) -> logits (b k)."""
+    b, t = x.shape[:2]
+    maps = _last(self.backbone, x.reshape(b * t, *x.shape[2:]), train)
+    return self.reader(pooled(maps, self.pool).reshape(b, t, -1), train=train)
 
 
 class Extended:
@@ -103,20 +146,26 @@ class Extended:
     self.layers, self.moments = list(layers), moments
 
   def __call__(self, call, inputs, options, context):
-    if not isinstance(context.module, nn.Conv) or context.method_name != '__call__':
-      return call(*inputs, **options)
-    if not self.layers:
+    convolves = isinstance(context.module, nn.Conv) and context.method_name == '__call__'
+    if not (convolves and self.layers):
       return call(*inputs, **options)
     (extent, stride), (x,) = self.layers.pop(0), inputs
-    if x.shape[0] % self.moments:
-      raise ConfigError('model.backbone: slow fusion needs a chain of convolutions, such as '
-                        'dict(name="cnn")')
     x = x.reshape(self.moments, -1, *x.shape[1:])
     extent = min(extent, self.moments)
-    starts = range(0, self.moments - extent + 1, stride)
+    starts = starts_of(self.moments, extent, stride)
     self.moments = len(starts)
     return call(jnp.concatenate([stacked(jnp.moveaxis(x[i:i + extent], 0, 1)) for i in starts]),
                 **options)
+
+
+def starts_of(moments: int, extent: int, stride: int) -> list[int]:
+  """Where, of so many moments, windows start; the last ends with them, so that none is left out.
+
+  >>> starts_of(10, 4, 2), starts_of(4, 2, 2), starts_of(3, 2, 2)
+  ([0, 2, 4, 6], [0, 2], [0, 1])
+  """
+  last = moments - extent
+  return [*range(0, last, stride), last]
 
 
 def _last(backbone, x, train):

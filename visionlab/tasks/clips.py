@@ -42,6 +42,10 @@ class Clips(Classify):
   def mixable(self):
     return ('label',) if self.sees == 'video' else ()
 
+  def init(self, key, batch):
+    first = jnp.zeros(batch['video'].shape[0], jnp.int32)
+    return super().init(key, self.window(batch, first) if self.frames else batch)
+
   def seen(self, batch):
     if self.sees == 'video':
       return self.preprocess(batch['video'])
@@ -103,7 +107,7 @@ class Clips(Classify):
             'video@5': float(stats['video5'].value)}
 
   def picture(self, clips, said, captions, title):
-    return film_strips(np.stack(clips), captions, None, title)
+    return film_strips(clips, captions, None, title)
 
 
 def clips(*, make_model: Callable, info: Info, example: Mapping[str, Any], sees: str = 'video',

@@ -67,8 +67,8 @@ def actions(split: str, *, root: str = '', label: str = 'movement', size: int = 
   clips = clips or CLIPS[split]
   for name, value, low, high in (
       ('size', size, 16, 256), ('frames', frames, 2, 64), ('clips', clips, 1, 1 << 24),
-      ('spread', spread, 0, .5), ('pan', pan, 0, size / 8), ('scale', min(scale), .1, 1),
-      ('scale', max(scale), min(scale), 1)):
+      ('spread', spread, 0, .5), ('pan', pan, 0, size / 8), ('scale', scale[0], .1, 1),
+      ('scale', scale[1], scale[0], 1)):
     if not low <= value <= high:
       raise ConfigError(f'actions: {name} must lie between {low} and {high}, not {value!r}')
   margin = int(np.ceil(pan * (frames - 1) / 2)) + 1 if pan else 0

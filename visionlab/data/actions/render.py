@@ -61,7 +61,7 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   key = jax.random.key(arrays['seed'], impl='threefry2x32')
   key = jax.random.fold_in(key, index * len(SPLITS) + arrays['split'])
   u = jax.random.uniform(key, (64,))
-  time = jnp.arange(form.frames) - (form.frames - 1) / 2
+  time, middle = jnp.arange(form.frames) - (form.frames - 1) / 2, form.frames // 2
   turn = 2 * jnp.pi * u[0]
   pan = arrays['pan'] * jnp.sqrt(u[1]) * jnp.stack([jnp.cos(turn), jnp.sin(turn)])
   image = jnp.broadcast_to(photograph(u[2:11], arrays['photo'], form.size + 2 * form.margin), (
@@ -79,8 +79,8 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   for smaller, step, tint, own in actors:
     route = _route(own, step, smaller, time, pan, form, arrays)
     cover = _drawn(route, form, arrays)
-    luma = sum(share * image[0, i] for i, share in enumerate(LUMA))
-    below = (cover[0] * luma).sum() / jnp.maximum(cover[0].sum(), 1e-3)
+    luma = sum(share * image[middle, i] for i, share in enumerate(LUMA))
+    below = (cover[middle] * luma).sum() / jnp.maximum(cover[middle].sum(), 1e-3)
     # Not so bright or dark that no hue is left.
     shade = jnp.stack([own[10], .4 * own[11]]).reshape(2, 1)
     vivid = (tint + .5 * (own[12] - .5))[None] / len(HUES)
