@@ -96,7 +96,8 @@ def videos(split: str, *, root: str = '', size: int | tuple[int, int] = 112, fra
       'uniform': the middle of each; 'dense': frames 1 / `rate` seconds apart, from some moment on,
       the last one repeated where the film is shorter.
     rate: frames a second, of 'dense', and of films that are folders of images.
-    clips: examples of each film, from as many equal parts of it in turn.
+    clips: examples of each film, from as many equal parts of it in turn. A slice of a split, such
+      as 'train[:80%]', then cuts through films: hold films out by folders or lists.
     random: whether moments are drawn, as (seed, example) says; otherwise they are middles.
     seed: of that.
     on_broken: 'skip' leaves out films that cannot be opened, and marks those found out only when
