@@ -1,5 +1,7 @@
 """Films in folders of classes, and by the lists of UCF-101 and HMDB-51."""
 
+import pickle
+
 import numpy as np
 import pytest
 from filmed import film, folder, gif
@@ -118,6 +120,13 @@ def test_broken_films_are_named_and_left_out(tmp_path, caplog):
 def test_options_that_are_none(top, options, said):
   with pytest.raises(ConfigError, match=f'videos: {said}'):
     opened(top, **options)
+
+
+def test_workers_are_sent_the_source(top):
+  found = opened(top)
+  again = pickle.loads(pickle.dumps(found))
+  for a, b in zip(*(one[np.arange(2)].values() for one in (found, again)), strict=True):
+    np.testing.assert_array_equal(a, b)
 
 
 def test_a_folder_without_films(tmp_path):

@@ -126,7 +126,10 @@ def videos(split: str, *, root: str = '', size: int | tuple[int, int] = 112, fra
   if lists:
     found, classes = _of_lists(top, split, top / Path(lists).expanduser(), fold)
   else:
-    found, classes = _of_folders(top, split)
+    try:
+      found, classes = _of_folders(top, split)
+    except OSError as error:
+      raise ConfigError(f'videos: {error.filename} cannot be listed: {error.strerror}') from error
   number = {name: i for i, name in enumerate(classes)}
   files, labels = [file for file, _ in found], np.array([number[c] for _, c in found], np.int32)
   lengths = np.zeros(len(files))
