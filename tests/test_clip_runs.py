@@ -9,11 +9,12 @@ import pytest
 import tiny
 from PIL import Image
 
-from visionlab import exports, predict
+from visionlab import exports
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.actions.actions import actions
 from visionlab.evaluate import evaluate
+from visionlab.ops import optical_flow
 from visionlab.ops.views import rescaled
 from visionlab.run import load
 from visionlab.train import train
@@ -88,14 +89,21 @@ def test_a_flow_without_its_mean_is_what_the_network_sees(run):
   np.testing.assert_allclose(task.seen(dict(flow=flow + np.float32([3, -2]))), seen, atol=1e-5)
 
 
-def test_films_are_told_by_the_command(run, films, tmp_path):
+def test_a_film_is_asked_by_its_name(run, films, tmp_path):
   frames = [Image.fromarray(x) for x in films['video'][3]]
-  frames[0].save(tmp_path / 'film.webp', save_all=True, append_images=frames[1:], lossless=True)
-  (images, paths, said, bad), = predict.answers(run, [str(tmp_path / 'film.webp'), 'none.gif'])
-  np.testing.assert_array_equal(images[0], films['video'][3])
-  assert paths == [str(tmp_path / 'film.webp')] and 'none.gif' in bad[0]
-  picture = predict.picture_of(run, images, ['a caption'], said, 'a title')
-  assert picture.dtype == np.uint8 and picture.shape[1] == 4 * 64 + 3 * 2
+  path = tmp_path / 'film.apng'
+  frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+  np.testing.assert_array_equal(run.fit(path)[0], films['video'][3])
+
+
+def test_flow_that_is_not_given_is_found(run, films):
+  task = dataclasses.replace(run.task, sees='flow', flow='lucas_kanade')
+  clips = films['video'][:2]
+  seen = jax.jit(task.seen)(dict(video=clips))
+  find = jax.jit(optical_flow.lucas_kanade)
+  for b, t in ((0, 0), (1, 2)):
+    flow = find(clips[b, t], clips[b, t + 1])
+    np.testing.assert_allclose(seen[b, t], flow - flow.mean((0, 1)), atol=1e-4)
 
 
 def test_an_exported_program_takes_clips(run, films):
@@ -107,7 +115,8 @@ def test_an_exported_program_takes_clips(run, films):
 
 @pytest.mark.parametrize('changes, said', [
     (dict(frames=5), 'frames: expected 0 to 4'), (dict(windows=2), '2 windows of 4 frames'),
-    (dict(sees='audio'), 'config.task.sees'), (dict(sees='flow'), 'these clips have no flow')])
+    (dict(sees='audio'), 'config.task.sees'), (dict(flow='tvl1'), 'did you mean "tv_l1"'),
+    (dict(sees='flow'), 'config.task.flow: these clips have none')])
 def test_options_that_do_not_fit_are_named(run, changes, said):
   config = tiny.clips(task=dict(name='clips', model=run.config.task.model.to_dict()) | changes)
   with pytest.raises(ConfigError, match=said):

@@ -11,20 +11,21 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
-from visionlab.figures.clips import film_strips
 from visionlab.measures.classification import topk_correct
 from visionlab.metrics import Ratio
+from visionlab.ops import optical_flow
 from visionlab.ops.views import WHOLE
 from visionlab.task import Evaluator
 from visionlab.tasks.classify import Classify, classify, known
 from visionlab.tasks.draws import draw_of
 
 SEES = ('video', 'flow')
+FLOWS = ('given', 'horn_schunck', 'lucas_kanade', 'tv_l1')
 
 
 @dataclasses.dataclass(frozen=True)
 class Clips(Classify):
-  """batch: `video` (b t h w c), and of what sees flow `flow` (b t-1 h w 2), in pixels, x first;
+  """batch: `video` (b t h w c); `flow` (b t-1 h w 2), in pixels, x first, where it is given;
   `label` and `valid` as `Classify` has them.
 
   The network is shown `frames` of the t, a window: a random one in training; in evaluation
@@ -33,6 +34,7 @@ class Clips(Classify):
   predict: `logits` (of the average), `probabilities` (b k), `prediction` (b,).
   """
   sees: str = field(default='video', kw_only=True)
+  flow: str = field(default='given', kw_only=True)
   frames: int = field(default=0, kw_only=True)        # 0: all
   windows: int = field(default=1, kw_only=True)
 
@@ -49,15 +51,20 @@ class Clips(Classify):
   def seen(self, batch):
     if self.sees == 'video':
       return self.preprocess(batch['video'])
-    if 'flow' not in batch:
-      raise ConfigError('this network sees flow, and these clips have none')
-    flow = batch['flow'].astype(jnp.float32)
+    if self.flow == 'given' and 'flow' not in batch:
+      raise ConfigError('this network sees flow, and these clips have none; one with '
+                        'config.task.flow="tv_l1" finds it')
+    if self.flow == 'given':
+      flow = batch['flow'].astype(jnp.float32)
+    else:
+      find = jax.vmap(jax.vmap(getattr(optical_flow, self.flow)))
+      flow = find(batch['video'][:, :-1], batch['video'][:, 1:])
     return flow - flow.mean((2, 3), keepdims=True)    # most of a camera's movement goes with it
 
   def viewed(self, batch, view):
     if view is WHOLE:
       return batch
-    if self.sees == 'flow':
+    if self.sees == 'flow' and self.flow == 'given':
       raise ConfigError('--ten_crop, --mirror and --scales: change frames, and not the flow '
                         'between them')
     b, t, *_ = batch['video'].shape
@@ -106,19 +113,18 @@ class Clips(Classify):
     return {'clip@1': float(stats['clip'].value), 'video@1': float(stats['video1'].value),
             'video@5': float(stats['video5'].value)}
 
-  def picture(self, clips, said, captions, title):
-    return film_strips(clips, captions, None, title)
-
 
 def clips(*, make_model: Callable, info: Info, example: Mapping[str, Any], sees: str = 'video',
-          frames: int = 0, windows: int = 1, mean: tuple = (), std: tuple = (),
-          channel_order: str = 'RGB') -> Clips:
+          flow: str = 'given', frames: int = 0, windows: int = 1, mean: tuple = (),
+          std: tuple = (), channel_order: str = 'RGB') -> Clips:
   """Which class a clip is of, by its frames or by the optical flow between them.
 
   Args:
     sees: 'video', or 'flow' (Simonyan and Zisserman 2014, the temporal stream): of a clip's flow
       fields, each without its mean. Runs of both, averaged by `visionlab.evaluate --workdir=a,b`,
       are their two streams.
+    flow: 'given' by the source, or how it is found in the frames: 'horn_schunck', 'lucas_kanade' or
+      'tv_l1', see `visionlab.ops.optical_flow`.
     frames: of a clip that the network is shown; 0: all.
     windows: of so many frames in each clip, over which an evaluation averages.
     mean, std, channel_order: what is done to frames before the network sees them, see
@@ -126,6 +132,7 @@ def clips(*, make_model: Callable, info: Info, example: Mapping[str, Any], sees:
   """
   where = 'config.task'
   check_choice(sees, SEES, f'{where}.sees')
+  check_choice(flow, FLOWS, f'{where}.flow')
   if 'video' not in example:
     raise ConfigError(f'{where}: clips needs a source of clips, such as actions; for images use '
                       'name="classify"')
@@ -136,10 +143,10 @@ def clips(*, make_model: Callable, info: Info, example: Mapping[str, Any], sees:
   if windows < 1 or windows > 1 and frames in (0, there):
     raise ConfigError(f'{where}.windows: {windows} windows of '
                       f'{frames or there} frames in clips of {there}')
-  if sees == 'flow' and 'flow' not in example and set(example) != {'video'}:
-    raise ConfigError(f'{where}.sees: these clips have no flow; use a source that knows it, such '
-                      'as actions with flow=True, or sees="video"')
+  if sees == 'flow' and flow == 'given' and 'flow' not in example:
+    raise ConfigError(f'{where}.flow: these clips have none; have it found, by flow="tv_l1", or '
+                      'use a source that knows it, such as actions with flow=True')
   plain = classify(make_model=make_model, info=info, mean=mean, std=std,
                    channel_order=channel_order)
-  return Clips(plain.model, plain.classes, plain.head, plain.preprocess, sees=sees, frames=frames,
-               windows=windows)
+  return Clips(plain.model, plain.classes, plain.head, plain.preprocess, sees=sees, flow=flow,
+               frames=frames, windows=windows)
