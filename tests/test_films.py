@@ -88,6 +88,13 @@ def test_a_film_that_ends_too_soon_is_broken(tmp_path):
     shown(path, [0., 9.])
 
 
+def test_a_last_frame_may_last(tmp_path):
+  path = film(tmp_path / 'a.mp4', LEVELS[:3], [0, 8000, 8100])
+  held = gif(tmp_path / 'a.gif', LEVELS[:2], [8000, 2000])
+  np.testing.assert_allclose(shown(path, [7.9, 9.9]), LEVELS[[0, 2]], atol=3)
+  np.testing.assert_allclose(shown(held, [7.9, 9.9]), LEVELS[[0, 1]], atol=3)
+
+
 @pytest.mark.parametrize('name, content', [('a.mp4', b'none'), ('a.avi', b''), ('a.gif', b'none')])
 def test_what_is_no_film(tmp_path, name, content):
   pytest.importorskip('av')

@@ -21,7 +21,7 @@ from visionlab.figures.flow import compared
 from visionlab.measures.flow import end_point_errors, flow_scores
 from visionlab.ops import optical_flow
 
-PAIRS, SIDE, SHOWN = 16, 96, 3
+PAIRS, SIDE, SHOWN = 16, 96, 2
 Method = Callable[[np.ndarray], np.ndarray]      # pairs (n 2 h w) in [0, 1] -> flow (n h w 2)
 SKIMAGES = dict(attachment=15., warps=5)
 

@@ -28,7 +28,7 @@ FRAMES = tuple(suffix for suffix in SUFFIXES if suffix not in FILMS)
 FAR = 4.                # seconds from which on a film is not decoded but skipped over
 CLOSE = 1e-3            # seconds by which a moment may be before the frame that it means: rounding
 REORDERED = 4           # frames among which time stamps may have changed places
-LACKING = 1.            # seconds that the end of a film may come too soon
+LACKING = 1.            # seconds, or a quarter of a film, that its last frame may last at least
 Frame = tuple[float, Callable[[], Image.Image]]     # from when it is shown, and what makes it
 
 
@@ -91,7 +91,7 @@ def frames_at(path: Path, moments: Iterable[float], canvas: Canvas, rate: float 
     cut: see `Canvas`; the same for all frames.
 
   Raises:
-    ValueError: it ends more than a second before a moment, and before its own end.
+    ValueError: it ends more than a second, and a quarter of its length, before a moment within it.
     Otherwise as `seconds`.
   """
   if path.is_dir():
@@ -132,7 +132,7 @@ def _picked(frames: Iterator[Frame], moments: Iterable[float], convert: Callable
       raise ValueError('it has no frames')
     while ahead and ahead[0] <= moment + CLOSE:
       here, ahead = ahead, next(frames, None)
-    if not ahead and min(moment, length) - here[0] > LACKING:
+    if not ahead and min(moment, length) - here[0] > max(LACKING, length / 4):
       raise ValueError(f'it ends after {here[0]:.1f} of {length:.1f} seconds; truncated')
     if last is None or last[0] is not here:
       last = here, convert(here[1]())

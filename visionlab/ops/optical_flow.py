@@ -87,8 +87,8 @@ def tv_l1(first: jax.Array, second: jax.Array, *, attachment: float = 38., tight
   Bischof 2007, https://doi.org/10.1007/978-3-540-74936-3_22).
 
   Each iteration brings the flow to the data by thresholding (their equation 15), then smooths it by
-  a step of the dual of total variation (their equation 11). The weights are those of OpenCV's
-  program, which too filters more often than it would take for convergence.
+  a step of the dual of total variation (their equation 11). As in OpenCV's program, whose weights
+  these are, fields are filtered every 30 iterations.
 
   Args:
     attachment: their lambda, for brightness in [0, 1]: the less, the smoother.
