@@ -41,6 +41,10 @@ def test_a_run_answers_as_its_task_does(run, films):
   listed = run.predict([list(map(Image.fromarray, clip)) for clip in clips])
   np.testing.assert_array_equal(listed['logits'], said['logits'])
   assert run.predict(clips[0])['prediction'].shape == (1,)
+  with pytest.raises(ConfigError, match='features are those of images, and it sees clips'):
+    run.features(clips)
+  with pytest.raises(ConfigError, match='only networks of images can be looked into'):
+    run.explain(clips)
 
 
 def test_windows_are_averaged_and_counted_each(run, films):
@@ -111,6 +115,8 @@ def test_an_exported_program_takes_clips(run, films):
   weights = exports.flat(run.variables)
   found = program.call({k: jnp.asarray(v) for k, v in weights.items()}, films['video'][:3])
   np.testing.assert_allclose(found['logits'], run.predict(films['video'][:3])['logits'], atol=1e-4)
+  text = exports.readme(run, ('cpu',))
+  assert 'np.zeros((2, 4, 16, 16, 3), np.uint8)          # yours: (n, frames, height' in text
 
 
 @pytest.mark.parametrize('changes, said', [

@@ -23,13 +23,14 @@ from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
 from experiments.understanding.coco import concepts
 from experiments.understanding.truth import alone
+from experiments.video.__main__ import scores as pairs_right
 from visionlab import build
 from visionlab.config import ConfigError, experiment
 from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces', 'video')
 
 
 @pytest.fixture(autouse=True)
@@ -411,6 +412,25 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
   for row in rows['alignment'] + rows['real']:
     assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
   assert len(rows['real']) == 2
+
+
+def test_video_is_fused_and_timed(tmp_path):
+  rows = quick('video', tmp_path, 'fusion', 'speed', f'--figure={tmp_path}/figure.png')
+  assert [row['network'] for row in rows['fusion']] == [
+      'single frame', 'slow fusion', 'true flow', 'two streams, mean']
+  assert all(0 <= float(row[k]) <= 100
+             for row in rows['fusion'] for k in ('hue', 'movement', 'both'))
+  full, two = rows['speed']
+  assert full['speed'] == '1.00' and float(two['training']) > 0
+  with Image.open(tmp_path / 'figure.jpg') as picture:
+    assert picture.width > 700
+
+
+def test_of_pairs_one_is_told_by_the_sum_over_the_other():
+  """Two movements and six hues: the likeliest pair is (0, red), the likeliest movement 1."""
+  p = np.zeros((1, 12))
+  p[0, 0], p[0, 6:9] = .4, .2
+  assert pairs_right(p, np.array([6])) == dict(hue=1, movement=1, both=0)
 
 
 def test_a_digit_is_chosen_that_is_alone_of_its_class():

@@ -80,6 +80,11 @@ class Facts:
     return (example if 'image' in example else next(iter(example.values())))['image']
 
   @property
+  def shown(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a network is given to predict from: {'image': (1 h w c)}, or {'video': (1 t h w c)}."""
+    return {'video': self.example['video']} if self.frames else {'image': self.image}
+
+  @property
   def frames(self) -> int:
     """Of a clip; 0 where there are images."""
     return self.example['video'].shape[1] if 'video' in self.example else 0

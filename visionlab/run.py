@@ -173,11 +173,13 @@ class Run:
       the network: those its `features` names ('stage3'), or the outputs of its layers.
 
     Raises:
-      ConfigError: no images; no map of that name, and which there are.
+      ConfigError: no images; no map of that name, and which there are; a run of clips.
 
     >>> run.features(images).shape                                            # doctest: +SKIP
     >>> {name: x.shape for name, x in run.features(images, 'all').items()}    # doctest: +SKIP
     """
+    if self.facts.frames:
+      raise ConfigError(f'{self!r}: features are those of images, and it sees clips')
     maps = maps if isinstance(maps, str) else tuple(maps)
     ask, names = self._features(maps)
     found = self._in_batches(ask, images, batch)
@@ -228,7 +230,7 @@ class Run:
     pixels = self.fit(images)
     batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
-    kind = 'video' if self.facts.frames else 'image'
+    (kind,) = self.facts.shown
     for part in eval_batches(Arrays({kind: pixels}), batch, workers=0):
       valid = part.pop('valid')
       rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v], ask(self.variables, part)))

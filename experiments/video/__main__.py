@@ -23,14 +23,15 @@ from visionlab.run import load
 NETWORKS = dict(single='single frame', early='early fusion', late='late fusion',
                 slow='slow fusion', flow='true flow', lstm='LSTM over frames',
                 fovea='slow, fovea + context')
-REPEATS = 5                     # of what is timed
+FEW = ('single', 'slow', 'flow')       # with --quick
+REPEATS = 5                            # of what is timed
 
 
 def runs(given, folder) -> dict[str, list[Path]]:
   """A run of each network for each seed, by the network."""
   configs = {}
   for seed in range(given.seeds):
-    for network in NETWORKS:
+    for network in FEW if given.quick else NETWORKS:
       config = actions_fusion.get_config(network)
       if given.quick:
         data = actions_fusion.get_config('smoke').data.to_dict()
@@ -73,7 +74,7 @@ def fusion(given, folder):
     clips = sets[split]
     return np.concatenate([predict(clips[np.arange(i, min(i + 125, len(clips)))])
                            for i in range(0, len(clips), 125)])
-  said = {network: [asked(path, 'test') for path in made[network]] for network in NETWORKS}
+  said = {network: [asked(path, 'test') for path in paths] for network, paths in made.items()}
   streams = list(zip(said['single'], said['flow'], strict=True))
   said['two streams, mean'] = [(a + b) / 2 for a, b in streams]
   if not given.quick:          # a few clips do not have all the classes
@@ -96,7 +97,7 @@ def fusion(given, folder):
 
 
 def pictures(p: np.ndarray, clips, path: Path):
-  """Clips with what two streams say of them, and the confusion of movements, side by side."""
+  """Draws some clips with what is said of them, right and wrong."""
   label, predicted = clips.arrays['label'], p.argmax(-1)
   names = clips.info.classes
   some = np.concatenate([np.flatnonzero(predicted == label)[:9],
