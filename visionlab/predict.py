@@ -31,7 +31,7 @@ from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 
 SHOWN = 24                  # images in the picture
-FILMS = 4                   # or films
+FILMS_SHOWN = 4             # or films
 AT_ONCE = 1024              # images in memory, of the run's size
 WHOLE_AT_ONCE = 16          # or of their own
 
@@ -220,8 +220,9 @@ def of_films(run: Run, films: Sequence[str], console: Console, output: str,
   if not output:
     print('no picture: --output=predictions.png draws one')
     return
-  some = f', the first {FILMS} of {len(parts)} films' if len(parts) > FILMS else ''
-  charts.save(below([film_picture(run, film, parts[film]) for film in list(parts)[:FILMS]]), output)
+  some = f', the first {FILMS_SHOWN} of {len(parts)} films' if len(parts) > FILMS_SHOWN else ''
+  charts.save(below([film_picture(run, film, parts[film]) for film in list(parts)[:FILMS_SHOWN]]),
+              output)
   print(f'picture: {output}{some}')
 
 
