@@ -40,11 +40,6 @@ def horn_schunck(first: jax.Array, second: jax.Array, *, alpha: float = .03, war
 
   Returns:
     (h w 2) float32.
-
-  >>> ramp = jnp.linspace(0, 1, 32) * jnp.ones((32, 1))
-  >>> shifted = horn_schunck(ramp, ramp - 2 / 31)
-  >>> np.round(shifted[16, 16], 2).tolist()
-  [2.0, 0.0]
   """
   def solve(first, warped, flow):
     slope = _gradient((first + warped) / 2)
@@ -154,7 +149,11 @@ def coarse_to_fine(first: jax.Array, second: jax.Array, refine: Refine,
 
 def warp_back(image: jax.Array, flow: jax.Array) -> jax.Array:
   """A second frame (h w) or (h w c) as the first would see it: float32, beyond the border the
-  border's pixels."""
+  border's pixels.
+
+  >>> warp_back(jnp.array([[0., 1., 2., 3.]]), jnp.full((1, 4, 2), 1.)).tolist()
+  [[1.0, 2.0, 3.0, 3.0]]
+  """
   return sample(image, centres(*flow.shape[:2]) + flow, mode='edge')
 
 
