@@ -92,7 +92,7 @@ def fusion(given, folder):
                  **{k: study.spread([e[k] for e in each], 1) for k in each[0]},
                  'parameters': f'{sum(x.size for x in jax.tree.leaves(weights)):,}'})
   if given.figure:
-    pictures(said['two streams, mean'][0], sets['test'], given.figure)
+    pictures(said['slow'][0], sets['test'], given.figure)
   return rows
 
 
@@ -105,7 +105,7 @@ def pictures(p: np.ndarray, clips, path: Path):
   captions = [names[predicted[i]] + (f'\n(true {names[label[i]]})' if predicted[i] != label[i]
                                      else '') for i in some]
   drawn = film_strips(clips.arrays['video'][some], captions, (predicted == label)[some],
-                      'What two streams say')
+                      'What slow fusion says')
   Image.fromarray(drawn).convert('RGB').save(path.with_suffix('.jpg'), quality=75)
   print(path.with_suffix('.jpg'))
 
