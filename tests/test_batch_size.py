@@ -52,6 +52,9 @@ SAID = [['a red dog', 'a dog'], ['the cat'], ['a cat and a dog', 'cat, dog'], ['
 VOCABULARY = build(itertools.chain(*SAID), 1)
 CAPTIONS = dict(caption=caption_rows(SAID, VOCABULARY, 7))
 
+VIDEO = RNG.integers(0, 256, (N, 5, 16, 16, 3), np.uint8)
+FLOW = RNG.normal(size=(N, 4, 16, 16, 2)).astype(np.float32)
+
 CNN = dict(name='cnn', widths=(4, 4), hidden=8)
 DANN = dict(name='dann', backbone=CNN, domain_hidden=(8,))
 DETECTOR = dict(name='detector', backbone=dict(name='cnn', widths=(4, 4)), levels=('pool1',),
@@ -111,6 +114,11 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
                           model=dict(name='gan', latent=3, widths=(4,))), dict(label=LABEL))
      for loss, penalties in dict(relativistic=('r1', 'r2'), wasserstein=('penalty',),
                                  hinge=()).items()},
+  'clips': (dict(name='clips', frames=4, windows=2, model=dict(name='fusion', backbone=CNN)),
+            dict(video=VIDEO, label=LABEL)),
+  'flow': (dict(name='clips', sees='flow',
+                model=dict(name='fusion', fusion='early', backbone=CNN, hidden=())),
+           dict(video=VIDEO, flow=FLOW, label=LABEL)),
   'segment': (dict(name='segment', loss='both', class_weights=(1., 2., .5),
                    model=dict(name='unet', width=2, depth=1, norm=False)),
               dict(label_map=MAP, pixel_weight=WEIGHT)),
@@ -153,7 +161,8 @@ def task_of(name):
   """A task, and N examples."""
   options, entries = (TASKS | NORMED)[name]
   parts = entries if 'source' in entries else {'': entries}
-  examples = {part: dict(image=IMAGE, valid=np.ones(N, bool)) | own for part, own in parts.items()}
+  images = {} if 'video' in entries else dict(image=IMAGE)
+  examples = {part: images | dict(valid=np.ones(N, bool)) | own for part, own in parts.items()}
   examples = examples.get('', examples)
   info = Info(tuple('abc'), words=VOCABULARY.words)
   form = jax.tree.map(lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), examples)
@@ -231,7 +240,7 @@ def padded(examples, before=True, targets=slice(1, 3)):
   """With two examples more that are not valid: noise, with the targets of others."""
   def more(path, x):
     rows = x[targets]
-    if path[-1].key == 'image':
+    if path[-1].key in ('image', 'video'):
       rows = np.random.default_rng(1).integers(0, 256, rows.shape).astype(np.uint8)
     if path[0].key == 'valid':
       rows = np.zeros(2, bool)
@@ -262,7 +271,7 @@ def test_where_a_norm_couples_examples_padding_has_no_targets(name):
 def test_only_what_reads_mixed_targets_is_given_mixed_images(name, how):
   task, examples = task_of(name)
   check = partial(check_mixing, {how: True}, getattr(task, 'mixable', ()), examples)
-  if name in ('classify', 'soft', 'multi_hot', 'dropout', 'mixed', 'mmd', 'coral'):
+  if name in ('classify', 'soft', 'multi_hot', 'dropout', 'mixed', 'clips', 'mmd', 'coral'):
     check()
     mixed = jax.eval_shape(make_augment({how: True}), jax.random.key(0), examples)
     assert 'label_mixed' in mixed.get('source', mixed)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))            # experiments are not installed; they run from the root
 
-from experiments.benchmarks import decoding, harness, processes, steps  # noqa: E402
+from experiments.benchmarks import decoding, films, harness, processes, steps  # noqa: E402
 from experiments.benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
 from experiments.benchmarks.harness import Row, Skip, Skipped  # noqa: E402
 from visionlab.augment import make_augment  # noqa: E402
@@ -193,3 +193,16 @@ def test_beam_search_and_its_peer_find_the_same():
     assert tokens.shape == (4, 3, 6) and not (tokens == decoding.END).any()
     np.testing.assert_array_equal(tokens, peers)
     np.testing.assert_allclose(log_p, peers_log_p, atol=1e-3)
+
+
+def test_clips_and_those_of_plain_pyav_are_the_same(tmp_path, monkeypatch):
+  av = pytest.importorskip('av')
+  for name, value in dict(SECONDS=1, FRAMES=5, SIZE=32).items():
+    monkeypatch.setattr(films, name, value)
+  films.write_films(av, tmp_path / 'a', 1, 1)
+  for sampling, peer in dict(uniform=films.whole, dense=films.dense).items():
+    source = films.videos('train', root=str(tmp_path), size=32, frames=5, sampling=sampling,
+                          random=False)
+    ours = source[np.arange(1)]['video'][0].astype(int)
+    assert abs(ours - peer(av, *films.source_files(source))).mean() < 1
+    assert abs(ours[0] - ours[-1]).mean() > 3

@@ -254,8 +254,8 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   config.checkpoint.every = '100%'              # hundreds of megabytes a step would take longest
   train(config, tmp_path / 'run')
   run = visionlab.load(tmp_path / 'run')
-  shape = run.facts.image.shape[1:]
-  said = run.predict(np.zeros((2, *shape), np.uint8))
+  clip = (run.facts.frames,) if run.facts.frames else ()
+  said = run.predict(np.zeros((2, *clip, *run.facts.image.shape[1:]), np.uint8))
   assert said and all(len(answers) == 2 for answers in jax.tree.leaves(
       said, is_leaf=lambda x: isinstance(x, list)))
   assert (tmp_path / 'run/figures/training.gif').exists() == getattr(run.task, 'generative', False)

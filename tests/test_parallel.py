@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 from driven import difference
-from tiny import config
+from tiny import clips, config
 
 from visionlab import build
 from visionlab.config import ConfigError
@@ -98,6 +98,13 @@ def test_poses_are_displaced_alike_on_whatever_device(form):
   options = dict(data=dict(name='tiny:people'), task=task, augment={}, evals={}, hp=dict(lr=.01),
                  steps=8)
   assert difference(trained(config(**options), 8), trained(config(**options, **form), 8)) < 1e-5
+
+
+@pytest.mark.parametrize('form', [dict(parallel=dict(devices=4)),
+                                  dict(accumulate=4, parallel=dict(mode='pmap', devices=2))],
+                         ids=['jit', 'pmap-accumulated'])
+def test_clips_are_told_apart_on_whatever_device(form):
+  assert difference(trained(clips()), trained(clips(**form))) < 1e-5
 
 
 def test_accumulation_is_exact_where_counts_differ():

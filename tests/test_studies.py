@@ -23,14 +23,15 @@ from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
 from experiments.understanding.coco import concepts
 from experiments.understanding.truth import alone
+from experiments.video.__main__ import scores as pairs_right
 from visionlab import build
 from visionlab.config import ConfigError, experiment
 from visionlab.figures import charts
 from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
-         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces',
-         'poses', 'generative', 'behaviour')
+         'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces', 'poses',
+         'video', 'generative', 'behaviour')
 
 
 @pytest.fixture(autouse=True)
@@ -430,6 +431,25 @@ def test_poses_are_judged_stage_by_stage(tmp_path):
   assert float(rows[0]['torso']) > 50 and float(rows[0]['mean']) > float(rows[0]['lower arm'])
   assert (tmp_path / 'poses.jpg').stat().st_size < 60_000
   assert (tmp_path / 'poses.png').stat().st_size < 60_000
+
+
+def test_video_is_fused_and_timed(tmp_path):
+  rows = quick('video', tmp_path, 'fusion', 'speed', f'--figure={tmp_path}/figure.png')
+  assert [row['network'] for row in rows['fusion']] == [
+      'single frame', 'slow fusion', 'true flow', 'two streams, mean']
+  assert all(0 <= float(row[k]) <= 100
+             for row in rows['fusion'] for k in ('hue', 'movement', 'both'))
+  full, two = rows['speed']
+  assert full['speed'] == '1.00' and float(two['training']) > 0
+  with Image.open(tmp_path / 'figure.jpg') as picture:
+    assert picture.width > 700
+
+
+def test_of_pairs_one_is_told_by_the_sum_over_the_other():
+  """Two movements and six hues: the likeliest pair is (0, red), the likeliest movement 1."""
+  p = np.zeros((1, 12))
+  p[0, 0], p[0, 6:9] = .4, .2
+  assert pairs_right(p, np.array([6])) == dict(hue=1, movement=1, both=0)
 
 
 def test_a_digit_is_chosen_that_is_alone_of_its_class():

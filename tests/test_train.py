@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from tiny import TinyNet, config, players
+from tiny import TinyNet, clips, config, players
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
@@ -78,6 +78,16 @@ def test_two_players_resume_bit_for_bit(tmp_path, monkeypatch):
     with pytest.raises(Killed):
       train(settings, tmp_path / 'parts')
   assert equal(whole, train(settings, tmp_path / 'parts'))
+  assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
+
+
+def test_clips_resume_bit_for_bit(tmp_path, monkeypatch):
+  whole = train(clips(), tmp_path / 'whole')
+  with monkeypatch.context() as patch:
+    killed_at(13, patch)
+    with pytest.raises(Killed):
+      train(clips(), tmp_path / 'parts')
+  assert equal(whole, train(clips(), tmp_path / 'parts'))
   assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
 
 

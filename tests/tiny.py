@@ -64,3 +64,12 @@ def players(**changes):
       optim=dict(name='adam', ema=True, turns=('critic', 'generator'),
                  groups=(dict(match='critic', rate='critic_rate'), dict(match='.'))))
   return config(**{**options, **changes})
+
+
+def clips(**changes):
+  """The same on clips, of which windows are drawn, and frames mirrored."""
+  model = dict(name='fusion', backbone=dict(name='cnn', widths=(4,)), hidden=())
+  options = dict(data=dict(name='actions', size=16, frames=4, clips=64), augment=dict(flip=True),
+                 task=dict(name='clips', frames=3, windows=2, model=model),
+                 evals=dict(test=dict(split='test', every='50%', batch=32)))
+  return config(**{**options, **changes})

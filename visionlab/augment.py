@@ -60,7 +60,7 @@ def cutmix(key, image, partner, alpha: float = 1., p: float = 1.):
 
   Returns the image and the exact share of its pixels that are its own.
   """
-  h, w = image.shape[:2]
+  h, w = image.shape[-3:-1]
   side = jnp.sqrt(1 - _own_share(jax.random.fold_in(key, 0), alpha, p))
   y, x = jax.random.uniform(jax.random.fold_in(key, 1), (2,))
   rows, columns = (abs(jnp.arange(n) + .5 - u * n) < side * n / 2 for n, u in ((h, y), (w, x)))
@@ -89,7 +89,7 @@ RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
               sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
 TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)}
-MOVED = ('label_map', 'pixel_weight', 'extent', 'objects', 'proposals')
+MOVED = ('label_map', 'pixel_weight', 'flow', 'extent', 'objects', 'proposals')
 # A function draws by its place here, so that what the others draw stays as it is: new ones go last.
 DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,
          cutmix, 'mixup or cutmix', scale_jitter, rand_augment, trivial_augment, blur, erase)
@@ -106,7 +106,8 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
   may have `label` (b ...), and `label_map`, `extent`, `objects` and `proposals` as ops/geometry.py
   describes them, each with a leading b. All else passes (`original` too, which is then no longer
   what `extent` was scaled from). A batch without `image` is a dict of batches, such as
-  {'source': ..., 'target': ...}, each augmented with randomness of its own.
+  {'source': ..., 'target': ...}, each augmented with randomness of its own. One of clips has
+  `video` (b t h w c) and may have `flow` (b t-1 h w 2): what happens to a clip's frames is alike.
 
   What happens to an image depends on the key and on offset + its index alone. With `offset` the
   global index of a device's first image, splitting a batch over devices changes nothing, if the
@@ -123,18 +124,20 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
   """
   chosen = _parse(options)
   def augment(key, batch, offset=0):
-    if 'image' not in batch:
+    kind = 'video' if 'video' in batch else 'image'
+    if kind not in batch:
       if not batch or not all(isinstance(part, Mapping) for part in batch.values()):
         raise ConfigError(f'augment: expected a batch with "image", got {sorted(batch)}')
       return {name: augment(jax.random.fold_in(key, i), batch[name], offset)
               for i, name in enumerate(sorted(batch))}  # sorted, as jit does with dicts
     _check(batch, chosen)
-    example = {k: batch[k] for k in (*MOVED, 'image') if k in batch}
-    index = offset + jnp.arange(len(batch['image']))
+    example = {k: batch[k] for k in (*MOVED, kind) if k in batch}
+    index = offset + jnp.arange(len(batch[kind]))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    example = jax.vmap(lambda key, one: _augment_one(key, one, chosen))(keys, example)
+    augment_one = _augment_clip if kind == 'video' else _augment_one
+    example = jax.vmap(lambda key, one: augment_one(key, one, chosen))(keys, example)
     mixes = {f: chosen[f] for f in MIXED if f in chosen}
-    return _mix(keys, {**batch, **example}, mixes) if mixes else {**batch, **example}
+    return _mix(keys, {**batch, **example}, mixes, kind) if mixes else {**batch, **example}
   return augment
 
 
@@ -167,12 +170,22 @@ def _augment_one(key, example, chosen):
   return example
 
 
+def _augment_clip(key, example, chosen):
+  """One key for all frames: they are moved, coloured and cut alike."""
+  frames = {'image': example['video']}
+  if 'flow' in example:          # from the last frame there is none
+    frames['flow'] = jnp.pad(example['flow'], [(0, 1)] + [(0, 0)] * 3)
+  seen = jax.vmap(lambda frame: _augment_one(key, frame, chosen))(frames)
+  flow = {'flow': seen['flow'][:-1]} if 'flow' in example else {}
+  return {'video': seen['image'], **flow}
+
+
 def _option(chosen, function, name):
   return chosen[function].get(name, inspect.signature(function).parameters[name].default)
 
 
-def _mix(keys, batch, mixes):
-  image = batch['image']
+def _mix(keys, batch, mixes, kind):
+  image = batch[kind]
   own = np.arange(len(image))
   partner = np.minimum(own ^ 1, len(image) - 1)
   if 'valid' in batch:
@@ -183,7 +196,7 @@ def _mix(keys, batch, mixes):
     coin = jax.vmap(lambda k: jax.random.uniform(_key_of(k, 'mixup or cutmix')) < .5)(keys)
     results[0] = tuple(jnp.where(coin.reshape(-1, *[1] * (a.ndim - 1)), a, b)
                        for a, b in zip(*results, strict=True))
-  out = {**batch, 'image': results[0][0], 'mix_weight': results[0][1]}
+  out = {**batch, kind: results[0][0], 'mix_weight': results[0][1]}
   return {**out, 'label_mixed': batch['label'][partner]} if 'label' in batch else out
 
 
@@ -202,7 +215,7 @@ def check_mixing(options: Mapping[str, Any], mixable: Sequence[str],
     if not mixable:
       raise ConfigError(f'{where}: images would be blended, and the targets of this task would not;'
                         ' mixing is for tasks that learn labels of whole images, such as classify')
-    for entries in [example] if 'image' in example else example.values():
+    for entries in [example] if {'image', 'video'} & set(example) else example.values():
       if 'labelled' in entries:
         raise ConfigError(f'{where}: a label that is known would be mixed with one that is hidden; '
                           'leave mixing out where labels are partly known')
@@ -210,15 +223,17 @@ def check_mixing(options: Mapping[str, Any], mixable: Sequence[str],
 
 
 def _check_whole(entries, where):
-  for name in ('objects', 'label_map', 'proposals'):
+  for name in ('objects', 'label_map', 'proposals', 'flow'):
     if name in entries:
       raise ConfigError(f'{where}: mixes labels of whole images, but this batch has "{name}"')
 
 
 def _check(batch, chosen):
-  image = batch['image']
-  if image.ndim != 4 or not (image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)):
-    raise ConfigError('augment: expected images (b h w c) of uint8, or of float in [0, 1], '
+  image = batch.get('video', batch.get('image'))
+  form, ndim = ('clips (b t h w c)', 5) if 'video' in batch else ('images (b h w c)', 4)
+  if image.ndim != ndim or not (
+      image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)):
+    raise ConfigError(f'augment: expected {form} of uint8, or of float in [0, 1], '
                       f'got {image.dtype} {image.shape}')
   for f in MIXED:
     if f in chosen:

@@ -72,9 +72,22 @@ class Facts:
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
-    """Of one image, or one of the first source, (1 h w c)."""
+    """Of one image, one frame of a clip, or one image of the first source, (1 h w c)."""
     example = self.example
+    if self.frames:
+      _, _, *shape = example['video'].shape
+      return jax.ShapeDtypeStruct((1, *shape), example['video'].dtype)
     return (example if 'image' in example else next(iter(example.values())))['image']
+
+  @property
+  def shown(self) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a network is given to predict from: {'image': (1 h w c)}, or {'video': (1 t h w c)}."""
+    return {'video': self.example['video']} if self.frames else {'image': self.image}
+
+  @property
+  def frames(self) -> int:
+    """Of a clip; 0 where there are images."""
+    return self.example['video'].shape[1] if 'video' in self.example else 0
 
   @classmethod
   def of(cls, sources: Sources) -> 'Facts':

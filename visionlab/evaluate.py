@@ -44,7 +44,7 @@ from visionlab.training.progress import Progress
 
 ROWS = 40                   # of the table of classes, before it is shortened
 Watch = Callable[[Iterable], Iterable]
-ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target')      # what examples may lack
+ENTRIES = ('label', 'objects', 'label_map', 'caption', 'target', 'flow')  # what may be missing
 
 
 def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: str = '',

@@ -73,11 +73,11 @@ def save(run: Run, folder: str | Path) -> Path:
 def stablehlo(run: Run, platforms: Sequence[str] = PLATFORMS) -> bytes:
   """`predict` as a serialised program: (the weights by path, images (b h w c) of the run's size and
   any b) -> its dict. The weights are given and not part of it, or they would be stored twice."""
-  image = run.facts.image
+  (kind, image), = run.facts.shown.items()
   b, = jax_export.symbolic_shape('b')
   weights = {name: jax.ShapeDtypeStruct(x.shape, x.dtype)
              for name, x in flat(run.variables).items()}
-  program = jax.jit(lambda weights, image: run.task.predict(nested(weights), {'image': image}))
+  program = jax.jit(lambda weights, image: run.task.predict(nested(weights), {kind: image}))
   spec = jax.ShapeDtypeStruct((b, *image.shape[1:]), image.dtype)
   try:
     return bytes(jax_export.export(program, platforms=platforms)(weights, spec).serialize())
@@ -109,7 +109,7 @@ from safetensors.numpy import load_file
 
 program = export.deserialize(bytearray(Path('model.stablehlo').read_bytes()))
 weights = load_file('model.safetensors')
-images = np.zeros((2, {shape}), np.{dtype})          # yours: (n, height, width, channels)
+images = np.zeros((2, {shape}), np.{dtype})          # yours: (n, {axes}height, width, channels)
 answers = program.call(weights, images)
 ```
 
@@ -131,19 +131,20 @@ run.predict(['photo.jpg'])                # images of any size, files, arrays
 
 def readme(run: Run, platforms: Sequence[str]) -> str:
   """How to use an export, for whoever is given the folder alone."""
-  image = run.facts.image
-  said = jax.eval_shape(run.task.predict, run.variables, {'image': image})
+  (_, image), = run.facts.shown.items()
+  said = jax.eval_shape(run.task.predict, run.variables, run.facts.shown)
   answers = [f'* `{jax.tree_util.keystr(path, simple=True, separator=".")}`: '
              f'{str(("n", *x.shape[1:])).replace(chr(39), "")} {x.dtype}'
              for path, x in jax.tree.leaves_with_path(said)]
   names = ', '.join(f'{i}: {name}' for i, name in enumerate(run.classes[:CLASSES]))
   more = ', ... (all are in data.json)' if len(run.classes) > CLASSES else ''
-  height, width, channels = image.shape[1:]
+  height, width, channels = image.shape[-3:]
   placing = run.placing.get('resize')
   return README.format(
       name=run.workdir.name, what=run.kind, step=run.step, version=__version__,
       count=sum(x.size for x in jax.tree.leaves(run.variables)), platforms=', '.join(platforms),
       jax=jax.__version__, shape=', '.join(map(str, image.shape[1:])), dtype=image.dtype,
+      axes='frames, ' if run.facts.frames else '',
       height=height, width=width, channels=channels, s='s' * (channels != 1),
       placing=f'They were brought to that size by `{placing}`. ' if placing else '',
       answers='\n'.join(answers), classes=f'\nClasses: {names}{more}.\n' if names else '')

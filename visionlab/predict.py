@@ -3,6 +3,9 @@
 A folder stands for the images in it and in its folders. Prints a table, and draws the first images
 with what was said of them: into the run's figures/, or where --output says. --csv and --json write
 all scores.
+
+A run of clips takes films (.mp4, .avi, .gif, folders of frames and so on) and says what is in each
+stretch of them: of as many frames as the network sees, or of --window seconds.
 """
 
 import io
@@ -16,16 +19,19 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from visionlab import commandline, records
+from visionlab import commandline, records, watch
 from visionlab.config import ConfigError, nearest
+from visionlab.data.film import read_film
 from visionlab.data.images import SUFFIXES
-from visionlab.figures import charts
+from visionlab.figures import charts, timeline
+from visionlab.figures.drawing import below
 from visionlab.paths import output_file
 from visionlab.run import Run, load
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 
 SHOWN = 24                  # images in the picture
+FILMS_SHOWN = 4             # or films
 AT_ONCE = 1024              # images in memory, of the run's size
 WHOLE_AT_ONCE = 16          # or of their own
 
@@ -151,11 +157,15 @@ def main(argv):
   if output:
     check_output(output)
   as_table, as_text = output_file(options.csv, '--csv'), output_file(options.json, '--json')
-  files = find(argv[1:], output)
   run = load(options.workdir, step=commandline.chosen_step(), member=options.member)
+  files = watch.find_films(argv[1:]) if run.facts.frames else find(argv[1:], output)
   output = output_of(run, output)
   console = Console()
   console.say(f'{run.workdir}: {run.which}')
+  if run.facts.frames:
+    return of_films(run, files, console, output, as_table, as_text)
+  if options.window:
+    raise ConfigError('--window is for runs of clips, and this one is of images')
   progress = Progress(len(files), console)
   wide, count, shown, captions, said = max(map(len, files)), 0, [], [], []
   kept = []
@@ -177,10 +187,7 @@ def main(argv):
   progress.close()
   if not count:
     raise ConfigError('none of the files is a readable image')
-  if as_table:
-    as_table.write_text(records.as_csv(kept), encoding='utf-8')
-  if as_text:
-    as_text.write_text(records.as_json(kept), encoding='utf-8')
+  write(kept, as_table, as_text)
   if not output:
     print('no picture: --output=predictions.png draws one')
     return
@@ -188,6 +195,52 @@ def main(argv):
   charts.save(picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'),
               output)
   print(f'picture: {output}{some}')
+
+
+def of_films(run: Run, films: Sequence[str], console: Console, output: str,
+             as_table: Path | None, as_text: Path | None):
+  """The same of films: a line for each stretch of them, and of the first films a picture."""
+  options, wide = flags.FLAGS, max(map(len, films)) + len('12345.67 s') + 1
+  progress, kept, parts = Progress(len(films), console, what='films'), [], {}
+  for _, stretches, answer, bad in watch.answers(run, films, options.window, options.batch,
+                                                 progress.add):
+    for line in bad:
+      console.say(f'skipped {line}')
+    if not stretches:
+      continue
+    names = list(map(str, stretches))
+    console.say('\n'.join(table(run, names, answer, options.top, wide)))
+    parts.setdefault(stretches[0].file, []).append((stretches, answer['probabilities']))
+    if as_table or as_text:
+      kept += watch.timed(records.records_of(run, names, answer), stretches)
+  progress.close()
+  if not parts:
+    raise ConfigError('none of the files is a readable film')
+  write(kept, as_table, as_text)
+  if not output:
+    print('no picture: --output=predictions.png draws one')
+    return
+  some = f', the first {FILMS_SHOWN} of {len(parts)} films' if len(parts) > FILMS_SHOWN else ''
+  charts.save(below([film_picture(run, film, parts[film]) for film in list(parts)[:FILMS_SHOWN]]),
+              output)
+  print(f'picture: {output}{some}')
+
+
+def film_picture(run: Run, film: str, said: Sequence[tuple]) -> np.ndarray:
+  """Frames of a film, and below them what was said of its stretches."""
+  stretches = [s for some, _ in said for s in some]
+  when = (np.arange(timeline.SHOWN) + .5) / timeline.SHOWN * stretches[-1].end
+  middles = np.array([(s.begin + s.end) / 2 for s in stretches])
+  return timeline.timeline(read_film(Path(film), when, run.canvas), when, middles,
+                           np.concatenate([p for _, p in said]), run.classes, Path(film).name)
+
+
+def write(kept: Sequence[dict], as_table: Path | None, as_text: Path | None):
+  """Writes records to the files that are wanted."""
+  if as_table:
+    as_table.write_text(records.as_csv(kept), encoding='utf-8')
+  if as_text:
+    as_text.write_text(records.as_json(kept), encoding='utf-8')
 
 
 def first(said, n: int):
@@ -209,6 +262,8 @@ if __name__ == '__main__':
   flags.DEFINE_string('json', '', 'Write all that is said, boxes and masks too, to this file.')
   flags.DEFINE_string('member', None, 'Of a sweep, whose folder --workdir then is: the name of a '
                       'setting or its number.')
+  flags.DEFINE_float('window', 0., 'Of films: the seconds that a clip shows; default: as many '
+                     'frames of the film as the network sees.', lower_bound=0.)
   commandline.step_flag()
   flags.DEFINE_integer('batch', 0, 'Images at a time; default: the run\'s.', lower_bound=0)
   flags.DEFINE_integer('top', 3, 'How many classes to name for each image.', lower_bound=1)

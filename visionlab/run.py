@@ -14,6 +14,7 @@ from visionlab.build import Facts, build_task
 from visionlab.codes import decode, sample
 from visionlab.config import ConfigError
 from visionlab.data.bands import BandCanvas
+from visionlab.data.clip import fitted_clips
 from visionlab.data.fitted import fitted, upright
 from visionlab.data.images import Canvas
 from visionlab.data.pipeline import eval_batches
@@ -96,8 +97,8 @@ class Run:
 
   def __repr__(self) -> str:
     size = 'x'.join(map(str, self.facts.image.shape[1:]))
-    return (f'Run({self.workdir}: {self.kind}, {self.which}, '
-            f'{len(self.classes)} classes, images of {size})')
+    of = f'clips of {self.facts.frames}x{size}' if self.facts.frames else f'images of {size}'
+    return f'Run({self.workdir}: {self.kind}, {self.which}, {len(self.classes)} classes, {of})'
 
   @cached_property
   def placing(self) -> dict[str, Any]:
@@ -137,6 +138,8 @@ class Run:
         program serves all. Of images of their own sizes a segmenter takes so many tiles at a time,
         a detector one image.
 
+    A run of clips takes those, one or several (see `visionlab.data.clip.fitted_clips`).
+
     A task that answers for every pixel does so at each image's own size, and gives lists, unless
     the images are an array of the run's size.
 
@@ -170,11 +173,13 @@ class Run:
       the network: those its `features` names ('stage3'), or the outputs of its layers.
 
     Raises:
-      ConfigError: no images; no map of that name, and which there are.
+      ConfigError: no images; no map of that name, and which there are; a run of clips.
 
     >>> run.features(images).shape                                            # doctest: +SKIP
     >>> {name: x.shape for name, x in run.features(images, 'all').items()}    # doctest: +SKIP
     """
+    if self.facts.frames:
+      raise ConfigError(f'{self!r}: features are those of images, and it sees clips')
     maps = maps if isinstance(maps, str) else tuple(maps)
     ask, names = self._features(maps)
     found = self._in_batches(ask, images, batch)
@@ -225,7 +230,8 @@ class Run:
     pixels = self.fit(images)
     batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
-    for part in eval_batches(Arrays({'image': pixels}), batch, workers=0):
+    (kind,) = self.facts.shown
+    for part in eval_batches(Arrays({kind: pixels}), batch, workers=0):
       valid = part.pop('valid')
       rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v], ask(self.variables, part)))
     return jax.tree.map(lambda *x: np.concatenate(x), *rows)
@@ -238,8 +244,11 @@ class Run:
   def fit(self, images) -> np.ndarray:
     """Images as `predict` takes them -> (n h w c) uint8 of the run's size and channels.
 
-    Of a run that was trained on floats, arrays of floats of that size stay what they are.
+    Of a run that was trained on floats, arrays of floats of that size stay what they are. Of a run
+    of clips these are clips, as `visionlab.data.clip.fitted_clips` takes them, -> (n t h w c).
     """
+    if self.facts.frames:
+      return fitted_clips(images, self.canvas, self.facts.frames)
     return fitted(images, self.canvas, np.issubdtype(self.facts.image.dtype, np.floating))
 
   def pixels(self, images) -> list[np.ndarray]:

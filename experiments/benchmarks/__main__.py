@@ -8,7 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.benchmarks import decoding, hosts, jobs, jpeg, steps, sweep, understand
+from experiments.benchmarks import (
+    decoding,
+    films,
+    flow,
+    hosts,
+    jobs,
+    jpeg,
+    steps,
+    sweep,
+    understand,
+)
 from experiments.benchmarks.harness import Benchmark, load_warning, measure, record, table
 from visionlab import commandline
 from visionlab.config import nearest
@@ -20,6 +30,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     'conv_step': steps.conv_step,
     'beam_search': decoding.beam_search,
     'jpeg': jpeg.decoding,
+    'films': films.films,
+    'flow': flow.flow,
     'import': jobs.imports,
     'hosts': hosts.hosts,
     'first_step': jobs.first_step,

@@ -114,7 +114,7 @@ def _as_array(key: str, value: Any, index: int, where: str) -> np.ndarray:
   if array.dtype == object or array.dtype.kind in 'US':
     raise ConfigError(f'{where}: "{key}" of example {index} is {value!r:.60}; expected numbers: a '
                       'label is the number of its class')
-  if array.dtype.kind in 'iu' and key != 'image':
+  if array.dtype.kind in 'iu' and key not in ('image', 'video'):
     return array.astype(np.int32)
   return array.astype(np.float32) if array.dtype == np.float64 else array
 

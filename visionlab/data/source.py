@@ -54,9 +54,10 @@ class Source(Protocol):
     """The examples at `indices` (n,), stacked on axis 0.
 
     Returns:
-      `image` (n h w c) uint8 and `label` (n,) int32; other keys are free. A source whose
-      examples may turn out to be broken adds `valid` (n,) bool: where it is False every other
-      entry is zero.
+      `image` (n h w c), or of clips `video` (n t h w c), uint8; and `label` (n,) int32; other keys
+      are free. Clips may have `flow` (n t-1 h w 2) float32: how far, in pixels along x and y, what
+      is seen in each pixel of a frame is from there in the next. A source whose examples may turn
+      out to be broken adds `valid` (n,) bool: where it is False every other entry is zero.
     """
 
   # A source that reads image files may also have `crops(indices, crop, draws)`, which is

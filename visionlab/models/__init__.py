@@ -1,6 +1,7 @@
 """Models by the name a config gives them; a class is imported only when it is asked for.
 
-A model maps images (b h w c) to logits (b k). The convolutional ones also have `features`, which
+A model maps images (b h w c) to logits (b k); one of clips, such as `fusion`, maps those
+(b t h w c). The convolutional ones also have `features`, which
 gives their maps by name, from the image's size to the smallest, and `strides`, the pixels of the
 image between neighbours in each map, in the same order (jit sorts the keys of what it returns).
 A module that only calls the `features` of one it contains holds no parameters of its classifier.
@@ -28,6 +29,8 @@ MODELS: dict[str, str] = {
   'dann_cnn': 'visionlab.models.dann:dann_cnn',
   'two_column': 'visionlab.models.two_column:TwoColumn',
   'multitask': 'visionlab.models.multitask:MultiHead',
+  'fusion': 'visionlab.models.fusion:Fusion',
+  'frame_lstm': 'visionlab.models.fusion:FrameLSTM',
   'recurrent': 'visionlab.models.sequence:Recurrent',
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'gan': 'visionlab.models.gan:GAN',

@@ -5,10 +5,11 @@ they merely draw where to look, as matrices from output to input points and as d
 chain of them is composed, and `look` resamples once.
 
 An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_weight` (h w),
+`flow` (h w 2), how far along x and y what is seen in a pixel is from there in the next frame,
 `extent` (2), `proposals`: `boxes` (p 4), `valid` (p), and `objects`: `boxes` (n 4), `valid` (n),
 `masks` (n h w), `keypoints` (n j 3), which are x, y, visibility. Objects and proposals that leave
 the image become invalid and their boxes zero, keypoints that leave it become (0, 0, 0). Masks,
-label maps and weights take the nearest pixel.
+label maps, weights and flow take the nearest pixel.
 
 `extent` is the height and width of the picture where it is smaller than the image, at whose top
 left it lies; the rest is black. With `frames` (n 4) among the objects, `masks` (n s s) are crops of
@@ -204,6 +205,9 @@ def _geometry(example, pick, move, size=None, steps=1, visible=0.):
     out['label_map'] = pick(example['label_map'], IGNORE, 0)
   if 'pixel_weight' in example:
     out['pixel_weight'] = pick(example['pixel_weight'], 0, 0)
+  if 'flow' in example:    # both ends of each vector move
+    here = warp.centres(*example['flow'].shape[:2])
+    out['flow'] = pick(move(here + example['flow']) - move(here), 0, 0)
   if 'extent' in example:  # of a picture that moved away from the corner, where it ends
     whole = jnp.concatenate([jnp.zeros(2), example['extent'][::-1]])[None]
     out['extent'] = jnp.clip(boxed(whole)[1][0], 0, limit)[::-1]

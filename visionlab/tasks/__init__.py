@@ -2,6 +2,7 @@
 
 TASKS: dict[str, str] = {
     'classify': 'visionlab.tasks.classify:classify',
+    'clips': 'visionlab.tasks.clips:clips',
     'regress': 'visionlab.tasks.regress:regress',
     'segment': 'visionlab.tasks.segment:segment',
     'adapt': 'visionlab.tasks.adapt:adapt',

@@ -13,6 +13,7 @@ import numpy as np
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.figures import charts
+from visionlab.figures.clips import film_strips
 from visionlab.measures.classification import (
   calibration_bins,
   calibration_error,
@@ -58,15 +59,23 @@ class Classify:
     return scalars | {f'{k}_weight': w for k, w in auxiliary.items()}
 
   def init(self, key, batch):
-    return fresh(self.model, key, self.preprocess(batch['image']))
+    return fresh(self.model, key, self.seen(batch))
+
+  def seen(self, batch):
+    """What the network is shown: preprocessed images (b h w c)."""
+    return self.preprocess(batch['image'])
+
+  def viewed(self, batch, view):
+    """A batch whose pictures are those of a view (`visionlab.ops.views`)."""
+    return {'image': view.see(batch['image'])}
 
   def outputs(self, variables, batch, key=None, *, train=False):
     """{'logits': (b k) float32, in training also those of auxiliary heads}, and the collections
     after this batch."""
-    out, updated = forward(self.model, variables, self.preprocess(batch['image']), key,
-                           train=train)
+    x = self.seen(batch)
+    out, updated = forward(self.model, variables, x, key, train=train)
     out = out if isinstance(out, dict) else {'logits': out}
-    check_output(out.get('logits'), (batch['image'].shape[0], len(self.classes)), self.model,
+    check_output(out.get('logits'), (x.shape[0], len(self.classes)), self.model,
                  'logits of the classes')
     return {k: v.astype(jnp.float32) for k, v in out.items()}, updated
 
@@ -127,6 +136,8 @@ class Classify:
     def sheet(chosen, title):
       captions = [f'{self.classes[predicted[i]]} {confidence[i]:.0%}' + (
           f'\n(true {self.classes[label[i]]})' if wrong[i] else '') for i in chosen]
+      if 'video' in batch:
+        return film_strips(batch['video'][chosen], captions, ~wrong[chosen], title)
       return charts.image_grid(batch['image'][chosen], captions, ~wrong[chosen], title)
     order = np.argsort(of_label)
     worst = order[wrong[order]][:24]
@@ -142,7 +153,7 @@ class Classify:
     (`visionlab.ops.views`); its variables are {'params': [each member's variables]}."""
     def log_mean(variables, batch):
       def ask(task, variables, view):
-        return task.predict(variables, {'image': view.see(batch['image'])})['probabilities']
+        return task.predict(variables, task.viewed(batch, view))['probabilities']
       p = jnp.clip(mean_over(ask, members, variables, views), 1e-12, 1 - 1e-7)
       return jnp.log(p) if self.head == 'softmax' else jnp.log(p) - jnp.log1p(-p)
     return Averaged(None, self.classes, self.head, Standardise(), log_mean,

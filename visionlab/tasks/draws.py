@@ -28,4 +28,5 @@ def draw_of(batch: Mapping, key: jax.Array | None = None) -> jax.Array:
   """The keys (b,) of what is drawn of each example; in an evaluation they hang on its pixels."""
   if 'draw' in batch:
     return batch['draw']
-  return keys_of(jax.random.key(0) if key is None else key, batch['image'])
+  pixels = batch['image' if 'image' in batch else 'video']
+  return keys_of(jax.random.key(0) if key is None else key, pixels)

@@ -68,6 +68,8 @@ class Subject:
       ask, find = of_module(module) if model is not None else (Applied(module), None)
       return Subject(variables, ask, find, model, rebuilt, tuple(shape), tuple(classes))
     task = network.task
+    if network.facts.frames:
+      raise ConfigError(f'{network!r}: only networks of images can be looked into')
     if not hasattr(task, 'answer'):
       raise ConfigError(f'{type(task).__name__}: this task has no method `answer`, which says '
                         'what its network answers, differentiably; see visionlab.task')

@@ -51,14 +51,9 @@ def scene(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> dict:
     `image` (h w 3) uint8, `label_map` (h w) int32 and `objects` as visionlab/ops/geometry.py has
     them; each with a leading t if recipe.frames > 1.
   """
-  # The implementation is named so that no setting of JAX makes other scenes of the same seed.
-  key = jax.random.key(arrays['seed'], impl='threefry2x32')
-  key = jax.random.fold_in(key, index * len(SPLITS) + arrays['split'])
-  u = jax.random.uniform(key, (1 + recipe.most, sum(DRAWS)))
-  place, paint, cast = jnp.split(u[1:], np.cumsum(DRAWS)[:-1], axis=1)
-  count = arrays['fewest'] + jnp.floor(u[0, 9] * (recipe.most + 1 - arrays['fewest']))
-  ground = photograph(u[0, :9], arrays['photo'], recipe.size)
-  actors = KINDS[recipe.kind].cast(cast, recipe, arrays)
+  u, paint, place, actors = rehearse(recipe, arrays, index)
+  count = arrays['fewest'] + jnp.floor(u[9] * (recipe.most + 1 - arrays['fewest']))
+  ground = photograph(u[:9], arrays['photo'], recipe.size)
   route = journey(place, actors['reach'], recipe, arrays)
   # A loop, not vmap: XLA would draw all parts again in each place that looks at them.
   parts, joints = lax.map(lambda actor: _drawn(recipe, arrays, *actor), (actors, route))
@@ -71,6 +66,16 @@ def scene(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> dict:
   if recipe.masks:
     objects['masks'] = masks
   return frames if recipe.frames > 1 else jax.tree.map(lambda x: x[0], frames)
+
+
+def rehearse(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> tuple:
+  """The random numbers of a scene as a whole, of its objects' paint and places, and its objects."""
+  # The implementation is named so that no setting of JAX makes other scenes of the same seed.
+  key = jax.random.key(arrays['seed'], impl='threefry2x32')
+  key = jax.random.fold_in(key, index * len(SPLITS) + arrays['split'])
+  u = jax.random.uniform(key, (1 + recipe.most, sum(DRAWS)))
+  place, paint, cast = jnp.split(u[1:], np.cumsum(DRAWS)[:-1], axis=1)
+  return u[0], paint, place, KINDS[recipe.kind].cast(cast, recipe, arrays)
 
 
 def _drawn(recipe, arrays, actor, route):

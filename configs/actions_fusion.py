@@ -1,0 +1,44 @@
+"""Fusion over time on `actions`: the hue of a digit that moves, and its movement.
+
+python -m visionlab.train --config=configs/actions_fusion.py --workdir=runs/actions
+`:early`, `:late`, `:single`: when the frames are brought together, by default slowly.
+`:lstm`: an LSTM over frames; `:fovea`: slowly, the whole at half the resolution beside the centre.
+`:flow`: the temporal stream of two; beside `:single`, the spatial one:
+python -m visionlab.evaluate --workdir=runs/flow,runs/single
+Measured (seed 0, `--config.steps=750`), hue and movement both right: slow 99.3 %, late 98.2, early
+97.5, single 12.5 (movement 12.3: chance). After 1,500 updates the two streams have 88.8 % together,
+alone 13.7 (single) and 15.1 (flow).
+"""
+
+from visionlab.config import experiment, is_smoke
+
+FUSIONS = ('early', 'late', 'single', 'slow')
+VARIANTS = (*FUSIONS, 'flow', 'fovea', 'lstm')
+FUSION = dict(name='fusion', hidden=(64,))
+
+
+def on_actions(variant, *variants, model, sees='video', **data):
+  """An experiment on `actions`, of 1,500 updates, or with `smoke` 40 small ones."""
+  smoke = is_smoke(variant, *variants)
+  few = dict(clips=64, size=16) if smoke else {}
+  return experiment(
+      steps=40 if smoke else 1500,
+      batch=16 if smoke else 32,
+      data=dict(name='actions', label='both') | data | few,
+      task=dict(name='clips', sees=sees, mean=(.4,), std=(.25,),
+                model=dict(model, backbone=dict(name='cnn', widths=(16, 24, 32)), dropout=.3)),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=3e-3, weight_decay=1e-2),
+      evals=dict(val=dict(split='validation', every='50%', batch=125),
+                 test=dict(split='test', every='100%', batch=125, first=False)),
+      checkpoint=dict(best='val/video@1'))
+
+
+def get_config(variant=''):
+  if variant == 'flow':
+    return on_actions(variant, *VARIANTS, model=FUSION | dict(fusion='early'), sees='flow',
+                      flow=True)
+  if variant == 'lstm':
+    return on_actions(variant, *VARIANTS, model=dict(name='frame_lstm'))
+  own = dict(fusion=variant) if variant in FUSIONS else dict(fovea=variant == 'fovea')
+  return on_actions(variant, *VARIANTS, model=FUSION | own)
