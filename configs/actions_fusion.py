@@ -6,8 +6,7 @@ python -m visionlab.train --config=configs/actions_fusion.py --workdir=runs/acti
 `:flow`: the temporal stream of two; beside `:single`, the spatial one:
 python -m visionlab.evaluate --workdir=runs/flow,runs/single
 Measured (seed 0, `--config.steps=750`), hue and movement both right: slow 99.3 %, late 98.2, early
-97.5, single 12.5 (movement 12.3: chance). After 1,500 updates the two streams have 88.8 % together,
-alone 13.7 (single) and 15.1 (flow).
+97.5, single 12.5 (movement 12.3: chance), flow 17.3 (hue 17.4: chance), both streams 97.1.
 """
 
 from visionlab.config import experiment, is_smoke
