@@ -197,6 +197,7 @@ def _animated(film: Image.Image) -> Iterator[Frame]:
 def _lasting(film: Image.Image, i: int) -> float:
   """Seconds that frame i is shown; as browsers do, a tenth where the file says next to nothing."""
   film.seek(i)
+  film.load()                   # Pillow knows it of a frame of WebP only then
   duration = film.info.get('duration') or 0
   return duration / 1000 if duration > 10 else .1
 
