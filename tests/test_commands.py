@@ -255,7 +255,10 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   train(config, tmp_path / 'run')
   run = visionlab.load(tmp_path / 'run')
   clip = (run.facts.frames,) if run.facts.frames else ()
-  said = run.predict(np.zeros((2, *clip, *run.facts.image.shape[1:]), np.uint8))
+  beside = {name: np.zeros((2, *form.shape[1:]), form.dtype)
+            for name, form in run.facts.example.items() if name in getattr(run.task, 'beside', ())}
+  said = run.predict(np.zeros((2, *clip, *run.facts.image.shape[1:]), np.uint8),
+                     **dict(beside=beside) if beside else {})
   assert said and all(len(answers) == 2 for answers in jax.tree.leaves(
       said, is_leaf=lambda x: isinstance(x, list)))
   assert (tmp_path / 'run/figures/training.gif').exists() == getattr(run.task, 'generative', False)

@@ -116,6 +116,8 @@ def test_a_distribution_learns_both_branches_where_the_camera_cannot_tell(tmp_pa
   assert weights[means > .06].sum() == pytest.approx(.5, abs=.1)
   assert weights[means < -.06].sum() == pytest.approx(.5, abs=.1)
   assert abs(said['prediction'][0]) < .02
+  with pytest.raises(ConfigError, match=r'sees nothing; beside= gives map \(1, 4\)'):
+    load(tmp_path / 'run').predict(source.arrays['image'][:1], beside=dict(map=np.zeros((1, 4))))
 
 
 def saved(path, arrays):

@@ -84,7 +84,7 @@ def test_what_is_odd_is_said_with_its_places(tmp_path, warned):
   for text in ('no time that can be read (line 3)', 'no user (line 4)', 'no count (line 6)',
                'another resource (did you mean "file"?) (line 5)', 'the future (line 7)',
                'there more than once, and counted each time (line 9)',
-               'earlier than the row before (line 10)'):
+               "earlier than the user's row before (line 10)"):
     assert text in said
   (a,), (b,) = (log.counts[user].values() for user in 'ab')
   assert a.sum() == 4 and a[0, 13, RESOURCES.index('web')] == 2 and b.sum() == 10 ** 6
@@ -157,6 +157,6 @@ def test_reasons_are_of_the_cells_that_speak_most():
   why = np.zeros((7, 24, 6))
   why[1, 22, 1], why[0, 3, 4], why[2, 2, 2] = 5., 3., -9.
   counts = np.zeros((7, 24, 6), int)
-  counts[1, 22, 1] = 70
+  counts[1, 22, 1], counts[0, 3, 4] = 70, 1
   assert alerts.reasons(why, counts, counts / 7) == [
-      'Tue 22:00 file 70 (usually 10.0)', 'Mon 3:00 usb 0 (usually 0.0)']
+      'Tue 22:00 file 70 (usually 10.0)', 'Mon 3:00 usb 1 (usually 0.1)']

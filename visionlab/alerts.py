@@ -22,6 +22,7 @@ from visionlab.run import Run, load
 from visionlab.storage.workdir import write_atomically
 
 REASONS = 3
+APART = .5                       # between the roots of a count and of what is usual
 
 
 def alerts(run: Run, weeks: Weeks) -> list[dict]:
@@ -47,8 +48,10 @@ def alerts(run: Run, weeks: Weeks) -> list[dict]:
 
 
 def reasons(why: np.ndarray, counts: np.ndarray, usual: np.ndarray) -> list[str]:
-  """What is to be seen in the cells (7, 24, k) that speak most for an answer: counts beside the
-  mean of the weeks before."""
+  """What is to be seen in the cells (7, 24, k) that speak most for an answer, of those that are not
+  as usual: counts beside the mean of the weeks before."""
+  # A network's window reaches beyond what is unusual, to cells that are as ever.
+  why = np.where(np.abs(np.sqrt(counts) - np.sqrt(usual)) > APART, why, 0)
   best = np.argsort(-why, axis=None, kind='stable')[:REASONS]
   return [f'{DAYS[day]} {hour}:00 {RESOURCES[kind]} {counts[day, hour, kind]} '
           f'(usually {usual[day, hour, kind]:.1f})'

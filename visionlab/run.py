@@ -126,7 +126,8 @@ class Run:
     evals = self.config.evals.values() if 'evals' in self.config else ()
     return max(self.config.batch, *(options.get('batch', 1) for options in evals), 1)
 
-  def predict(self, images, *, batch: int = 0) -> dict[str, np.ndarray]:
+  def predict(self, images, *, batch: int = 0, beside: Mapping[str, np.ndarray] | None = None
+              ) -> dict[str, np.ndarray]:
     """What the network says of images, as arrays with one row each; one image gives one row.
 
     Args:
@@ -137,6 +138,8 @@ class Run:
       batch: images at a time, by default the run's; the last batch is filled up, so that one
         program serves all. Of images of their own sizes a segmenter takes so many tiles at a time,
         a detector one image.
+      beside: what a task sees beside each image, by the names of its `beside`: dict(map=...),
+        arrays (n ...) as the data have them.
 
     A run of clips takes those, one or several (see `visionlab.data.clip.fitted_clips`).
 
@@ -157,7 +160,7 @@ class Run:
       options = dict(scale=scale) | ({'batch': batch} if batch else {})
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
                                       **options)
-    return self._in_batches(self._predict, images, batch)
+    return self._in_batches(self._predict, images, batch, beside)
 
   def features(self, images, maps: str | Sequence[str] = (), *, batch: int = 0):
     """What the network sees of images, for retrieval, clustering or a classifier of one's own.
@@ -225,16 +228,28 @@ class Run:
       return jax.jit(ask), names
     return cache(compiled)
 
-  def _in_batches(self, ask, images, batch: int):
+  def _in_batches(self, ask, images, batch: int, beside: Mapping | None = None):
     """ask(variables, batch) of all images, with a row for each."""
     pixels = self.fit(images)
     batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
     rows = []
     (kind,) = self.facts.shown
-    for part in eval_batches(Arrays({kind: pixels}), batch, workers=0):
+    entries = {kind: pixels, **self._beside(beside or {}, len(pixels))}
+    for part in eval_batches(Arrays(entries), batch, workers=0):
       valid = part.pop('valid')
       rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v], ask(self.variables, part)))
     return jax.tree.map(lambda *x: np.concatenate(x), *rows)
+
+  def _beside(self, given: Mapping[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+    """What is given beside n images, if that is what the task sees."""
+    needed = {name: self.facts.example[name] for name in getattr(self.task, 'beside', ())}
+    found = {name: np.asarray(values) for name, values in given.items()}
+    if {k: x.shape for k, x in found.items()} != {k: (n, *x.shape[1:]) for k, x in needed.items()}:
+      forms = ', '.join(f'{k} {(n, *x.shape[1:])} {x.dtype}' for k, x in needed.items())
+      got = ', '.join(f'{k} {x.shape}' for k, x in found.items()) or 'nothing'
+      raise ConfigError(f'{self.workdir}: beside {n} images this run sees {forms or "nothing"}; '
+                        f'beside= gives {got}')
+    return found
 
   @property
   def dense(self) -> bool:

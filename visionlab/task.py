@@ -62,6 +62,8 @@ class Task(Protocol):
   # `draw` (b,), typed keys that hang on the step and the example's place in the batch alone, so
   # that devices and microbatches change nothing.
 
+  # A task whose network sees more of an example than its image or clip names it: beside = ('map',).
+
   def hyperparameters(self) -> Mapping[str, float]:
     """The scalars of config.hp that the loss reads, with their defaults.
 

@@ -42,10 +42,17 @@ class Drive:
   def hyperparameters(self):
     return {}
 
+  @property
+  def beside(self) -> tuple[str, ...]:
+    """What is seen beside the image."""
+    return ('map',) if CHARTS[self.chart] else ()
+
   def seen(self, batch):
     """What the network is given."""
     image = self.preprocess(batch['image'])
     channels = CHARTS[self.chart]
+    if channels and 'map' not in batch:
+      raise ConfigError('this run sees a map beside the image, and there is none')
     return (image, to_float(batch['map'])[..., channels]) if channels else image
 
   def init(self, key, batch):

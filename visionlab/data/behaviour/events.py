@@ -86,7 +86,7 @@ def _read(file: Path, numbers, local, now, counts) -> list[datetime]:
   """Adds a file's events to `counts`; returns the first and the last time, if there is one."""
   rows = read_table(file, ROLES, OPTIONAL)
   odd: dict[str, list[str]] = {}
-  times, seen, before = [], Counter(), None
+  times, seen, before = [], Counter(), {}
   for place, when, user, resource, number in zip(
       rows.places, *(rows.columns[role] for role in (*ROLES, *OPTIONAL)), strict=True):
     time, count = _time(when, local), _count(number)
@@ -97,9 +97,9 @@ def _read(file: Path, numbers, local, now, counts) -> list[datetime]:
     if wrong:
       odd.setdefault(f'left out, {wrong}', []).append(place)
       continue
-    if before and time < before - JUMP:
-      odd.setdefault('earlier than the row before', []).append(place)
-    before = time
+    if time < before.get(user, time) - JUMP:
+      odd.setdefault('earlier than the user\'s row before', []).append(place)
+    before[user] = time
     seen[time, user, kind] += 1
     if seen[time, user, kind] == 2:
       odd.setdefault('there more than once, and counted each time', []).append(place)
