@@ -2,6 +2,18 @@
 
 python -m visionlab.train --config=configs/roads_drive.py --workdir=runs/roads_drive
 The map shows all roads; with `:route` it shows the way, with `:camera` there is none.
+Measured on 2,048 test views (one seed, 2,000 updates, 3 to 8 minutes on 2 busy CPU cores):
+
+    map              R^2    at forks   nats    at forks   branches known
+    none             .713   .536       -.75    .35        97 %
+    all roads        .748   .593      -1.03    .10        98 %
+    the route        .981   .972      -1.18   -.30
+    (all branches'   .774   .632, the best that is possible without the route)
+     mean, known
+
+The best normal distribution that is always the same has 1.15 nats. 84 % of what was driven is within
+the middle 90 % of probability (78 % with the route): too sure, for 8,192 views. Without a map and
+with the route the validation loss was least at 1,500 updates; that checkpoint is kept.
 """
 
 from visionlab.config import experiment, is_smoke
