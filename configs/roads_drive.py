@@ -11,9 +11,9 @@ Measured on 2,048 test views (one seed, 2,000 updates, 3 to 8 minutes on 2 busy 
     (all branches'   .774   .632, the best that is possible without the route)
      mean, known
 
-The best normal distribution that is always the same has 1.15 nats. 84 % of what was driven is within
-the middle 90 % of probability (78 % with the route): too sure, for 8,192 views. Without a map and
-with the route the validation loss was least at 1,500 updates; that checkpoint is kept.
+The best normal distribution that is always the same has 1.15 nats. 84 % of what was driven is
+within the middle 90 % of probability (78 % with the route): too sure, for 8,192 views. Without a
+map and with the route the validation loss was least at 1,500 updates; that checkpoint is kept.
 """
 
 from visionlab.config import experiment, is_smoke

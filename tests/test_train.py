@@ -99,25 +99,27 @@ def logged(workdir):
 
 PROGRAM = """
 import sys
-from tiny import config
+import tiny
 from visionlab.train import train
-train(config(steps=300, checkpoint=dict(every='10'), log=dict(every='10', tensorboard=False),
-             evals={}, pipeline=dict(resident=sys.argv[2])), sys.argv[1])
+made = getattr(tiny, sys.argv[3])
+train(made(steps=300, checkpoint=dict(every='10'), log=dict(every='10', tensorboard=False),
+           evals={}, pipeline=dict(resident=sys.argv[2])), sys.argv[1])
 """
 
 
-def started(workdir, resident='auto'):
-  return subprocess.Popen([sys.executable, '-c', PROGRAM, str(workdir), resident],
+def started(workdir, resident='auto', kind='config'):
+  return subprocess.Popen([sys.executable, '-c', PROGRAM, str(workdir), resident, kind],
                           env={**os.environ, 'PYTHONPATH': str(Path(__file__).parent)},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-@pytest.mark.parametrize('resident', ['always', 'never'])
-def test_sigkill_at_random_moments(tmp_path, resident):
+@pytest.mark.parametrize('resident, kind', [('always', 'config'), ('never', 'config'),
+                                            ('always', 'players')])
+def test_sigkill_at_random_moments(tmp_path, resident, kind):
   """The real signal, at any moment, several times; then the run is what it would have been."""
   rng = random.Random(0)
   for _ in range(3):
-    process = started(tmp_path / 'killed', resident)
+    process = started(tmp_path / 'killed', resident, kind)
     before = max(checkpoint.steps_of(tmp_path / 'killed' / 'checkpoints'), default=0)
     while process.poll() is None and max(
         checkpoint.steps_of(tmp_path / 'killed' / 'checkpoints'), default=0) <= before:
@@ -125,13 +127,13 @@ def test_sigkill_at_random_moments(tmp_path, resident):
     time.sleep(rng.uniform(0, .1))
     process.kill()
     process.communicate()
-  process = started(tmp_path / 'killed', resident)
-  output, _ = process.communicate(timeout=120)
-  assert process.returncode == 0, output
-  assert 'resumed from step' in output
-  whole = train(config(steps=300, log=dict(every='10', tensorboard=False), evals={},
-                       checkpoint=dict(every='300')), tmp_path / 'whole')
-  run = load(tmp_path / 'killed')
+  said = {}
+  for name in ('killed', 'whole'):
+    process = started(tmp_path / name, resident if name == 'killed' else 'auto', kind)
+    said[name], _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said[name]
+  assert 'resumed from step' in said['killed'] and 'from scratch' in said['whole']
+  whole, run = load(tmp_path / 'whole'), load(tmp_path / 'killed')
   assert run.step == 300
   assert equal(whole.variables, run.variables)
 

@@ -148,7 +148,7 @@ def test_trained_beside_rotated_and_untrained():
   run = SimpleNamespace(
       task=Task(model), variables={'params': {'mix': {'kernel': jnp.eye(2)}}}, classes=(),
       canvas=SimpleNamespace(shape=image.shape[1:]),
-      facts=SimpleNamespace(example={'image': image}))
+      facts=SimpleNamespace(example={'image': image}, frames=0))
   masks = np.stack([LABELS == 0, LABELS == 2], -1)
   masks = masks + RNG.normal(size=masks.shape) / 4
   found = compared(run, source_of(masks), 'mix', seed=5, quantile=.2)
