@@ -12,7 +12,7 @@ from configs import behaviour as config
 from experiments import study
 from experiments.behaviour.baselines import scores_of
 from experiments.behaviour.weeks import draw_weeks
-from visionlab.data.behaviour.behaviour import KINDS, SPLITS, behaviour, timelines
+from visionlab.data.behaviour.behaviour import KINDS, behaviour, timelines
 from visionlab.data.behaviour.incidents import INCIDENTS
 from visionlab.measures.alerts import alert_scores
 
@@ -41,7 +41,7 @@ def tested(given, seed: int):
   known = dict(users=240, history=8) | options
   return (behaviour('test', weeks=WEEKS, seed=seed, **options),
           behaviour('test', weeks=WEEKS, seed=seed, whose=True, **options),
-          timelines(SPLITS[2], known['users'], known['history'], WEEKS, .15, seed))
+          timelines('test', known['users'], known['history'], WEEKS, .15, seed))
 
 
 def scores(given, seed: int, runs: Mapping[str, visionlab.Run]) -> dict[str, np.ndarray]:

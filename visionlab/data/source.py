@@ -252,6 +252,13 @@ def check_seed(seed: int, where: str) -> None:
     raise ConfigError(f'{where}: seed must be 0 or more, not {seed}')
 
 
+def check_ranges(where: str, **ranges: tuple) -> None:
+  """Raises a ConfigError unless each option lies in its range: name=(value, least, most)."""
+  for name, (value, low, high) in ranges.items():
+    if not low <= value <= high:
+      raise ConfigError(f'{where}: {name} must lie between {low} and {high}, not {value!r}')
+
+
 def check_root(root: str, where: str, holds: str) -> Path:
   """The folder `root` as a path, or a ConfigError that says what it should hold."""
   if not root:

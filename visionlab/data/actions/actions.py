@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError, check_choice
+from visionlab.config import check_choice
 from visionlab.data.actions.render import HUES, MOVEMENTS, Form, clip
 from visionlab.data.drawn import draw
 from visionlab.data.scenes import assets
-from visionlab.data.source import Arrays, Info, check_seed, check_split
+from visionlab.data.source import Arrays, Info, check_ranges, check_seed, check_split
 
 CLIPS = dict(train=6000, validation=750, test=1500)
 CLASSES = dict(movement=MOVEMENTS, appearance=HUES,
@@ -65,12 +65,9 @@ def actions(split: str, *, root: str = '', label: str = 'movement', size: int = 
   check_seed(seed, 'actions')
   check_choice(label, CLASSES, 'actions: label')
   clips = clips or CLIPS[split]
-  for name, value, low, high in (
-      ('size', size, 16, 256), ('frames', frames, 2, 64), ('clips', clips, 1, 1 << 24),
-      ('spread', spread, 0, .5), ('pan', pan, 0, size / 8), ('scale', scale[0], .1, 1),
-      ('scale', scale[1], scale[0], 1)):
-    if not low <= value <= high:
-      raise ConfigError(f'actions: {name} must lie between {low} and {high}, not {value!r}')
+  check_ranges('actions', size=(size, 16, 256), frames=(frames, 2, 64), clips=(clips, 1, 1 << 24),
+               spread=(spread, 0, .5), pan=(pan, 0, size / 8), scale=(scale[0], .1, 1))
+  check_ranges('actions', scale=(scale[1], scale[0], 1))
   margin = int(np.ceil(pan * (frames - 1) / 2)) + 1 if pan else 0
   form = Form(size, frames, margin, distractor, flow)
   arrays = {**assets.glyphs(split, 'digits', ''), 'photo': assets.photographs(split, size),

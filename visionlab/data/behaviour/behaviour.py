@@ -1,15 +1,13 @@
 """Behaviour: weeks of drawn people's work as images, some of which are not their users'."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from visionlab.config import ConfigError
 from visionlab.data.behaviour.encode import beside_history, roots
 from visionlab.data.behaviour.habits import Habits, draw_habits, draw_week
 from visionlab.data.behaviour.incidents import DISTURBANCES, INCIDENTS, disturbance, incident
-from visionlab.data.source import Arrays, Info, check_seed, check_split
+from visionlab.data.source import Arrays, Info, check_ranges, check_seed, check_split
 
 SPLITS = ('train', 'validation', 'test')
 USERS = dict(train=2000, validation=120, test=240)
@@ -64,8 +62,8 @@ def behaviour(split: str, *, root: str = '', users: int = 0, history: int = 8, w
   check_split(split, SPLITS, 'behaviour')
   check_seed(seed, 'behaviour')
   users = users or USERS['test' if whose else split]
-  _check(dict(users=(users, 2, 1 << 20), history=(history, 2, 520), weeks=(weeks, 1, 520),
-              unusual=(unusual, 0, 1), disturbed=(disturbed, 0, 1)))
+  check_ranges('behaviour', users=(users, 2, 1 << 20), history=(history, 2, 520),
+               weeks=(weeks, 1, 520), unusual=(unusual, 0, 1), disturbed=(disturbed, 0, 1))
   drawn = 'test' if whose else split
   lines = timelines(drawn, users, history, weeks, disturbed if drawn == 'train' else unusual, seed)
   user = np.arange(users, dtype=np.int32)
@@ -121,9 +119,3 @@ def _timeline(people: list[Habits], i, history, weeks, share, kinds, seed, split
 def _rng(seed: int, split: str, *numbers: int) -> np.random.Generator:
   key = SPLITS.index(split), *numbers
   return np.random.default_rng(np.random.SeedSequence(seed % 2**32, spawn_key=key))
-
-
-def _check(ranges: Mapping[str, tuple]):
-  for name, (value, low, high) in ranges.items():
-    if not low <= value <= high:
-      raise ConfigError(f'behaviour: {name} must lie between {low} and {high}, not {value!r}')

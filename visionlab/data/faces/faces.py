@@ -17,7 +17,7 @@ from visionlab.data.drawn import draw
 from visionlab.data.faces.render import POSES, face
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.render import LUMA
-from visionlab.data.source import Arrays, Info, check_seed, check_split
+from visionlab.data.source import Arrays, Info, check_ranges, check_seed, check_split
 from visionlab.ops.landmarks import FIVE, five_of
 
 PEOPLE = dict(train=1200, validation=150, test=150)
@@ -69,9 +69,9 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
   check_seed(seed, 'faces')
   people, each = people or PEOPLE[split], each or EACH[split]
   shares = dict(smiling=smiling, glasses=glasses, occluded=occluded)
-  _check(dict(size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16),
-              yaw=(yaw, 0, 80), pitch=(pitch, 0, 60), roll=(roll, 0, 180), light=(light, 0, 2),
-              **{k: (v, 0, 1) for k, v in shares.items()}))
+  check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16),
+               yaw=(yaw, 0, 80), pitch=(pitch, 0, 60), roll=(roll, 0, 180), light=(light, 0, 2),
+               **{k: (v, 0, 1) for k, v in shares.items()})
   if points not in (5, 68):
     raise ConfigError(f'faces: points must be 5 or 68, not {points!r}')
   numbers = dict(yaw=np.deg2rad(yaw), pitch=np.deg2rad(pitch), roll=np.deg2rad(roll), light=light,
@@ -81,12 +81,6 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
             **{name: np.float32(value) for name, value in numbers.items()}}
   source = Faces(size, points, grey, arrays, people)
   return Arrays(source[np.arange(len(source))], source.info) if keep else source
-
-
-def _check(ranges: Mapping[str, tuple]):
-  for name, (value, low, high) in ranges.items():
-    if not low <= value <= high:
-      raise ConfigError(f'faces: {name} must lie between {low} and {high}, not {value!r}')
 
 
 class Faces:

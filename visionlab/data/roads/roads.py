@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError
 from visionlab.data.drawn import draw
 from visionlab.data.roads.render import Look, camera, chart
 from visionlab.data.roads.road import BRANCHES, FORKS, Road, centre_line, pursuit, seen_from
 from visionlab.data.scenes import assets
-from visionlab.data.source import Arrays, Info, check_seed, check_split
+from visionlab.data.source import Arrays, Info, check_ranges, check_seed, check_split
 
 EXAMPLES = dict(train=8192, validation=1024, test=2048)
 ATTRIBUTES = dict(fork=('no fork', 'fork'), branch=BRANCHES)
@@ -59,9 +58,10 @@ def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, wi
   check_split(split, assets.SPLITS, 'roads')
   check_seed(seed, 'roads')
   examples = examples or EXAMPLES[split]
-  _check(dict(examples=(examples, 1, 1 << 24), height=(height, 16, 512), width=(width, 16, 1024),
-              chart_size=(chart_size, 16, 256), forks=(forks, 0, 1), noise=(noise, 0, 1),
-              position_error=(position_error, 0, 100), heading_error=(heading_error, 0, 3)))
+  check_ranges('roads', examples=(examples, 1, 1 << 24), height=(height, 16, 512),
+               width=(width, 16, 1024), chart_size=(chart_size, 16, 256), forks=(forks, 0, 1),
+               noise=(noise, 0, 1),
+               position_error=(position_error, 0, 100), heading_error=(heading_error, 0, 3))
   numbers = dict(forks=forks, position_error=position_error, heading_error=heading_error,
                  noise=noise)
   arrays = {'photo': assets.photographs(split, TEXTURE), 'seed': np.uint32(seed % 2**32),
@@ -69,12 +69,6 @@ def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, wi
             **{name: np.float32(value) for name, value in numbers.items()}}
   source = Roads((height, width), chart_size, arrays, examples)
   return Arrays(source[np.arange(len(source))], source.info) if keep else source
-
-
-def _check(ranges: Mapping[str, tuple]):
-  for name, (value, low, high) in ranges.items():
-    if not low <= value <= high:
-      raise ConfigError(f'roads: {name} must lie between {low} and {high}, not {value!r}')
 
 
 class Roads:
