@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from visionlab.data.drawn import key_of
 from visionlab.data.scenes import digits
 from visionlab.data.scenes.assets import SPLITS
 from visionlab.data.scenes.render import LUMA, Recipe, photograph, stand_out
@@ -57,9 +58,7 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   Returns:
     `video` (t h w 3) uint8; `movement` and `hue` () int32; `flow` (t-1 h w 2) float32 if wanted.
   """
-  # The implementation is named so that no setting of JAX makes other clips of the same seed.
-  key = jax.random.key(arrays['seed'], impl='threefry2x32')
-  key = jax.random.fold_in(key, index * len(SPLITS) + arrays['split'])
+  key = key_of(arrays, index, len(SPLITS))
   u = jax.random.uniform(key, (64,))
   time, middle = jnp.arange(form.frames) - (form.frames - 1) / 2, form.frames // 2
   turn = 2 * jnp.pi * u[0]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.data.drawn import draw
+from visionlab.data.drawn import draw, key_of
 from visionlab.data.roads.render import Look, camera, chart
 from visionlab.data.roads.road import BRANCHES, FORKS, Road, centre_line, pursuit, seen_from
 from visionlab.data.scenes import assets
@@ -106,9 +106,7 @@ def _draw(size, chart_size, arrays, indices):
 def example(size: tuple[int, int], chart_size: int, arrays: Mapping[str, jax.Array],
             index: jax.Array) -> dict:
   """The example of a traced index: a pure function of it and the arrays."""
-  # The implementation is named so that no setting of JAX makes other roads of the same seed.
-  key = jax.random.key(arrays['seed'], impl='threefry2x32')
-  key = jax.random.fold_in(key, index * len(assets.SPLITS) + arrays['split'])
+  key = key_of(arrays, index, len(assets.SPLITS))
   u = jax.random.uniform(key, (24,))
   normal = jax.random.normal(jax.random.fold_in(key, 1), (8 + size[0] * size[1] * 3,))
   road, driven = drawn_road(u[:8], normal[:2], arrays['forks'])

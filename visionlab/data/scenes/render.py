@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from visionlab.data.drawn import key_of
 from visionlab.data.scenes import digits as scenes_digits, figures as scenes_figures
 from visionlab.data.scenes.assets import PATCH, SPLITS
 
@@ -70,9 +71,7 @@ def scene(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> dict:
 
 def rehearse(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> tuple:
   """The random numbers of a scene as a whole, of its objects' paint and places, and its objects."""
-  # The implementation is named so that no setting of JAX makes other scenes of the same seed.
-  key = jax.random.key(arrays['seed'], impl='threefry2x32')
-  key = jax.random.fold_in(key, index * len(SPLITS) + arrays['split'])
+  key = key_of(arrays, index, len(SPLITS))
   u = jax.random.uniform(key, (1 + recipe.most, sum(DRAWS)))
   place, paint, cast = jnp.split(u[1:], np.cumsum(DRAWS)[:-1], axis=1)
   return u[0], paint, place, KINDS[recipe.kind].cast(cast, recipe, arrays)
