@@ -39,7 +39,8 @@ def asked(request):
   rng = np.random.default_rng(0)
   params = jax.tree.map(lambda w: w + .1 * rng.normal(size=w.shape).astype(w.dtype),
                         state.variables['params'])
-  run = SimpleNamespace(task=job.task, variables={**state.variables, 'params': params}, classes=())
+  run = SimpleNamespace(task=job.task, facts=job.facts, classes=(),
+                        variables={**state.variables, 'params': params})
   return Subject.of(run, shape), rng.random((2, *shape), np.float32), *ASKED[request.param]
 
 
