@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from visionlab.config import ConfigError, check_choice
 
@@ -139,7 +139,7 @@ def describe(pixels: np.ndarray, labels: np.ndarray) -> Regions:
   n = labels.max() + 1
   size = np.bincount(labels.ravel(), minlength=n)
   boxes = np.array([(x.start, y.start, x.stop, y.stop)
-                    for y, x in ndimage.find_objects(labels + 1)], np.float64)
+                    for y, x in scipy.ndimage.find_objects(labels + 1)], np.float64)
   return Regions(size, boxes, _histograms(pixels, labels, size, BINS['colour']),
                  _histograms(slopes(pixels), labels, size, BINS['texture']),
                  neighbours(labels), labels.size)
@@ -148,7 +148,7 @@ def describe(pixels: np.ndarray, labels: np.ndarray) -> Regions:
 def slopes(pixels: np.ndarray) -> np.ndarray:
   """Gaussian derivatives (sigma 1) of pixels (h w c), rising ones, in 8 directions: (h w 8c), each
   scaled to [0, 1]."""
-  y, x = (ndimage.gaussian_filter(pixels, 1., order=order, mode='nearest')
+  y, x = (scipy.ndimage.gaussian_filter(pixels, 1., order=order, mode='nearest')
           for order in ((1, 0, 0), (0, 1, 0)))
   turns = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
   rising = np.concatenate([np.maximum(np.cos(t) * x + np.sin(t) * y, 0) for t in turns], -1)
