@@ -4,9 +4,9 @@ python -m visionlab.train --config=configs/folder_resnet.py --workdir=runs/mine 
     --config.data.root=<folder/class/picture.jpg, or folder/train/class/picture.jpg>
 Where there are no folders for the splits, a tenth is held out.
 
-The averaged weights are judged with averaged BatchNorm statistics. Cross-entropy of 80 pictures of 20
-people (AT&T's, 64 px; 180 updates, lr .05): at a quarter, half, and the end 2.636, 2.239, 2.151; with
-the live statistics instead 2.584, 2.243, 2.160; the live weights 2.806, 2.360, 2.149.
+The averaged weights are judged with averaged BatchNorm statistics. Cross-entropy of 80 pictures of
+20 people (AT&T's, 64 px; 180 updates, lr .05) at a quarter, at half and at the end: 2.636, 2.239,
+2.151; with the live statistics instead 2.584, 2.243, 2.160; the live weights 2.806, 2.360, 2.149.
 """
 
 from visionlab.config import experiment, is_smoke

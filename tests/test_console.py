@@ -10,7 +10,7 @@ import time
 import pytest
 
 from visionlab.training import console as module
-from visionlab.training.console import Console, cut
+from visionlab.training.console import Console, cut, folded
 
 
 def shown(written: str, columns: int) -> list[str]:
@@ -57,6 +57,16 @@ def test_a_line_that_a_narrower_window_has_broken_is_taken_away_whole(monkeypatc
   monkeypatch.setattr(module, 'width', lambda stream: 40)    # the terminal breaks it in three rows
   console.passing('b' * 10)
   assert shown(capsys.readouterr().out, 40) == ['stays', 'b' * 10]
+
+
+@pytest.mark.parametrize('columns', [20, 60, 80, 160])
+def test_lines_that_stay_are_broken_between_their_words(columns):
+  words = [f'name_{i} 0.{i:02d}' for i in range(12)]
+  rows = folded('  '.join(words) + '\nshort', columns).split('\n')
+  assert all(len(row) < columns for row in rows) and rows.pop() == 'short'
+  assert [word for row in rows for word in row.strip().split('  ')] == words
+  assert folded('x' * 200 + '  end', columns) == 'x' * 200 + '\n    end'
+  assert folded('x' * 200, columns) == 'x' * 200                    # nowhere to break it
 
 
 def test_elsewhere_only_lines_that_stay_are_written(capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 WAIT = 1.       # seconds of work of which it is said how long it took
+INDENT = ' ' * 4        # of what goes on in the next row
 
 
 class Console:
@@ -38,9 +39,10 @@ class Console:
     return self._stream or sys.stdout
 
   def say(self, text: str):
-    """Lines that stay."""
+    """Lines that stay. On a terminal that is narrower, they go on in the next row."""
     if not self.quiet:
-      self._write(self._erased() + text + '\n')
+      shown = folded(text, width(self.stream)) if self.terminal else text
+      self._write(self._erased() + shown + '\n')
     if self.copy:
       with self.copy.open('a', encoding='utf-8') as file:
         file.write(text + '\n')
@@ -101,6 +103,28 @@ def width(stream: TextIO) -> int:
   except (OSError, ValueError, AttributeError):
     columns = shutil.get_terminal_size().columns
   return max(20, columns)
+
+
+def folded(text: str, columns: int) -> str:
+  """The text in rows of fewer than that many columns, broken between what two spaces part.
+
+  >>> print(folded('step 10/100  loss 0.5  accuracy 0.91  top5 0.99', 32))
+  step 10/100  loss 0.5
+      accuracy 0.91  top5 0.99
+  """
+  rows = []
+  for row in text.split('\n'):
+    while len(row) >= columns and (gap := _gap(row, columns)) > 0:
+      rows.append(row[:gap].rstrip())
+      row = INDENT + row[gap:].lstrip()
+    rows.append(row)
+  return '\n'.join(rows)
+
+
+def _gap(row: str, columns: int) -> int:
+  """The last place within that many columns where a row may be broken, or the first after; or -1."""
+  within = row.rfind('  ', len(INDENT) + 1, columns)
+  return within if within > 0 else row.find('  ', columns)
 
 
 def cut(text: str, columns: int) -> str:
