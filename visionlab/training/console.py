@@ -122,7 +122,7 @@ def folded(text: str, columns: int) -> str:
 
 
 def _gap(row: str, columns: int) -> int:
-  """The last place within that many columns where a row may be broken, or the first after; or -1."""
+  """Where a row may be broken: the last place within that many columns, the first after, or -1."""
   within = row.rfind('  ', len(INDENT) + 1, columns)
   return within if within > 0 else row.find('  ', columns)
 
