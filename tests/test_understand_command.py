@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from tiny import config
@@ -21,8 +22,10 @@ from visionlab.understand.__main__ import (
   images_of,
   listing,
   method_of,
+  option_flags,
   output_of,
   source_of,
+  typed_options,
   whole_images,
 )
 from visionlab.understand.commands import METHODS, options_of, seen
@@ -153,6 +156,21 @@ def test_options_are_checked(look):
     seen('occlusion', look, dict(windw=2))
   with pytest.raises(ConfigError, match="method: 'lime' is not one of"):
     explain(look.subject, look.images, 'lime')
+
+
+@pytest.mark.parametrize('words, options', [
+    (['--controls', '--at=stage4'], dict(controls=True, at='stage4')),
+    (['--nocontrols', '--units=3'], dict(controls=False, units=3)),
+    (['--controls=true'], dict(controls=True)), ([], {})])
+def test_options_that_are_on_or_off_may_stand_alone(words, options):
+  method = METHODS['dissection']
+  option_flags(method)
+  try:
+    flags.FLAGS(['understand', *words])
+    assert typed_options(method) == options
+  finally:
+    for name in options_of(method):
+      delattr(flags.FLAGS, name)
 
 
 def test_images_are_files_or_the_first_of_a_split(run, tmp_path):

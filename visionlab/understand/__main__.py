@@ -54,17 +54,19 @@ def method_of(words: list[str]) -> str:
 
 
 def option_flags(method: Callable):
-  """A flag for each option of the method: what is typed is read as its annotation says."""
-  for name, (_, default) in options_of(method).items():
+  """A flag for each option of the method: what is typed is read as its annotation says. One that is
+  on or off may stand alone: --controls, --norelu."""
+  for name, (hint, default) in options_of(method).items():
     said = '' if default in (None, '') else f' Default: {default}.'
-    flags.DEFINE_string(name, None, f'Of {method.__name__}.{said}')
+    define = flags.DEFINE_bool if hint is bool else flags.DEFINE_string
+    define(name, None, f'Of {method.__name__}.{said}')
 
 
 def typed_options(method: Callable) -> dict[str, Any]:
   """What was typed of a method's options."""
   given = {name: (flags.FLAGS[name].value, *kind) for name, kind in options_of(method).items()}
-  return {name: typed(text, hint, default) for name, (text, hint, default) in given.items()
-          if text is not None}
+  return {name: typed(value, hint, default) if isinstance(value, str) else value
+          for name, (value, hint, default) in given.items() if value is not None}
 
 
 def images_of(run: Run, names: list[str], opened: Opened,
