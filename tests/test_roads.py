@@ -44,7 +44,7 @@ def test_one_of_the_branches_that_there_are_is_driven(drawn):
 
 @pytest.mark.parametrize('curvature', [.02, -.05])
 def test_a_road_of_one_curvature_is_a_circle_that_pursuit_follows(curvature):
-  line = np.asarray(road.centre_line(curvature, 0., 99., 0.))
+  line = np.asarray(road.seen_from(*road.centre_line(curvature, 0., 99., 0.)))
   apart = np.abs(np.hypot(line[:, 0], line[:, 1] - 1 / curvature) - 1 / abs(curvature))
   assert apart.max() < .15
   # From its middle, the arc to any of its points is the circle itself.
@@ -56,7 +56,7 @@ def test_a_road_of_one_curvature_is_a_circle_that_pursuit_follows(curvature):
 
 
 def test_distances_to_a_line_by_brute_force():
-  line = np.asarray(road.centre_line(.02, .001, 8., .1))
+  line = np.asarray(road.seen_from(*road.centre_line(.02, .001, 8., .1)))
   points = np.random.default_rng(0).uniform((-5, -20), (40, 20), (200, 2)).astype(np.float32)
   shares = np.linspace(0, 1, 501)[:, None, None]
   dense = ((1 - shares) * line[:-1] + shares * line[1:]).reshape(-1, 2)
@@ -93,7 +93,8 @@ def test_the_camera_sees_asphalt_before_the_car_and_sky_above():
 
 @pytest.mark.parametrize('options, said', [
     (dict(forks=2.), 'forks must lie between 0 and 1'), (dict(height=4), 'height must lie'),
-    (dict(position_error=-1.), 'position_error must lie'), (dict(examples=-3), 'examples must')])
+    (dict(position_error=-1.), 'position_error must lie'), (dict(examples=-3), 'examples must'),
+    (dict(shift=-1.), 'shift must lie'), (dict(fork_at=(9., 2.)), 'the smaller first')])
 def test_options_out_of_range(options, said):
   with pytest.raises(ConfigError, match=said):
     roads('test', **options)

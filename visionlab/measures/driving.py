@@ -40,3 +40,28 @@ def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=
     known = (np.asarray(taken) >= TAKEN)[forks][there[forks]]
     found['branch_recall'] = float(known.mean()) if some else np.nan
   return found
+
+
+def closed_loop_scores(intervention, off, offset, curvature, speed: float, seconds: float
+                       ) -> dict[str, float]:
+  """How a car drove by itself.
+
+  Args:
+    intervention, off, offset, curvature: (commands, cars), see `visionlab.data.roads.simulator`.
+    speed: metres a second; seconds: between two commands.
+
+  Returns:
+    `interventions`, how many; `metres` between two, which is all that was driven where there was
+    one at most; `autonomy`, the share of the time in %, when each takes 6 s (Bojarski et al. 2016,
+    section 7.1), of which less than 0 is possible; `off`, the share of the time with a wheel off
+    the road; `offset`, its mean in metres; and `jerk`, the root of the mean square of the lateral
+    one, speed^2 d curvature / dt, in m/s^3.
+  """
+  lost = np.asarray(intervention, bool)
+  elapsed = lost.size * seconds
+  # A car that was put back does not steer from where it was.
+  change = np.where(lost[:-1], 0, np.diff(np.asarray(curvature, np.float64), axis=0))
+  jerk = speed ** 2 * change / seconds
+  return dict(interventions=int(lost.sum()), metres=float(elapsed * speed / max(lost.sum(), 1)),
+              autonomy=float(100 * (1 - 6 * lost.sum() / elapsed)), off=float(np.mean(off)),
+              offset=float(np.mean(offset)), jerk=float(np.sqrt(np.mean(jerk ** 2))))
