@@ -13,7 +13,7 @@ from visionlab.figures import driving as figures
 from visionlab.measures.driving import driving_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise, to_float
-from visionlab.ops.mixtures import cumulative, log_density
+from visionlab.ops.mixtures import cumulative, log_density, mode
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import check_output, forward, fresh
 
@@ -29,8 +29,8 @@ class Drive:
   (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
   (b 3) and `fork` (b,), which evaluations read.
 
-  predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), and
-  `prediction` (b,), its mean; in 1/m.
+  predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), `prediction`
+  (b,), its mean, and `mode` (b,), where it is densest; in 1/m.
   """
   model: Any
   components: int
@@ -82,7 +82,8 @@ class Drive:
     log_weights, means, sigmas, _ = self.mixture(variables, batch)
     weights = jnp.exp(log_weights)
     means, sigmas = means * self.target_std, sigmas * self.target_std
-    return dict(prediction=(weights * means).sum(-1), weights=weights, means=means, sigmas=sigmas)
+    return dict(prediction=(weights * means).sum(-1), mode=mode(log_weights, means, sigmas),
+                weights=weights, means=means, sigmas=sigmas)
 
   def answer(self, variables, batch, given=None):
     return dict(outputs=self.predict(variables, batch)['prediction'][:, None])
