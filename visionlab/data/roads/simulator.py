@@ -77,11 +77,10 @@ def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping
   Returns:
     With two leading axes (commands, r): `command`, `curvature` that was driven, 1/m; `offset` from
     the middle of the nearest road that may be taken, in metres; `off`, whether a wheel is off the
-    road; `intervention`; `at_fork`; `kept`, what the policy gave beside its commands; and with
-    `views` `image` and `map`.
+    road; `intervention`; `at_fork`; `pose` and `window`, where the car was when it was told;
+    `kept`, what the policy gave beside its commands; and with `views` `image` and `map`.
   """
-  length = int(commands * SPEED * SECONDS / STEP) + BEFORE
-  courses = jax.vmap(lambda index: course(arrays, index, length))(indices)
+  courses = jax.vmap(lambda index: course(arrays, index, steps_of(commands)))(indices)
   cars = jax.vmap(partial(started, arrays))(courses, indices)
 
   def step(cars, number):
@@ -90,10 +89,16 @@ def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping
     seen = jax.vmap(partial(observed, size, chart_size, arrays))(courses, cars, keys)
     command, kept = policy(seen)
     command = jnp.where(jnp.isfinite(command), command, 0)
+    here = dict(pose=cars.pose, window=cars.window)
     cars, found = jax.vmap(partial(advanced, arrays, routed))(courses, cars, command, keys)
     more = {name: seen[name] for name in ('image', 'map')} if views else {}
-    return cars, found | dict(command=command, kept=kept) | more
+    return cars, found | here | dict(command=command, kept=kept) | more
   return lax.scan(step, cars, jnp.arange(commands))[1]
+
+
+def steps_of(commands: int) -> int:
+  """How long a course has to be for a car that is given so many commands."""
+  return int(commands * SPEED * SECONDS / STEP) + BEFORE
 
 
 def started(arrays: Mapping[str, jax.Array], whole: Course, index: jax.Array) -> Car:
