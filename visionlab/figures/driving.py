@@ -9,7 +9,7 @@ from visionlab.figures.charts import new_axes, rendered
 from visionlab.figures.drawing import as_picture
 from visionlab.figures.fonts import pil_font
 
-WIDEST = .16                     # curvature, 1/m, that is shown
+WIDEST = .16                     # curvature, 1/m, that is shown at least
 WIDE = 480                       # pixels of a film, about
 ROAD, ROUTE, CAR, COMMAND = (120, 120, 120), (240, 190, 60), (60, 170, 255), (220, 30, 50)
 
@@ -27,7 +27,8 @@ def distributions(batch: Mapping, predictions: Mapping, most: int = 12) -> np.nd
   rows = -(-count // 2)
   figure, axes = new_axes(rows, 2 * wide, (11, 1.15 * rows))
   cells = np.asarray(axes).reshape(2 * rows, wide)
-  steering = np.linspace(-WIDEST, WIDEST, 400)
+  widest = max(WIDEST, 1.3 * float(np.abs(batch['steering'][:count]).max()))
+  steering = np.linspace(-widest, widest, 400)
   for cell in cells.ravel():
     cell.axis('off')
   for i in range(count):
@@ -43,9 +44,9 @@ def distributions(batch: Mapping, predictions: Mapping, most: int = 12) -> np.nd
       if there:
         axis.axvline(-way, color='black', linestyle=':', linewidth=1)
     axis.axvline(-batch['steering'][i], color='tab:red', linewidth=1.2)
-    axis.set_xlim(-WIDEST, WIDEST)
+    axis.set_xlim(-widest, widest)
     axis.set_yticks([])
-    axis.set_xticks([-.1, 0, .1], ['left', '', 'right'], fontsize=6)
+    axis.set_xticks([-.6 * widest, 0, .6 * widest], ['left', '', 'right'], fontsize=6)
   return rendered(figure)
 
 

@@ -27,7 +27,8 @@ BRANCH = ('admissible', 'there', 'fork')
 class Drive:
   """batch: `image` (b h w c), `steering` (b,), `valid` (b,); for a task that sees a map `map`
   (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
-  (b 3) and `fork` (b,), which evaluations read.
+  (b 3) and `fork` (b,), and of recordings `previous` (b,), the command before, which evaluations
+  read.
 
   predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), `prediction`
   (b,), its mean, and `mode` (b,), where it is densest; in 1/m.
@@ -38,6 +39,7 @@ class Drive:
   target_std: float
   preprocess: Standardise
   branches: bool
+  sequence: bool
 
   def hyperparameters(self):
     return {}
@@ -95,6 +97,8 @@ class Drive:
       found = dict(prediction=self.predict(variables, batch)['prediction'],
                    target=batch['steering'], nll=-log_density(target, *mixture),
                    below=cumulative(target, *mixture))
+      if self.sequence:
+        found['previous'] = batch['previous']
       if self.branches:
         near = [cumulative((batch['admissible'] + by) / self.target_std,
                            *(x[:, None] for x in mixture)) for by in (-NEAR, NEAR)]
@@ -132,4 +136,5 @@ def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart:
     raise ConfigError('config.task: components must be at least 1 and target_std above 0, not '
                       f'{components} and {target_std}')
   return Drive(make_model(classes=3 * components), components, chart, target_std,
-               Standardise(mean, std, channel_order), all(name in example for name in BRANCH))
+               Standardise(mean, std, channel_order), all(name in example for name in BRANCH),
+               'previous' in example)
