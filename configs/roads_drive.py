@@ -18,12 +18,15 @@ map and with the route the validation loss was least at 1,500 updates; that chec
 
 from visionlab.config import experiment, is_smoke
 
-CHARTS = dict(all='all', route='route', camera='none')
+CHARTS = dict(all='all', route='route', camera='none', driver='route')
 
 
 def get_config(variant='all'):
   smoke = is_smoke(variant, *CHARTS)
-  data = dict(name='roads', **dict(examples=64) if smoke else {})
+  drives = dict(fork_at=(-20., 50.)) if variant == 'driver' else {}
+  own = dict(name='roads', **drives)
+  data = own | (dict(examples=64) if smoke else dict(examples=32768) if drives else {})
+  known = dict(data=own) if drives else {}                # of the usual number
   return experiment(
       steps=20 if smoke else 2000,
       batch=16 if smoke else 64,
@@ -33,6 +36,7 @@ def get_config(variant='all'):
                            **dict(widths=(4, 4, 4, 4, 4), hidden=(8,)) if smoke else {})),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, weight_decay=.01),
-      evals=dict(val=dict(split='validation', every='25%', batch=64 if smoke else 256),
-                 test=dict(split='test', every='100%', batch=64 if smoke else 256, first=False)),
+      evals=dict(val=dict(split='validation', every='25%', batch=64 if smoke else 256, **known),
+                 test=dict(split='test', every='100%', batch=64 if smoke else 256, first=False,
+                           **known)),
       checkpoint=dict(best='-val/loss'))

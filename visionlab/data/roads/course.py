@@ -55,7 +55,7 @@ def course(arrays: Mapping[str, jax.Array], index: jax.Array, steps: int) -> Cou
   Args:
     steps: how long it is, of 1.5 m.
   """
-  key = jax.random.fold_in(key_of(arrays, index, len(assets.SPLITS)), 2)     # no example's
+  key = course_key(arrays, index)
   steps += POINTS                                       # the last windows look beyond
   forks = steps // APART + 1
   knots = BENDING * jax.random.normal(jax.random.fold_in(key, 0), (steps // KNOTS + 2,))
@@ -67,6 +67,11 @@ def course(arrays: Mapping[str, jax.Array], index: jax.Array, steps: int) -> Cou
   look = Look.drawn(jax.random.uniform(jax.random.fold_in(key, 2), (11,)))
   return Course(jnp.interp(jnp.arange(steps) / KNOTS, jnp.arange(len(knots)), knots), at,
                 .085 + .03 * u[:, 3], there, route.astype(jnp.int32), look)
+
+
+def course_key(arrays: Mapping[str, jax.Array], index: jax.Array) -> jax.Array:
+  """The key of all that is drawn of a course and on it; of it fold in 0 to 2 make the course."""
+  return jax.random.fold_in(key_of(arrays, index, len(assets.SPLITS)), 2)    # no example's
 
 
 def near(whole: Course, window: Window) -> tuple[Road, jax.Array, jax.Array, jax.Array]:

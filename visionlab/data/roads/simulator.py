@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from visionlab.data.roads.course import BEFORE, Course, Window, course, near, slid
+from visionlab.data.roads.course import BEFORE, Course, Window, course, course_key, near, slid
 from visionlab.data.roads.render import FAR, Look, as_bytes, camera, chart
 from visionlab.data.roads.road import STEP, Road, distance, pursuit, seen_from
 
@@ -84,10 +84,10 @@ def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping
   cars = jax.vmap(partial(started, arrays))(courses, indices)
 
   def step(cars, number):
-    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.fold_in(_key(arrays, i), 1), number)
-                    )(indices)
+    keys = jax.vmap(lambda i: jax.random.fold_in(noise_key(arrays, i), 1 + number))(indices)
     seen = jax.vmap(partial(observed, size, chart_size, arrays))(courses, cars, keys)
     command, kept = policy(seen)
+    # Where nothing is a number, nothing is off the road.
     command = jnp.where(jnp.isfinite(command), command, 0)
     here = dict(pose=cars.pose, window=cars.window)
     cars, found = jax.vmap(partial(advanced, arrays, routed))(courses, cars, command, keys)
@@ -101,11 +101,16 @@ def steps_of(commands: int) -> int:
   return int(commands * SPEED * SECONDS / STEP) + BEFORE
 
 
+def noise_key(arrays: Mapping[str, jax.Array], index: jax.Array) -> jax.Array:
+  """Of what is random on a course, which itself is drawn otherwise."""
+  return jax.random.fold_in(course_key(arrays, index), 3)
+
+
 def started(arrays: Mapping[str, jax.Array], whole: Course, index: jax.Array) -> Car:
   """A car in the middle of the road, a window's beginning behind it."""
   window = Window(jnp.int32(0), jnp.zeros(3))
   road, heading, route, _ = near(whole, window)
-  error = _spread(arrays) * jax.random.normal(_key(arrays, index), (3,))
+  error = _spread(arrays) * jax.random.normal(jax.random.fold_in(noise_key(arrays, index), 0), (3,))
   pose, wheel = put(road, heading, route, jnp.float32(BEFORE))
   return Car(window, pose, wheel, error, jnp.tan(wheel) / WHEELBASE, jnp.bool_(True))
 
@@ -161,6 +166,3 @@ def _spread(arrays: Mapping[str, jax.Array]) -> jax.Array:
   """Standard deviations (3,) of the receiver's error."""
   return jnp.stack([arrays['position_error']] * 2 + [arrays['heading_error']])
 
-
-def _key(arrays, index):
-  return jax.random.fold_in(jax.random.key(arrays['seed'], impl='threefry2x32'), index)
