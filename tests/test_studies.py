@@ -456,6 +456,7 @@ def test_driving_is_judged_closed_and_placed(tmp_path):
   # The receiver's word is a normal distribution on a grid.
   assert float(first['entropy, nats']) == pytest.approx(5.91, abs=.02)
   assert (tmp_path / 'places.png').stat().st_size < 60_000
+  assert len(rows['moments']) == 6 and (tmp_path / 'figure.png').stat().st_size < 60_000
 
 
 def test_of_pairs_one_is_told_by_the_sum_over_the_other():

@@ -1,16 +1,19 @@
 """How networks drive by themselves, and what they know of where they are.
 
-python -m experiments.driving [closed places] [--folder=runs/driving] [--run=runs/roads_drive]
+python -m experiments.driving [closed places moments] [--folder=...] [--run=runs/roads_drive]
 """
 
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from configs import roads_drive
 from experiments import study
 from experiments.driving.places import BEGIN, EVERY, METRES, known
-from visionlab.drive import WAYS, Driver, row_of, scores
+from visionlab.data.roads.simulator import SECONDS
+from visionlab.drive import WAYS, Driver, frames, row_of, scores
+from visionlab.figures.drawing import below, beside
 from visionlab.run import load
 
 KINDS = dict(camera='no map', all='map of all roads', route='map with the route',
@@ -19,6 +22,8 @@ KINDS = dict(camera='no map', all='map of all roads', route='map with the route'
 FEW = ('camera', 'driver')             # with --quick
 OPEN = dict(r2='R^2', r2_at_forks='at forks', nll='nats', nll_at_forks='nats at forks',
             coverage='within 90 %')
+MOST = 120                             # commands until a car has met its first fork, and left it
+AROUND = (-50, -16, -9, -3, 5, 25)     # commands before and behind that are drawn
 BEFORE_TURN = 10.                      # metres before a fork: as far as pursuit looks
 
 
@@ -82,7 +87,32 @@ def places(given, folder: Path):
           for stage, (values, i) in stages.items()]
 
 
-PARTS = dict(closed=closed, places=places)
+def moments(given, folder: Path):
+  """What is seen, known and done around the first fork of a road, by a network without the route"""
+  path = given.run or trained(given, folder, ['all'])['all'][0]
+  driver = Driver(load(path), given.commands)
+  found = driver.drive(np.array([given.road]), 'mode', MOST, views=True)
+  forks = np.flatnonzero(found['at_fork'][:, 0])
+  fork = int(forks[0]) if len(forks) else MOST // 2
+  shown = [min(max(fork + by, 0), MOST - 1) for by in AROUND]
+  drawn = list(frames(found, driver.run.task.chart))
+  if given.figure:
+    rows = [beside([drawn[i] for i in part], gap=8) for part in (shown[:3], shown[3:])]
+    Image.fromarray(below(rows)).save(given.figure)
+    study.picture(given.figure, given.figure)
+    print(given.figure)
+  return [{'moment, s': f'{i * SECONDS:.1f}', 'command, 1/m': f'{found["command"][i, 0]:.3f}',
+           'densest, 1/m': ', '.join(f'{m:.3f}' for m in modes(found['kept'], i))} for i in shown]
+
+
+def modes(mixture, i: int) -> list[float]:
+  """The means of the components that have a tenth of the probability or more, from left to right.
+  """
+  weights, means = (mixture[name][i, 0] for name in ('weights', 'means'))
+  return sorted(means[weights >= .1].tolist(), reverse=True)
+
+
+PARTS = dict(closed=closed, places=places, moments=moments)
 
 
 def main(argv=None):
@@ -92,7 +122,8 @@ def main(argv=None):
   options.add_argument('--roads', type=int, default=16, help='that are driven; %(default)s')
   options.add_argument('--commands', type=int, default=600,
                        help='on each, ten a second; %(default)s')
-  options.add_argument('--run', type=Path, help='of places: one that is there')
+  options.add_argument('--road', type=int, default=0, help='of moments, which one; %(default)s')
+  options.add_argument('--run', type=Path, help='of places and moments: one that is there')
   given = study.parse(options, argv, __file__)
   if given.quick:
     given.roads, given.commands = 2, 300
