@@ -60,6 +60,9 @@ def test_wheels_turn_no_faster_and_no_further_than_they_can():
 def test_windows_of_a_course_are_parts_of_one_road(arrays):
   """Wherever a window begins, its points lie where an earlier one has them; its forks, too."""
   whole = jax.jit(partial(course, arrays, steps=200))(jnp.int32(3))
+  short = jax.jit(partial(course, arrays, steps=60))(jnp.int32(3))
+  np.testing.assert_array_equal(short.curvature, whole.curvature[:len(short.curvature)])
+  assert short.at.tolist() == whole.at[:len(short.at)].tolist()
   see, slide = jax.jit(near), jax.jit(slid)
   window = Window(jnp.int32(0), jnp.zeros(3))
   places, forks = {}, set()

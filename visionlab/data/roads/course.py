@@ -53,7 +53,7 @@ def course(arrays: Mapping[str, jax.Array], index: jax.Array, steps: int) -> Cou
   """The course of a traced index: a pure function of it and the arrays of `roads`.
 
   Args:
-    steps: how long it is, of 1.5 m.
+    steps: how long it is, of 1.5 m; a longer one begins as a shorter one does.
   """
   key = course_key(arrays, index)
   steps += POINTS                                       # the last windows look beyond
