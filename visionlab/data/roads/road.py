@@ -89,7 +89,9 @@ def distance(points: jax.Array, line: jax.Array) -> tuple[jax.Array, jax.Array]:
     closer = squared < best[0]
     return (jnp.where(closer, squared, best[0]), jnp.where(closer, number + share, best[1])), None
   segments = jnp.arange(len(line) - 1, dtype=jnp.float32), line[:-1], jnp.diff(line, axis=0)
-  (squared, where), _ = lax.scan(nearer, (jnp.full(x.shape, jnp.inf), jnp.zeros(x.shape)), segments)
+  start = jnp.full(x.shape, jnp.inf), jnp.zeros(x.shape)
+  # Three at a time take half as long: as much is read and written for one.
+  (squared, where), _ = lax.scan(nearer, start, segments, unroll=3)
   return jnp.sqrt(squared), where
 
 
