@@ -126,7 +126,8 @@ def row_of(name: str, found: Mapping[str, float]) -> dict[str, str]:
 
 
 def frames(found: Mapping[str, Any], chart: str) -> Iterator[np.ndarray]:
-  """The pictures of a film of the first road that was driven with `views`."""
+  """The pictures of a film of the first road that was driven with `views`; of the map what a
+  network with this `chart` sees, or all of what it does not see."""
   count = 0
   size = found['map'].shape[2]
   here = 1 - MAP_BEHIND / MAP_METRES / size
@@ -135,7 +136,8 @@ def frames(found: Mapping[str, Any], chart: str) -> Iterator[np.ndarray]:
     count += lost
     text = (f'{i * simulator.SECONDS:5.1f} s  {i * simulator.SECONDS * simulator.SPEED:4.0f} m  '
             f'interventions: {count}')
-    yield figures.driven(found['image'][i, 0], found['map'][i, 0],
+    seen = found['map'][i, 0] * np.array([1, chart != 'all'], np.uint8)
+    yield figures.driven(found['image'][i, 0], seen,
                          {k: found['kept'][k][i, 0] for k in MIXTURE},
                          float(found['command'][i, 0]), here,
                          text + ('' if CHARTS[chart] else '  (the map is not seen)'), lost)

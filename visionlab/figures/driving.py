@@ -11,7 +11,7 @@ from visionlab.figures.fonts import pil_font
 
 WIDEST = .16                     # curvature, 1/m, that is shown at least
 WIDE = 480                       # pixels of a film, about
-ROAD, ROUTE, CAR, COMMAND = (120, 120, 120), (240, 190, 60), (60, 170, 255), (220, 30, 50)
+ROAD, ROUTE, CAR, COMMAND = (150, 150, 150), (240, 190, 60), (60, 170, 255), (220, 30, 50)
 
 
 def distributions(batch: Mapping, predictions: Mapping, most: int = 12) -> np.ndarray:
@@ -111,4 +111,4 @@ def _distribution(draw: ImageDraw.ImageDraw, box: tuple, mixture: Mapping, comma
     font, name = pil_font(name, 11)
     draw.line((place(value), bottom, place(value), bottom + 4), fill=(0, 0, 0))
     draw.text((place(value), bottom + 5), name, font=font, fill=(0, 0, 0), anchor='mt')
-  draw.line((place(command), top, place(command), bottom), fill=COMMAND, width=2)
+  draw.line((place(command), top, place(command), bottom), fill=COMMAND, width=3)
