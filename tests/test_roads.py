@@ -44,7 +44,7 @@ def test_one_of_the_branches_that_there_are_is_driven(drawn):
 
 @pytest.mark.parametrize('curvature', [.02, -.05])
 def test_a_road_of_one_curvature_is_a_circle_that_pursuit_follows(curvature):
-  line = np.asarray(road.centre_line(curvature, 0., 99., 0.))
+  line = np.asarray(road.seen_from(*road.centre_line(curvature, 0., 99., 0.)))
   apart = np.abs(np.hypot(line[:, 0], line[:, 1] - 1 / curvature) - 1 / abs(curvature))
   assert apart.max() < .15
   # From its middle, the arc to any of its points is the circle itself.
@@ -56,7 +56,7 @@ def test_a_road_of_one_curvature_is_a_circle_that_pursuit_follows(curvature):
 
 
 def test_distances_to_a_line_by_brute_force():
-  line = np.asarray(road.centre_line(.02, .001, 8., .1))
+  line = np.asarray(road.seen_from(*road.centre_line(.02, .001, 8., .1)))
   points = np.random.default_rng(0).uniform((-5, -20), (40, 20), (200, 2)).astype(np.float32)
   shares = np.linspace(0, 1, 501)[:, None, None]
   dense = ((1 - shares) * line[:-1] + shares * line[1:]).reshape(-1, 2)
@@ -91,9 +91,33 @@ def test_the_camera_sees_asphalt_before_the_car_and_sky_above():
   assert quiet[:, :4].mean() > quiet[:, -4:].mean()
 
 
+def test_commands_lead_back_from_beside_the_middle():
+  """Of y metres and t rad off, the arc to a point 10 m ahead has -2 (y + 10 t) / 100 more."""
+  few = np.arange(128)
+  off, on = (roads('test', examples=128, forks=0., keep=False, **options)[few]['steering']
+             for options in (dict(), dict(shift=0., turn=0.)))
+  led = (off - on).std()
+  assert led == pytest.approx(np.hypot(.02 * .5, .2 * .05), rel=.2)
+  assert on.std() < off.std()
+
+
+def test_a_fork_that_is_behind_has_one_way_left():
+  few = np.arange(64)
+  behind = roads('test', examples=64, forks=1., fork_at=(-12., -3.), position_error=0.,
+                 heading_error=0., keep=False)[few]
+  assert not behind['fork'].any()
+  np.testing.assert_array_equal(behind['there'].argmax(1), behind['branch'])
+  # The car is on the branch that it took: the map is white about it, of the route, too.
+  row = int(32 - MAP_BEHIND / MAP_METRES)
+  assert (behind['map'][:, row - 1:row + 1, 15:17, 1] > 150).mean() > .9
+  # Others part from it, and are drawn.
+  assert (behind['map'][..., 0].astype(int) - behind['map'][..., 1] > 200).any((1, 2)).mean() > .9
+
+
 @pytest.mark.parametrize('options, said', [
     (dict(forks=2.), 'forks must lie between 0 and 1'), (dict(height=4), 'height must lie'),
-    (dict(position_error=-1.), 'position_error must lie'), (dict(examples=-3), 'examples must')])
+    (dict(position_error=-1.), 'position_error must lie'), (dict(examples=-3), 'examples must'),
+    (dict(shift=-1.), 'shift must lie'), (dict(fork_at=(9., 2.)), 'the smaller first')])
 def test_options_out_of_range(options, said):
   with pytest.raises(ConfigError, match=said):
     roads('test', **options)

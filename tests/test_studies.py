@@ -31,7 +31,7 @@ from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
          'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces', 'poses',
-         'video', 'generative', 'behaviour')
+         'video', 'generative', 'behaviour', 'driving')
 
 
 @pytest.fixture(autouse=True)
@@ -443,6 +443,20 @@ def test_video_is_fused_and_timed(tmp_path):
   assert full['speed'] == '1.00' and float(two['training']) > 0
   with Image.open(tmp_path / 'figure.jpg') as picture:
     assert picture.width > 700
+
+
+def test_driving_is_judged_closed_and_placed(tmp_path):
+  rows = quick('driving', tmp_path, f'--figure={tmp_path}/figure.png')
+  assert [row['network'] for row in rows['closed'][::2]] == ['no map',
+                                                             'the route, forks near and far']
+  assert {row['policy'] for row in rows['closed']} == {'mean', 'mode'}
+  first, before, behind, calm = rows['places']
+  assert float(first['m off along']) > 0 and float(behind['entropy, nats']) > 0
+  assert first['stretches'] == behind['stretches'] >= 2 and calm['stretches'] >= 2
+  # The receiver's word is a normal distribution on a grid.
+  assert float(first['entropy, nats']) == pytest.approx(5.91, abs=.02)
+  assert (tmp_path / 'places.png').stat().st_size < 60_000
+  assert len(rows['moments']) == 6 and (tmp_path / 'figure.png').stat().st_size < 60_000
 
 
 def test_of_pairs_one_is_told_by_the_sum_over_the_other():

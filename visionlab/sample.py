@@ -16,9 +16,9 @@ from visionlab.codes import traverse, walk
 from visionlab.config import ConfigError
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
+from visionlab.figures.films import write_film
 from visionlab.predict import check_output
 from visionlab.run import load
-from visionlab.understand.galleries import write_film
 
 SIDE = 160              # pixels, of a walk's pictures at least
 VALUES = np.linspace(-3, 3, 9)

@@ -23,6 +23,7 @@ SOURCES = {
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',
     'roads': 'visionlab.data.roads.roads:roads',
+    'driving_log': 'visionlab.data.sources.driving_log:driving_log',
     'behaviour': 'visionlab.data.behaviour.behaviour:behaviour',
     'event_logs': 'visionlab.data.behaviour.event_logs:event_logs',
     'actions': 'visionlab.data.actions.actions:actions',

@@ -13,7 +13,7 @@ from visionlab.figures import driving as figures
 from visionlab.measures.driving import driving_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.image import Standardise, to_float
-from visionlab.ops.mixtures import cumulative, log_density
+from visionlab.ops.mixtures import cumulative, log_density, mode
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.forward import check_output, forward, fresh
 
@@ -27,10 +27,11 @@ BRANCH = ('admissible', 'there', 'fork')
 class Drive:
   """batch: `image` (b h w c), `steering` (b,), `valid` (b,); for a task that sees a map `map`
   (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
-  (b 3) and `fork` (b,), which evaluations read.
+  (b 3) and `fork` (b,), and of recordings `previous` (b,), the command before, which evaluations
+  read.
 
-  predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), and
-  `prediction` (b,), its mean; in 1/m.
+  predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), `prediction`
+  (b,), its mean, and `mode` (b,), where it is densest; in 1/m.
   """
   model: Any
   components: int
@@ -38,6 +39,7 @@ class Drive:
   target_std: float
   preprocess: Standardise
   branches: bool
+  sequence: bool
 
   def hyperparameters(self):
     return {}
@@ -82,7 +84,8 @@ class Drive:
     log_weights, means, sigmas, _ = self.mixture(variables, batch)
     weights = jnp.exp(log_weights)
     means, sigmas = means * self.target_std, sigmas * self.target_std
-    return dict(prediction=(weights * means).sum(-1), weights=weights, means=means, sigmas=sigmas)
+    return dict(prediction=(weights * means).sum(-1), mode=mode(log_weights, means, sigmas),
+                weights=weights, means=means, sigmas=sigmas)
 
   def answer(self, variables, batch, given=None):
     return dict(outputs=self.predict(variables, batch)['prediction'][:, None])
@@ -94,6 +97,8 @@ class Drive:
       found = dict(prediction=self.predict(variables, batch)['prediction'],
                    target=batch['steering'], nll=-log_density(target, *mixture),
                    below=cumulative(target, *mixture))
+      if self.sequence:
+        found['previous'] = batch['previous']
       if self.branches:
         near = [cumulative((batch['admissible'] + by) / self.target_std,
                            *(x[:, None] for x in mixture)) for by in (-NEAR, NEAR)]
@@ -131,4 +136,5 @@ def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart:
     raise ConfigError('config.task: components must be at least 1 and target_std above 0, not '
                       f'{components} and {target_std}')
   return Drive(make_model(classes=3 * components), components, chart, target_std,
-               Standardise(mean, std, channel_order), all(name in example for name in BRANCH))
+               Standardise(mean, std, channel_order), all(name in example for name in BRANCH),
+               'previous' in example)

@@ -9,8 +9,8 @@ from PIL import Image
 
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
+from visionlab.figures.films import write_film
 from visionlab.storage.workdir import save_figures
-from visionlab.understand.galleries import write_film
 
 FRAMES = 'film'                  # the folder of a run that holds what it made of the same numbers
 SIDE = 480                       # pixels of a frame, about

@@ -22,6 +22,7 @@ from visionlab.data.fitted import upright
 from visionlab.data.images import Canvas
 from visionlab.data.source import Source
 from visionlab.figures import charts
+from visionlab.figures.films import write_film
 from visionlab.kinds import typed
 from visionlab.other_data import data_flags, given_data, open_data
 from visionlab.paths import output_file
@@ -31,7 +32,6 @@ from visionlab.storage.workdir import write_atomically
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 from visionlab.understand.commands import METHODS, WITHOUT_NETWORK, options_of, seen
-from visionlab.understand.galleries import write_film
 from visionlab.understand.look import Look, Seen
 from visionlab.understand.subject import Subject
 

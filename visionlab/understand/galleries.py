@@ -1,10 +1,8 @@
 """Pictures and films of images that networks made."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from visionlab.figures.charts import image_grid
 from visionlab.figures.drawing import as_picture
@@ -24,16 +22,3 @@ def strip(images: Iterable[np.ndarray], gap: int = 4) -> np.ndarray:
     picture = as_picture(image)
     parts += [picture, np.full((len(picture), gap, 3), 255, np.uint8)]
   return np.concatenate(parts[:-1], 1)
-
-
-def write_film(path: str | Path, frames: Iterable[np.ndarray], seconds: float = .08) -> None:
-  """An animated GIF of frames (h w c), uint8 or in [0, 1], that goes on for ever.
-
-  seconds: that each frame is shown.
-  """
-  first, *others = [Image.fromarray(as_picture(frame)) for frame in frames]
-  path = Path(path)
-  partial = path.with_name(path.name + '.tmp')
-  first.save(partial, 'GIF', save_all=True, append_images=others, duration=round(1000 * seconds),
-             loop=0)
-  partial.replace(path)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from visionlab.data.roads.road import STEP, Road, distance, seen_from
+from visionlab.data.roads.road import STEP, Road, distance, on_ground, seen_from
 
 HEIGHT, FOCAL, HORIZON = 1.4, .75, .34     # of the camera: metres, image widths, image heights
 NEAREST = .35                    # pixels below the horizon, from which on there is ground
@@ -27,6 +27,17 @@ class Look(NamedTuple):
   light: jax.Array               # of all
   pitch: jax.Array               # of the camera, about -.05 to .05 image heights
 
+  @property
+  def half(self) -> jax.Array:
+    """Half the road's width, in metres."""
+    return 2.6 + .9 * self.width
+
+  @classmethod
+  def drawn(cls, u: jax.Array, pitch: jax.Array | float = 0.) -> 'Look':
+    """Of uniform numbers u (11,)."""
+    return cls(width=u[0], dashes=u[1], marked=u[2] > .25, photo=(u[3] * 2).astype(jnp.int32),
+               place=u[4:6], tint=.4 + .8 * u[6:9], asphalt=u[9], light=u[10], pitch=pitch)
+
 
 def camera(size: tuple[int, int], road: Road, pose: jax.Array, look: Look, photo: jax.Array
            ) -> jax.Array:
@@ -45,13 +56,13 @@ def camera(size: tuple[int, int], road: Road, pose: jax.Array, look: Look, photo
   away = jnp.where(road.there[:, None, None], away, FAR)
   along = jnp.take_along_axis(along, away.argmin(0)[None], 0)[0]
   away = away.min(0)
-  half, blur = 2.6 + .9 * look.width, .02 * ahead + .05
+  half, blur = look.half, .02 * ahead + .05
   on_road = jnp.clip((half - away) / blur + .5, 0, 1)
   edge = jnp.clip((.12 + blur - jnp.abs(away - half + .25)) / blur, 0, 1)
   dash = jnp.clip((.1 + blur - away) / blur, 0, 1) * ((along * STEP + 3 * look.dashes) % 3 < 1.6)
   paint = jnp.maximum(.9 * edge, dash) * on_road * look.marked
   texture = photo[look.photo].astype(jnp.float32) / 255
-  soil = sampled(texture, ground * 3 + 90 * look.place) * look.tint
+  soil = sampled(texture, on_ground(ground, pose) * 3 + 90 * look.place) * look.tint
   image = soil + on_road[..., None] * (.25 + .35 * look.asphalt - soil)
   image = image + paint[..., None] * (.9 - image)
   sky = .55 + .3 * sampled(texture, jnp.stack([row, column], -1) + 90 * look.place[::-1])
@@ -77,3 +88,5 @@ def chart(size: int, road: Road, chosen: jax.Array, pose: jax.Array) -> jax.Arra
   return jnp.clip(MAP_WIDTH - jnp.stack([away.min(0), away[chosen]], -1), 0, 1)
 
 
+def as_bytes(image: jax.Array) -> jax.Array:
+  return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 BRANCHES = ('left', 'straight', 'right')
+TURNS = (1., 0., -1.)            # to the left, as often as a fork's turn
 FORKS = ((1, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 1))      # which branches there are
 STEP = 1.5                       # between two points of a line
 POINTS = 40                      # of a line: from 5.25 m behind the car to 53 m ahead
@@ -29,22 +30,30 @@ class Road(NamedTuple):
   there: jax.Array
 
 
-def centre_line(curvature, change, fork, turn) -> jax.Array:
-  """The middle (n, 2) of a road through (0, 0) in the direction of x.
+def centre_line(curvature, change, fork, turn) -> tuple[jax.Array, jax.Array]:
+  """The middle (n, 2) of a road, and the pose (3,) at which it has come to 0 m.
+
+  It begins at (0, 0) in the direction of x, `BEHIND` metres before that, or before the fork where
+  that is farther behind: all branches begin as one.
 
   Args:
-    curvature: at 0; change: of it for each metre.
-    fork: so many metres ahead `turn` is added to the curvature, for `CORNER` metres.
+    curvature: at 0 m; change: of it for each metre.
+    fork: after so many metres `turn` is added to the curvature, for `CORNER` metres.
   """
-  along = jnp.arange(POINTS) * STEP - BEHIND
+  along = jnp.arange(POINTS) * STEP + jnp.minimum(-BEHIND, fork - STEP / 2)
   between = along[:-1] + STEP / 2
   corner = (between > fork) & (between < fork + CORNER)
-  bend = (curvature + change * between + jnp.where(corner, turn, 0)) * STEP
-  heading = from_zero(bend)
-  heading = heading - jnp.interp(0., along, heading)
+  points, heading = followed(curvature + change * between + jnp.where(corner, turn, 0))
+  here = jnp.stack([jnp.interp(0., along, x) for x in (points[:, 0], points[:, 1], heading)])
+  return points, here
+
+
+def followed(curvature: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Where steps of `STEP` metres with a curvature (n,) lead from (0, 0) in the direction of x:
+  points (n + 1, 2) and directions (n + 1,) there."""
+  heading = from_zero(curvature * STEP)
   middle = (heading[1:] + heading[:-1]) / 2
-  points = from_zero(STEP * jnp.stack([jnp.cos(middle), jnp.sin(middle)], -1))
-  return points - jnp.stack([jnp.interp(0., along, points[:, i]) for i in (0, 1)])
+  return from_zero(STEP * jnp.stack([jnp.cos(middle), jnp.sin(middle)], -1)), heading
 
 
 def from_zero(steps: jax.Array) -> jax.Array:
@@ -57,6 +66,14 @@ def seen_from(points: jax.Array, pose: jax.Array) -> jax.Array:
   x, y = jnp.moveaxis(points - pose[:2], -1, 0)
   c, s = jnp.cos(pose[2]), jnp.sin(pose[2])
   return jnp.stack([c * x + s * y, c * y - s * x], -1)
+
+
+def on_ground(points: jax.Array, pose: jax.Array) -> jax.Array:
+  """Points (..., 2) in the frame of a car at the pose (3,), on the ground: what `seen_from` undoes.
+  """
+  x, y = jnp.moveaxis(points, -1, 0)
+  c, s = jnp.cos(pose[2]), jnp.sin(pose[2])
+  return jnp.stack([c * x - s * y, s * x + c * y], -1) + pose[:2]
 
 
 def distance(points: jax.Array, line: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -72,7 +89,9 @@ def distance(points: jax.Array, line: jax.Array) -> tuple[jax.Array, jax.Array]:
     closer = squared < best[0]
     return (jnp.where(closer, squared, best[0]), jnp.where(closer, number + share, best[1])), None
   segments = jnp.arange(len(line) - 1, dtype=jnp.float32), line[:-1], jnp.diff(line, axis=0)
-  (squared, where), _ = lax.scan(nearer, (jnp.full(x.shape, jnp.inf), jnp.zeros(x.shape)), segments)
+  start = jnp.full(x.shape, jnp.inf), jnp.zeros(x.shape)
+  # Three at a time take half as long: as much is read and written for one.
+  (squared, where), _ = lax.scan(nearer, start, segments, unroll=3)
   return jnp.sqrt(squared), where
 
 

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from visionlab.config import ConfigError
 from visionlab.data.drawn import draw, key_of
-from visionlab.data.roads.render import Look, camera, chart
-from visionlab.data.roads.road import BRANCHES, FORKS, Road, centre_line, pursuit, seen_from
+from visionlab.data.roads.render import Look, as_bytes, camera, chart
+from visionlab.data.roads.road import BRANCHES, FORKS, TURNS, Road, centre_line, pursuit, seen_from
 from visionlab.data.scenes import assets
 from visionlab.data.source import Arrays, Info, check_ranges, check_seed, check_split
 
@@ -20,14 +21,17 @@ TEXTURE = 48                     # pixels that stand for a photograph's detail
 
 
 def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, width: int = 80,
-          chart_size: int = 32, seed: int = 0, forks: float = .5, position_error: float = 1.5,
-          heading_error: float = .06, noise: float = .03, keep: bool = True) -> 'Roads | Arrays':
+          chart_size: int = 32, seed: int = 0, forks: float = .5,
+          fork_at: tuple[float, float] = (2., 10.), shift: float = .5, turn: float = .05,
+          position_error: float = 1.5, heading_error: float = .06, noise: float = .03,
+          keep: bool = True) -> 'Roads | Arrays':
   """What a car's camera and its map show, and the curvature of the arc that it should drive.
 
   Roads curve; half of them fork a few metres ahead, to the left, the right, straight on, or all
   three, and one of the branches is driven. Which one the camera cannot tell, nor the map of all
-  roads: but the map with the route. The car is a little beside the middle, and its receiver a
-  little off.
+  roads: but the map with the route. The car is a little beside the middle, and what is to be done
+  leads it back (the shifted and turned views with corrected commands of Bojarski et al. 2016,
+  https://arxiv.org/abs/1604.07316); its receiver is a little off, too.
 
   Args:
     split: 'train', 'validation' or 'test', which share no region of a photograph.
@@ -37,6 +41,9 @@ def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, wi
     chart_size: height and width of the map, of 1.5 m a pixel.
     seed: other seeds give other roads.
     forks: the share of roads that fork.
+    fork_at: so many metres ahead of the car they do, at least and at most; less than 0: behind it.
+    shift, turn: standard deviations of how far the car is off the middle, in metres, and off the
+      road's direction, in radians; with 0 and 0 it is where a careful driver is, always.
     position_error, heading_error: standard deviations of the receiver, in metres and radians.
     noise: that of the camera, of 1.
     keep: whether all are drawn once, and kept; else as they are needed, anew in each epoch.
@@ -60,10 +67,13 @@ def roads(split: str, *, root: str = '', examples: int = 0, height: int = 32, wi
   examples = examples or EXAMPLES[split]
   check_ranges('roads', examples=(examples, 1, 1 << 24), height=(height, 16, 512),
                width=(width, 16, 1024), chart_size=(chart_size, 16, 256), forks=(forks, 0, 1),
-               noise=(noise, 0, 1),
+               shift=(shift, 0, 10), turn=(turn, 0, 1), noise=(noise, 0, 1),
                position_error=(position_error, 0, 100), heading_error=(heading_error, 0, 3))
-  numbers = dict(forks=forks, position_error=position_error, heading_error=heading_error,
-                 noise=noise)
+  if np.shape(fork_at) != (2,) or not -20 <= fork_at[0] <= fork_at[1] <= 50:
+    raise ConfigError('roads: fork_at must be two numbers between -20 and 50, the smaller first, '
+                      f'not {fork_at!r}')
+  numbers = dict(forks=forks, fork_at=fork_at, shift=shift, turn=turn, noise=noise,
+                 position_error=position_error, heading_error=heading_error)
   arrays = {'photo': assets.photographs(split, TEXTURE), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)),
             **{name: np.float32(value) for name, value in numbers.items()}}
@@ -109,37 +119,36 @@ def example(size: tuple[int, int], chart_size: int, arrays: Mapping[str, jax.Arr
   key = key_of(arrays, index, len(assets.SPLITS))
   u = jax.random.uniform(key, (24,))
   normal = jax.random.normal(jax.random.fold_in(key, 1), (8 + size[0] * size[1] * 3,))
-  road, driven = drawn_road(u[:8], normal[:2], arrays['forks'])
-  pose = jnp.stack([0., .5 * normal[2], .05 * normal[3]])
-  look = Look(width=u[8], dashes=u[9], marked=u[10] > .25, photo=(u[11] * 2).astype(jnp.int32),
-              place=u[12:14], tint=.4 + .8 * u[14:17], asphalt=u[17], light=u[18],
-              pitch=.02 * normal[4])
+  road, driven, ahead = drawn_road(u[:8], normal[:2], arrays['forks'], arrays['fork_at'])
+  pose = jnp.stack([0., arrays['shift'] * normal[2], arrays['turn'] * normal[3]])
+  look = Look.drawn(u[8:19], .02 * normal[4])
   grain = normal[8:].reshape(*size, 3)
   image = camera(size, road, pose, look, arrays['photo']) + arrays['noise'] * grain
   thought = pose + normal[5:8] * jnp.stack([arrays['position_error']] * 2
                                            + [arrays['heading_error']])
   ways = jax.vmap(pursuit)(seen_from(road.lines, pose))
+  there = road.there & (ahead | (jnp.arange(len(BRANCHES)) == driven))
   return dict(image=as_bytes(image), map=as_bytes(chart(chart_size, road, driven, thought)),
-              steering=ways[driven], admissible=jnp.where(road.there, ways, 0), there=road.there,
-              fork=(road.there.sum() > 1).astype(jnp.int32), branch=driven.astype(jnp.int32))
+              steering=ways[driven], admissible=jnp.where(there, ways, 0), there=there,
+              fork=(there.sum() > 1).astype(jnp.int32), branch=driven.astype(jnp.int32))
 
 
-def drawn_road(u: jax.Array, normal: jax.Array, forks: jax.Array) -> tuple[Road, jax.Array]:
-  """A random road, and which of its branches is driven, each as likely.
+def drawn_road(u: jax.Array, normal: jax.Array, forks: jax.Array, fork_at: jax.Array
+               ) -> tuple[Road, jax.Array, jax.Array]:
+  """A random road, which of its branches is driven, each as likely, and whether they part ahead.
 
   Args:
-    u: (5,) uniform numbers, or more; normal: (2,); forks: the share of roads that do.
+    u: (5,) uniform numbers, or more; normal: (2,); forks: the share of roads that do, between
+      `fork_at` (2,) metres.
   """
   turn = .085 + .03 * u[2]
-  lines = jax.vmap(lambda by: centre_line(.022 * normal[0], .0009 * normal[1], 2 + 8 * u[1], by)
-                   )(turn * jnp.array([1., 0., -1.]))
+  fork = fork_at[0] + (fork_at[1] - fork_at[0]) * u[1]
+  lines, poses = jax.vmap(lambda by: centre_line(.022 * normal[0], .0009 * normal[1], fork, by)
+                          )(turn * jnp.array(TURNS))
   parts = jnp.array(FORKS, bool)[(u[3] * len(FORKS)).astype(jnp.int32)]
   there = jnp.where(u[0] < forks, parts, jnp.array([False, True, False]))
   order = jnp.cumsum(there)
   # Of n branches the k-th that there is, k being uniform.
   driven = (order > jnp.floor(u[4] * order[-1])).argmax()
-  return Road(lines, there), driven
+  return Road(seen_from(lines, poses[driven]), there), driven, fork > 0
 
-
-def as_bytes(image: jax.Array) -> jax.Array:
-  return jnp.round(255 * jnp.clip(image, 0, 1)).astype(jnp.uint8)

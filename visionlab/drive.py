@@ -1,0 +1,180 @@
+"""Drives a run on roads that it has not seen: python -m visionlab.drive --workdir=runs/roads_drive
+
+Prints how far it comes between interventions, beside policies that see nothing and one that knows
+the road. --output=drive.gif (or .mp4) films one of the roads: view, map, and how probable each way
+to steer is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+
+from visionlab import commandline
+from visionlab.config import ConfigError, bind
+from visionlab.data.roads import simulator
+from visionlab.data.roads.render import MAP_BEHIND, MAP_METRES
+from visionlab.data.roads.roads import Roads, roads
+from visionlab.figures import driving as figures
+from visionlab.figures.films import check_film, write_film
+from visionlab.measures.driving import closed_loop_scores
+from visionlab.run import Run, load
+from visionlab.tasks.drive import CHARTS, Drive
+
+WAYS = ('mean', 'mode')
+MIXTURE = ('weights', 'means', 'sigmas')
+COLUMNS = dict(metres='m between interventions', autonomy='autonomy, %', off='off the road, %',
+               offset='m off the middle', jerk='jerk, m/s^3')
+Policy = Callable[[Mapping], tuple[jax.Array, Any]]
+
+
+def constant(seen: Mapping) -> tuple[jax.Array, Any]:
+  """Straight on, always."""
+  return jnp.zeros_like(seen['last']), ()
+
+
+def last_command(seen: Mapping) -> tuple[jax.Array, Any]:
+  """What was right where the car was put on the road, from there on."""
+  return jnp.where(seen['fresh'], seen['steering'], seen['last']), ()
+
+
+def pursuit(seen: Mapping) -> tuple[jax.Array, Any]:
+  """Pure pursuit along the route, that knows the road."""
+  return seen['steering'], ()
+
+
+BASELINES = {'straight on': constant, 'last command': last_command,
+             'pure pursuit, told the road': pursuit}
+
+
+def network(task: Drive, variables, by_mode: jax.Array) -> Policy:
+  """The mean of a run's distribution or, where `by_mode`, where it is densest; keeps the mixture.
+  """
+  def policy(seen):
+    said = task.predict(variables, seen)
+    command = jnp.where(by_mode, said['mode'], said['prediction'])
+    return command, {name: said[name] for name in MIXTURE}
+  return policy
+
+
+def world_of(run: Run) -> Roads:
+  """The roads of a run's data, drawn as they are needed.
+
+  Raises:
+    ConfigError: a run of another task, or of other data than `roads`.
+  """
+  data = run.config.data
+  if not isinstance(run.task, Drive) or data.get('name') != 'roads':
+    raise ConfigError(f'{run.workdir}: {run.kind} on {data.get("name", "several sources")}; to be '
+                      'driven takes a run of the task "drive" on "roads", such as of '
+                      'configs/roads_drive.py')
+  options = {k: v for k, v in data.to_dict().items() if k not in ('name', 'examples', 'keep')}
+  return bind(roads, options, 'config.data', split='test', keep=False, examples=1)
+
+
+def drives(world: Roads, policy: Policy, indices: np.ndarray, commands: int, routed: bool, *,
+           arrays: Mapping | None = None, views: bool = False) -> dict[str, Any]:
+  """`visionlab.data.roads.simulator.simulate` on a source's roads; compiled by the caller."""
+  return simulator.simulate(policy, arrays or world.arrays, indices, size=world.size,
+                            chart_size=world.chart_size, commands=commands, routed=routed,
+                            views=views)
+
+
+class Driver:
+  """A run, and the roads it is driven on; one program for all ways to decide."""
+
+  def __init__(self, run: Run, commands: int):
+    self.run, self.world = run, world_of(run)
+    self.routed = run.task.chart == 'route'
+    self.commands = commands
+
+    @partial(jax.jit, static_argnames=('commands', 'views'))
+    def by_network(variables, arrays, indices, by_mode, commands, views):
+      return drives(self.world, network(run.task, variables, by_mode), indices, commands,
+                    self.routed, arrays=arrays, views=views)
+    self._by_network = by_network
+
+  def drive(self, indices: np.ndarray, way: str, commands: int = 0, *, views: bool = False
+            ) -> dict[str, Any]:
+    """What happens on some roads; way: 'mean', 'mode' or a name of `BASELINES`."""
+    commands = commands or self.commands
+    if way in WAYS:
+      return jax.device_get(self._by_network(self.run.variables, self.world.arrays, indices,
+                                             way == 'mode', commands, views))
+    drive = jax.jit(lambda arrays, indices: drives(
+        self.world, BASELINES[way], indices, commands, self.routed, arrays=arrays))
+    return jax.device_get(drive(self.world.arrays, indices))
+
+
+def scores(found: Mapping[str, Any]) -> dict[str, float]:
+  """`closed_loop_scores` of what `Driver.drive` found."""
+  return closed_loop_scores(*(found[k] for k in ('intervention', 'off', 'offset', 'curvature')),
+                            speed=simulator.SPEED, seconds=simulator.SECONDS)
+
+
+def row_of(name: str, found: Mapping[str, float]) -> dict[str, str]:
+  """Of a table: distances without any intervention are lower bounds."""
+  more = '' if found['interventions'] else '> '
+  return {'policy': name, COLUMNS['metres']: f'{more}{found["metres"]:,.0f}',
+          COLUMNS['autonomy']: f'{found["autonomy"]:.1f}',
+          COLUMNS['off']: f'{100 * found["off"]:.1f}',
+          COLUMNS['offset']: f'{found["offset"]:.2f}', COLUMNS['jerk']: f'{found["jerk"]:.1f}'}
+
+
+def frames(found: Mapping[str, Any], chart: str) -> Iterator[np.ndarray]:
+  """The pictures of a film of the first road that was driven with `views`; of the map what a
+  network with this `chart` sees, or all of what it does not see."""
+  count = 0
+  size = found['map'].shape[2]
+  here = 1 - MAP_BEHIND / MAP_METRES / size
+  for i in range(len(found['command'])):
+    lost = bool(found['intervention'][i, 0])
+    count += lost
+    text = (f'{i * simulator.SECONDS:5.1f} s  {i * simulator.SECONDS * simulator.SPEED:4.0f} m  '
+            f'interventions: {count}')
+    seen = found['map'][i, 0] * np.array([1, chart != 'all'], np.uint8)
+    yield figures.driven(found['image'][i, 0], seen,
+                         {k: found['kept'][k][i, 0] for k in MIXTURE},
+                         float(found['command'][i, 0]), here,
+                         text + ('' if CHARTS[chart] else '  (the map is not seen)'), lost)
+
+
+def main(argv):
+  del argv
+  options = flags.FLAGS
+  output = check_film(options.output) if options.output else None
+  run = load(options.workdir, step=commandline.chosen_step())
+  driver = Driver(run, round(options.seconds / simulator.SECONDS))
+  metres = options.roads * driver.commands * simulator.SECONDS * simulator.SPEED
+  print(f'{run.workdir}: {run.which}; {options.roads} roads of the test, {metres:,.0f} m at '
+        f'{simulator.SPEED:g} m/s' + (', along a route' if driver.routed else ', any branch'))
+  indices = np.arange(options.roads)
+  ways = {f"the network's {way}": way for way in WAYS} | {name: name for name in BASELINES}
+  rows = [row_of(name, scores(driver.drive(indices, way))) for name, way in ways.items()]
+  wide = [max(len(row[k]) for row in [dict.fromkeys(rows[0], ''), *rows, {k: k for k in rows[0]}])
+          for k in rows[0]]
+  for row in [{k: k for k in rows[0]}, *rows]:
+    print('  '.join(value.ljust(w) if i == 0 else value.rjust(w)
+                    for i, (value, w) in enumerate(zip(row.values(), wide, strict=True))))
+  if output:
+    found = driver.drive(np.array([options.road]), options.by,
+                         round(options.film_seconds / simulator.SECONDS), views=True)
+    write_film(output, frames(found, run.task.chart), simulator.SECONDS)
+    print(f'film: {output}')
+
+
+if __name__ == '__main__':
+  flags.DEFINE_string('workdir', None, 'Folder of a run of configs/roads_drive.py.', required=True)
+  flags.DEFINE_string('output', '', 'Where a film goes, a .gif or, with PyAV, an .mp4.')
+  flags.DEFINE_integer('roads', 16, 'How many are driven.', 1, 4096)
+  flags.DEFINE_float('seconds', 60., 'That each is driven.', 1., 3600.)
+  flags.DEFINE_integer('road', 0, 'Which one is filmed.', 0)
+  flags.DEFINE_float('film_seconds', 20., 'Of the film.', .2, 600.)
+  flags.DEFINE_enum('by', 'mode', WAYS, 'How the filmed car decides: by the mean of the '
+                    'distribution, or where it is densest.')
+  commandline.step_flag()
+  commandline.run(main)
