@@ -1,0 +1,177 @@
+"""Alignment: which sentence of a book tells which shot of a film, if any does."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from visionlab.config import ConfigError, bind, check_choice
+from visionlab.data.source import Info
+from visionlab.figures import alignment as figures
+from visionlab.kinds import Amount, Count, Share
+from visionlab.measures.story_alignment import alignment_scores
+from visionlab.metrics import Ratio
+from visionlab.ops.story_chain import NOWHERE, best_path, shares, steps
+from visionlab.task import Aux, Evaluator
+from visionlab.tasks.draws import draw_of
+from visionlab.tasks.forward import check_output, forward, fresh
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+  """The chain's prior, see `visionlab.ops.story_chain.steps`. pace: 0 stands for as many sentences
+  a shot as book and film have."""
+  pace: Amount = 0.
+  stay: Share = .05
+  back: Share = .1
+  jump: Share = .1
+
+  def __call__(self, shots: int, sentences: int) -> np.ndarray:
+    return steps(sentences, self.pace or sentences / shots, self.stay, self.back, self.jump)
+
+
+@dataclasses.dataclass(frozen=True)
+class Align:
+  """batch: of films `image` (b s m k), similarities of shots and sentences; `valid` (b,);
+  `sentence` (b s) int, the one that tells a shot, -1 where none does; `known` (b s) bool, the
+  shots of which that is known; for evaluations `paragraph` (b m) int.
+
+  What the network says is, for each pair, the logarithm of how much likelier it is that the
+  sentence tells the shot than if any sentence might: with m sentences log(p / (1 - p)) + log(m).
+
+  predict: `scores` (b s m), that; `sentence` (b s), the likeliest of each shot, or -1 where it is
+  likelier that none tells it, and `confidence` (b s), how likely the sentence is; and the same of
+  the chain, in context of all shots: `chain_sentence`, of its best path, and `chain_confidence`.
+  """
+  model: Any
+  channels: tuple[int, ...]
+  negatives: int
+  steps: Steps
+
+  draws = True
+
+  def hyperparameters(self):
+    return {}
+
+  def seen(self, batch):
+    """The measures (b s m k) that are chosen, each standardised within its film."""
+    x = batch['image'].astype(jnp.float32)[..., self.channels]
+    mean, std = x.mean((1, 2), keepdims=True), x.std((1, 2), keepdims=True)
+    return (x - mean) / jnp.maximum(std, 1e-3)
+
+  def init(self, key, batch):
+    return fresh(self.model, key, self.seen(batch))
+
+  def scores(self, variables, batch, key=None, *, train=False):
+    """(b s m), and the collections after this batch."""
+    out, collections = forward(self.model, variables, self.seen(batch), key, train=train)
+    check_output(out, (*batch['image'].shape[:3], 1), self.model, 'a number of each pair')
+    return out[..., 0].astype(jnp.float32), collections
+
+  def loss(self, variables, batch, key, hp, *, train):
+    """Of each known shot the summed cross-entropy of its pairs; in training of the true pair and of
+    some others, drawn anew, that stand for all."""
+    scores, collections = self.scores(variables, batch, key, train=train)
+    sentence, counted = batch['sentence'], batch['known'] & batch['valid'][:, None]
+    m, told = scores.shape[-1], sentence != NOWHERE
+    logits = scores - np.log(m)
+    true = jnp.maximum(sentence, 0)
+    right = jnp.where(told, jax.nn.softplus(-_at(logits, true)), 0)
+    if train:
+      others = jax.vmap(lambda key, true, told: _others(key, true, told, m, self.negatives))(
+          draw_of(batch, key), true, told)
+      wrong = jax.nn.softplus(jnp.take_along_axis(logits, others, -1)).mean(-1) * (m - told)
+    else:
+      wrong = jax.nn.softplus(logits).sum(-1) - jnp.where(told, jax.nn.softplus(_at(logits, true)),
+                                                          0)
+    found, _ = self.alone(scores)
+    return ({'cross_entropy': Ratio.of(right + wrong, counted)},
+            Aux(collections, {'accuracy': Ratio.of(found == sentence, counted)}))
+
+  def alone(self, scores):
+    """The sentence of each shot (b s), without regard to other shots, and its probability."""
+    joint = jax.nn.log_softmax(jnp.pad(scores - np.log(scores.shape[-1]), ((0, 0), (0, 0), (1, 0))))
+    likeliest = joint[..., 1:].argmax(-1)
+    confidence = jnp.exp(_at(joint[..., 1:], likeliest))
+    return jnp.where(joint[..., 0] > np.log(.5), NOWHERE, likeliest), confidence
+
+  def chained(self, scores):
+    """The same by the best path of a chain."""
+    step = jnp.asarray(self.steps(*scores.shape[1:]))
+    # What is not told takes no step, whose probability would else tell against all that is.
+    untold = jnp.full(scores.shape[1], step.max())
+    path = jax.vmap(lambda told: best_path(told, untold, step).sentence)(scores)
+    likely = jax.vmap(lambda told: shares(told, jnp.zeros(len(told)), step))(scores)
+    return path, jnp.where(path == NOWHERE, 0, _at(likely, jnp.maximum(path, 0)))
+
+  def predict(self, variables, batch):
+    scores, _ = self.scores(variables, batch)
+    sentence, confidence = self.alone(scores)
+    chain_sentence, chain_confidence = self.chained(scores)
+    return dict(scores=scores, sentence=sentence, confidence=confidence,
+                chain_sentence=chain_sentence, chain_confidence=chain_confidence)
+
+  def describe(self, predictions, top: int) -> list[str]:
+    return ['  '.join(f'shot {i}: {"none" if j == NOWHERE else f"sentence {j}"} ({p:.2f})'
+                      for i, (j, p) in enumerate(zip(found[:top], likely[:top], strict=True)))
+            for found, likely in zip(predictions['chain_sentence'], predictions['chain_confidence'],
+                                     strict=True)]
+
+  def evaluators(self):
+    def update(variables, batch, hp):
+      found = self.predict(variables, batch)
+      found.pop('scores')
+      return found | {k: batch[k] for k in ('sentence', 'known', 'paragraph')
+                      } | dict(found=found['sentence'])
+    return {'alignment': Evaluator(update, self._finish, kind='collect')}
+
+  def _finish(self, rows):
+    truth = [rows[k] for k in ('paragraph', 'known')]
+    alone = alignment_scores(rows['found'], rows['sentence'], rows['confidence'], *truth)
+    chain = alignment_scores(rows['chain_sentence'], rows['sentence'], rows['chain_confidence'],
+                             *truth)
+    return alone | {f'chain_{name}': value for name, value in chain.items()}
+
+  def figures(self, batch, predictions, results):
+    return {'film': figures.film(batch, predictions)}
+
+
+def _at(values: jax.Array, index: jax.Array) -> jax.Array:
+  """values (... m) at index (...)."""
+  return jnp.take_along_axis(values, index[..., None], -1)[..., 0]
+
+
+def _others(key, true, told, m: int, n: int) -> jax.Array:
+  """For each shot of one film n of the m sentences (s n) that do not tell it, each as likely."""
+  begin, by = jax.random.split(key)
+  # Of a shot that none tells, all are others: left out is one that is drawn.
+  base = jnp.where(told, true, jax.random.randint(begin, true.shape, 0, m))
+  return (base[:, None] + jax.random.randint(by, (len(true), n), 1, m)) % m
+
+
+def align(*, make_model: Callable, info: Info, example: Mapping, channels: tuple[str, ...] = (),
+          negatives: Count = 20, steps: Mapping | None = None) -> Align:
+  """Pairs of shots and sentences, told apart from measures of how alike they are, and the path
+  through the book that a film takes.
+
+  Args:
+    channels: which measures are seen, by the names that the source has for them; (): all.
+    negatives: sentences that each known shot is compared with at an update, beside its own.
+    steps: of the chain's prior, see `Steps`.
+
+  Raises:
+    ConfigError: data without films and sentences, or an unknown channel.
+  """
+  for name in ('image', 'sentence', 'known', 'paragraph'):
+    if name not in example:
+      raise ConfigError(f'config.task: align needs data with {name!r}, such as "stories"; there '
+                        f'are {", ".join(example)}')
+  names = info.attributes.get('image', ())
+  for name in channels:
+    check_choice(name, names, 'config.task.channels')
+  own = bind(Steps, steps or {}, 'config.task.steps')
+  chosen = tuple(names.index(name) for name in channels) or tuple(range(example['image'].shape[-1]))
+  return Align(make_model(classes=1), chosen, negatives, own)
