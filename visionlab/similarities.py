@@ -23,7 +23,7 @@ Measure = Callable[[Story], np.ndarray]          # -> (s m) float32
 
 def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sentences: int = 120,
             untold: float = .15, unfilmed: float = .3, swapped: float = .15, plain: float = .3,
-            allusive: float = .3, repeated: float = .3, silent: float = .25, strayed: float = .25,
+            allusive: float = .2, repeated: float = .15, silent: float = .15, strayed: float = .1,
             frames: int = 1, anchors: int = 8, runs: tuple[str, ...] = (), seed: int = 0) -> Arrays:
   """Films of drawn scenes and the books they were made from: which sentence tells which shot?
 

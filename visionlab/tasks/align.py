@@ -19,6 +19,8 @@ from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import draw_of
 from visionlab.tasks.forward import check_output, forward, fresh
 
+LEAST = .05                      # share of a shot that none tells
+
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
@@ -44,7 +46,8 @@ class Align:
 
   predict: `scores` (b s m), that; `sentence` (b s), the likeliest of each shot, or -1 where it is
   likelier that none tells it, and `confidence` (b s), how likely the sentence is; and the same of
-  the chain, in context of all shots: `chain_sentence`, of its best path, and `chain_confidence`.
+  a chain, in context of all shots: `chain_sentence` and `chain_confidence`; and `path` (b s), the
+  chain's likeliest as a whole.
   """
   model: Any
   channels: tuple[int, ...]
@@ -91,27 +94,34 @@ class Align:
     return ({'cross_entropy': Ratio.of(right + wrong, counted)},
             Aux(collections, {'accuracy': Ratio.of(found == sentence, counted)}))
 
+  def likelihoods(self, scores):
+    """That each sentence tells a shot (b s m), and that none does (b s), as shares of 1."""
+    each = jax.nn.sigmoid(scores - np.log(scores.shape[-1]))
+    # What is compared pair by pair need not add up to 1.
+    none = jnp.maximum(1 - each.sum(-1), LEAST)
+    whole = each.sum(-1) + none
+    return each / whole[..., None], none / whole
+
   def alone(self, scores):
     """The sentence of each shot (b s), without regard to other shots, and its probability."""
-    joint = jax.nn.log_softmax(jnp.pad(scores - np.log(scores.shape[-1]), ((0, 0), (0, 0), (1, 0))))
-    likeliest = joint[..., 1:].argmax(-1)
-    confidence = jnp.exp(_at(joint[..., 1:], likeliest))
-    return jnp.where(joint[..., 0] > np.log(.5), NOWHERE, likeliest), confidence
+    each, none = self.likelihoods(scores)
+    return _decided(each, none)
 
   def chained(self, scores):
-    """The same by the best path of a chain."""
+    """The same in context: the likeliest of each shot, and the best path."""
+    each, none = self.likelihoods(scores)
     step = jnp.asarray(self.steps(*scores.shape[1:]))
-    # What is not told takes no step, whose probability would else tell against all that is.
-    untold = jnp.full(scores.shape[1], step.max())
-    path = jax.vmap(lambda told: best_path(told, untold, step).sentence)(scores)
-    likely = jax.vmap(lambda told: shares(told, jnp.zeros(len(told)), step))(scores)
-    return path, jnp.where(path == NOWHERE, 0, _at(likely, jnp.maximum(path, 0)))
+    # A sentence's probability, beside what it would be if any might tell the shot.
+    told, untold = jnp.log(each * each.shape[-1] + 1e-30), jnp.log(none)
+    each = jax.vmap(lambda *shots: shares(*shots, step))(told, untold)
+    path = jax.vmap(lambda *shots: best_path(*shots, step).sentence)(told, untold)
+    return *_decided(each, 1 - each.sum(-1)), path
 
   def predict(self, variables, batch):
     scores, _ = self.scores(variables, batch)
     sentence, confidence = self.alone(scores)
-    chain_sentence, chain_confidence = self.chained(scores)
-    return dict(scores=scores, sentence=sentence, confidence=confidence,
+    chain_sentence, chain_confidence, path = self.chained(scores)
+    return dict(scores=scores, sentence=sentence, confidence=confidence, path=path,
                 chain_sentence=chain_sentence, chain_confidence=chain_confidence)
 
   def describe(self, predictions, top: int) -> list[str]:
@@ -133,10 +143,19 @@ class Align:
     alone = alignment_scores(rows['found'], rows['sentence'], rows['confidence'], *truth)
     chain = alignment_scores(rows['chain_sentence'], rows['sentence'], rows['chain_confidence'],
                              *truth)
-    return alone | {f'chain_{name}': value for name, value in chain.items()}
+    path = alignment_scores(rows['path'], rows['sentence'], rows['chain_confidence'], *truth)
+    return (alone | {f'chain_{name}': value for name, value in chain.items()}
+            | {f'path_{name}': value for name, value in path.items() if 'recall' in name})
 
   def figures(self, batch, predictions, results):
     return {'film': figures.film(batch, predictions)}
+
+
+def _decided(each: jax.Array, none: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The likeliest sentence of each shot, `NOWHERE` where none is likelier than all together, and
+  its probability."""
+  likeliest = each.argmax(-1)
+  return jnp.where(none > .5, NOWHERE, likeliest), _at(each, likeliest)
 
 
 def _at(values: jax.Array, index: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ FORMS = ('plain', 'retold', 'allusive')
 SHAPES = dict(zero='ring', one='pole', two='swan', three='bird', four='chair', five='hook',
               six='snail', seven='scythe', eight='snowman', nine='balloon')
 SIZES = dict(large=('large', 'huge', 'great', 'mighty'), small=('small', 'tiny', 'little', 'wee'))
-SPOKEN = dict(large=('big', 'huge'), small=('little', 'tiny'))
+SPOKEN = dict(large=('large', 'huge', 'big'), small=('small', 'tiny', 'little'))
 WHERE = {'left of': ('to the left of', 'on the left side of', 'left of'),
          'right of': ('to the right of', 'on the right side of', 'right of'),
          'above': ('above', 'over', 'on top of'), 'below': ('below', 'under', 'beneath')}
@@ -51,8 +51,8 @@ def told(groups: Sequence[Group], form: str, rng: np.random.Generator) -> str:
 def spoken(groups: Sequence[Group], rng: np.random.Generator) -> str:
   """What somebody in a film says who sees the scene: of one of its groups, or two."""
   groups = [groups[i] for i in rng.permutation(len(groups))]
-  seen = groups[:1 + (rng.random() < .4)]
-  words = [described(group, SPOKEN if rng.random() < .5 else {}, rng) for group in seen]
+  seen = groups[:1 + (rng.random() < .8)]
+  words = [described(group, SPOKEN, rng) for group in seen]
   return _one(REMARKS, rng).format(' and '.join(words))
 
 
