@@ -1,4 +1,4 @@
-"""Films of drawn scenes and their books: functions of their number, with the truth that they say."""
+"""Films of drawn scenes and their books: functions of their number, and the truth about them."""
 
 import numpy as np
 import pytest

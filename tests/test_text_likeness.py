@@ -11,8 +11,9 @@ from visionlab.measures.text_likeness import bleu_of_pairs, tfidf_cosines
 @pytest.fixture(scope='module')
 def texts():
   rng = np.random.default_rng(0)
-  words = 'a cat dog sat on the mat and then'.split()
-  return [[' '.join(rng.choice(words, n)) for n in rng.integers(1, 12, size)] for size in (12, 17)]
+  words = ['a', 'cat', 'dog', 'sat', 'on', 'the', 'mat', 'and']
+  return [[' '.join(rng.choice(words, n)) for n in rng.integers(1, 12, size)]
+          for size in (12, 17)]
 
 
 def test_bleu_is_that_of_each_pair(texts):

@@ -17,7 +17,7 @@ from visionlab.run import Run, load
 from visionlab.tasks.caption_losses import log_likelihoods
 
 TEXT = (*(f'bleu_{n}' for n in range(1, ORDERS + 1)), 'tfidf')
-SENTENCES = 128                  # that one call of a captioner reads
+SENTENCES = 32                   # that one call of a captioner reads
 Measure = Callable[[Story], np.ndarray]          # -> (s m) float32
 
 
@@ -113,14 +113,15 @@ def likelihood_by(run: Run) -> Measure:
   def measure(story: Story) -> np.ndarray:
     known = [' '.join(w for w in tokenise(text, vocabulary.punctuation) if w in vocabulary.words)
              for text in story.sentences]
+    different = list(dict.fromkeys(text for text in known if text))
+    tokens = np.zeros((-(-max(len(different), 1) // SENTENCES) * SENTENCES, length), np.int32)
+    if different:
+      tokens[:len(different)] = vocabulary.encode(different, length).tokens
+    images = run.fit(story.shots if story.shots.ndim == 4 else story.shots[:, 0])
+    each = np.concatenate([compare(images, part)
+                           for part in tokens.reshape(-1, SENTENCES, length)], 1)
     there = np.array([bool(text) for text in known])
-    tokens = np.zeros((-len(known) % SENTENCES + len(known), length), np.int32)
-    if there.any():
-      tokens[np.flatnonzero(there)] = vocabulary.encode([t for t in known if t], length).tokens
-    images = story.shots if story.shots.ndim == 4 else story.shots[:, 0]
-    images = run.fit(images)
-    found = np.concatenate([compare(images, part) for part in
-                            tokens.reshape(-1, SENTENCES, length)], 1)[:, :len(known)]
+    found = each[:, [different.index(text) if text else 0 for text in known]]
     found = np.where(there, found - found.mean(0), 0)
     return found / max(found.std(), 1e-6)
   return measure
