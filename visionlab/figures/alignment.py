@@ -45,11 +45,10 @@ def matrices(named: Mapping[str, np.ndarray], columns: int, paths: Mapping[str, 
   return rendered(figure)
 
 
-def film(batch: Mapping, predictions: Mapping, i: int = 0) -> np.ndarray:
-  """Film i of a batch of `visionlab.tasks.align`: its measures, and the scores with the path that
-  the chain finds and the true one."""
-  measures = np.asarray(batch['image'][i])
-  named = {f'measure {k}': measures[..., k] for k in range(measures.shape[-1])}
+def film(batch: Mapping, predictions: Mapping, names: Sequence[str], i: int = 0) -> np.ndarray:
+  """Film i of a batch of `visionlab.tasks.align`: its measures, and the scores with the sentences
+  that the chain finds and the true ones."""
+  named = dict(zip(names, np.moveaxis(np.asarray(batch['image'][i]), -1, 0), strict=True))
   named['scores'] = np.maximum(predictions['scores'][i], -4)
   return matrices(named, 3, dict(scores=dict(true=batch['sentence'][i],
                                              found=predictions['chain_sentence'][i])))

@@ -13,8 +13,7 @@ class ContextCNN(Network):
   neighbours do (Zhu et al. 2015, https://arxiv.org/abs/1506.06724, section 4.3: three layers with
   ReLU, and dropout, since few pairs are known).
 
-  With the default sizes, 7 measures and one output it has 10,865 parameters. Without `widths` and
-  with a size of (1, 1) it is a linear combination of the measures.
+  With the default sizes, 7 measures and one output it has 10,401 parameters.
 
   Attributes, beside `Network`'s:
     classes: number of outputs k.

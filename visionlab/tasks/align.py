@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError, bind, check_choice
+from visionlab.config import ConfigError, bind
 from visionlab.data.source import Info
 from visionlab.figures import alignment as figures
 from visionlab.kinds import Amount, Count, Share
@@ -50,7 +50,7 @@ class Align:
   chain's likeliest as a whole.
   """
   model: Any
-  channels: tuple[int, ...]
+  measures: tuple[str, ...]
   negatives: int
   steps: Steps
 
@@ -60,8 +60,8 @@ class Align:
     return {}
 
   def seen(self, batch):
-    """The measures (b s m k) that are chosen, each standardised within its film."""
-    x = batch['image'].astype(jnp.float32)[..., self.channels]
+    """The measures (b s m k), each standardised within its film."""
+    x = batch['image'].astype(jnp.float32)
     mean, std = x.mean((1, 2), keepdims=True), x.std((1, 2), keepdims=True)
     return (x - mean) / jnp.maximum(std, 1e-3)
 
@@ -148,7 +148,7 @@ class Align:
             | {f'path_{name}': value for name, value in path.items() if 'recall' in name})
 
   def figures(self, batch, predictions, results):
-    return {'film': figures.film(batch, predictions)}
+    return {'film': figures.film(batch, predictions, self.measures)}
 
 
 def _decided(each: jax.Array, none: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -171,26 +171,23 @@ def _others(key, true, told, m: int, n: int) -> jax.Array:
   return (base[:, None] + jax.random.randint(by, (len(true), n), 1, m)) % m
 
 
-def align(*, make_model: Callable, info: Info, example: Mapping, channels: tuple[str, ...] = (),
-          negatives: Count = 20, steps: Mapping | None = None) -> Align:
+def align(*, make_model: Callable, info: Info, example: Mapping, negatives: Count = 20,
+          steps: Mapping | None = None) -> Align:
   """Pairs of shots and sentences, told apart from measures of how alike they are, and the path
   through the book that a film takes.
 
   Args:
-    channels: which measures are seen, by the names that the source has for them; (): all.
     negatives: sentences that each known shot is compared with at an update, beside its own.
     steps: of the chain's prior, see `Steps`.
 
   Raises:
-    ConfigError: data without films and sentences, or an unknown channel.
+    ConfigError: data without films and sentences.
   """
   for name in ('image', 'sentence', 'known', 'paragraph'):
     if name not in example:
       raise ConfigError(f'config.task: align needs data with {name!r}, such as "stories"; there '
                         f'are {", ".join(example)}')
-  names = info.attributes.get('image', ())
-  for name in channels:
-    check_choice(name, names, 'config.task.channels')
-  own = bind(Steps, steps or {}, 'config.task.steps')
-  chosen = tuple(names.index(name) for name in channels) or tuple(range(example['image'].shape[-1]))
-  return Align(make_model(classes=1), chosen, negatives, own)
+  count = example['image'].shape[-1]
+  names = info.attributes.get('image', tuple(f'measure {i}' for i in range(count)))
+  return Align(make_model(classes=1), names, negatives,
+               bind(Steps, steps or {}, 'config.task.steps'))

@@ -14,7 +14,7 @@ from visionlab.data.source import check_ranges, check_seed, check_split
 from visionlab.data.stories.plot import draw_plot
 from visionlab.data.stories.telling import CHATTER, FILLERS, FORMS, spoken, told
 
-FILMS = dict(train=96, validation=16, test=32)
+FILMS = dict(train=240, validation=16, test=32)
 SCENES = dict(size=32, objects=(2, 2), visible=.8, scale=(.35, .75))
 """Those of configs/scenes_captioner.py, so that a run of it knows what it is shown."""
 
@@ -71,7 +71,7 @@ def tell_stories(split: str, films: int = 0, *, shots: int = 40, sentences: int 
 
   Args:
     split: 'train', 'validation' or 'test', which share no scene, photograph or glyph.
-    films: 0 stands for 96 of 'train', 16 of 'validation' and 32 of 'test'.
+    films: 0 stands for 240 of 'train', 16 of 'validation' and 32 of 'test'.
     untold, unfilmed, swapped: see `visionlab.data.stories.plot.draw_plot`.
     frames: of each shot; 1 for stills, more for clips.
 
