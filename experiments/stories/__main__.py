@@ -17,7 +17,7 @@ from visionlab.figures import alignment, charts
 from visionlab.measures.story_alignment import alignment_scores
 
 FILMS = dict(train=120, test=20)
-QUICK = dict(shots=8, sentences=20, anchors=4)
+QUICK = dict(films=2, shots=8, sentences=20, anchors=4)
 COLUMNS = {
     'recall, ±1: alone': ('alone', 'recall_at_1'), 'DTW': ('DTW', 'recall_at_1'),
     'chain': ('chain', 'recall_at_1'), 'best path': ('path', 'recall_at_1'),
@@ -29,10 +29,9 @@ COLUMNS = {
 
 def data_of(given, folder, split: str, seed: int) -> dict:
   """The options of the study's films of a split."""
-  films = dict.fromkeys(FILMS, 2) if given.quick else FILMS
   return dict(name='experiments.stories.tensors:kept', folder=str(folder / 'films'), seed=seed,
-              films=2 if given.quick else FILMS[split], runs=(given.captioner,) if given.captioner else (),
-              **(QUICK if given.quick else {}))
+              runs=(given.captioner,) if given.captioner else (),
+              **(QUICK if given.quick else dict(films=FILMS[split])))
 
 
 def films(given, folder, split: str, seed: int):
@@ -62,7 +61,7 @@ def scores_of(given, folder, seed: int, run: visionlab.Run) -> dict[str, np.ndar
   names = train.info.attributes['image']
   found = {name: logistic(train.arrays, test.arrays, [k]) for k, name in enumerate(names)}
   found['linear, all measures'] = logistic(train.arrays, test.arrays, range(len(names)))
-  found['context CNN'] = run.predict(test.arrays['image'])['scores']
+  found['context CNN'] = np.asarray(jax.jit(run.task.scores)(run.variables, test.arrays)[0])
   return found
 
 
@@ -101,8 +100,8 @@ def main(argv=None):
     if given.figure:
       run = runs['cnn/0']
       arrays = films(given, folder, 'test', 0).arrays
-      charts.save(alignment.film(arrays, run.predict(arrays['image']), run.task.measures),
-                  given.figure)
+      said = jax.jit(run.task.predict)(run.variables, arrays)
+      charts.save(alignment.film(arrays, said, run.task.measures), given.figure)
       study.picture(given.figure, given.figure)
       print(given.figure)
   return rows

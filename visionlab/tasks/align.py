@@ -165,10 +165,10 @@ def _at(values: jax.Array, index: jax.Array) -> jax.Array:
 
 def _others(key, true, told, m: int, n: int) -> jax.Array:
   """For each shot of one film n of the m sentences (s n) that do not tell it, each as likely."""
-  begin, by = jax.random.split(key)
-  # Of a shot that none tells, all are others: left out is one that is drawn.
-  base = jnp.where(told, true, jax.random.randint(begin, true.shape, 0, m))
-  return (base[:, None] + jax.random.randint(by, (len(true), n), 1, m)) % m
+  u = jax.random.uniform(key, (len(true), n))
+  true, told = true[:, None], told[:, None]
+  by = jnp.where(told, 1 + jnp.floor(u * (m - 1)), jnp.floor(u * m))
+  return (true + by.astype(jnp.int32)) % m
 
 
 def align(*, make_model: Callable, info: Info, example: Mapping, negatives: Count = 20,
