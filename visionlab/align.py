@@ -4,6 +4,8 @@ Writes a page, one .html file, with a still of each shot beside the paragraph th
 to, how sure that is, and what each measure thought. The film is a file or a folder of stills (see
 `visionlab.data.shots.read_shots`), subtitles are .srt or .vtt, the book is .epub or .txt.
 --workdir names a run of configs/stories_align.py; without, measures are weighed as is usual.
+--truth names MovieQA's annotations, of which the book is the plot, a line a paragraph: then it is
+said how many paragraphs are right.
 """
 
 from collections.abc import Sequence
@@ -17,6 +19,8 @@ from visionlab import commandline
 from visionlab.alignment_page import Match, page
 from visionlab.config import ConfigError
 from visionlab.data import books, subtitles
+from visionlab.data.film import frame_rate
+from visionlab.data.plot_alignments import lines_of_shots, read_plot_alignments
 from visionlab.data.shots import Shots, read_shots
 from visionlab.data.stories.stories import Story
 from visionlab.figures.alignment import matrices
@@ -90,10 +94,24 @@ def main(argv):
   how = f'by {run.workdir} ({run.which})' if run else 'by ' + ', '.join(WEIGHTS)
   told = int((found != NOWHERE).sum())
   lines = [f'{len(found)} shots, {len(story.sentences)} sentences in {story.paragraph[-1] + 1} '
-           f'paragraphs; {told} shots are told, {how}, with the chain']
+           f'paragraphs; {told} shots are told, {how}, with the chain',
+           *(_judged(options, story, shots, film, found) if options.truth else ())]
   write_atomically(output, page(f'{Path(film).name} and {Path(book).name}', lines, picture, matches(
       story, shots.begins, tensor, names, found, confidence), len(story.sentences)))
   print(*lines, f'page: {output}', sep='\n')
+
+
+def _judged(options, story: Story, shots: Shots, film: Path, found: np.ndarray) -> list[str]:
+  """How many of the shots whose paragraphs --truth knows were matched to one of them."""
+  aligned = read_plot_alignments(options.truth, options.film)
+  try:
+    rate = options.rate or frame_rate(film, 1 / options.every)
+  except (ValueError, OSError) as error:
+    raise ConfigError(f'--rate: needed, for {film} does not tell: {error}') from error
+  known = lines_of_shots(aligned, shots.begins, rate)
+  right = [j != NOWHERE and int(story.paragraph[j]) in lines
+           for j, lines in zip(found.tolist(), known, strict=True) if lines]
+  return [f'{options.truth}: {sum(right)} of {len(right)} shots are with a paragraph that is right']
 
 
 def _sorted(words: Sequence[str]) -> tuple[Path, Path, Path]:
@@ -117,6 +135,9 @@ if __name__ == '__main__':
   flags.DEFINE_string('workdir', '', 'Folder of a run of configs/stories_align.py.')
   flags.DEFINE_list('seen', [], 'Folders of runs that see, such as one of '
                     'configs/scenes_captioner.py; each is a measure more.')
+  flags.DEFINE_string('truth', '', "A JSON file of MovieQA's questions, with lines and clips.")
+  flags.DEFINE_string('film', '', 'Which film of --truth it is, such as tt0120815.')
+  flags.DEFINE_float('rate', 0., 'Frames a second in --truth; 0: as the film file says.', 0.)
   flags.DEFINE_float('every', 4., 'Seconds that a shot lasts, where stills have no times.', .04)
   commandline.step_flag()
   commandline.run(main, words='a film, its subtitles and its book')

@@ -12,6 +12,7 @@ import visionlab
 from configs import stories_align as config
 from experiments import study
 from experiments.stories.baselines import logistic, warped_sentences
+from experiments.stories.sheet import draw_sheet
 from experiments.stories.tensors import kept
 from visionlab.figures import alignment, charts
 from visionlab.measures.story_alignment import alignment_scores
@@ -103,7 +104,9 @@ def main(argv=None):
       said = jax.jit(run.task.predict)(run.variables, arrays)
       charts.save(alignment.film(arrays, said, run.task.measures), given.figure)
       study.picture(given.figure, given.figure)
-      print(given.figure)
+      sheet = given.figure.with_name('film.png')
+      draw_sheet(sheet)
+      print(given.figure, sheet, sep='\n')
   return rows
 
 
