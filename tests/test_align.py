@@ -1,6 +1,9 @@
 """What the task of alignment learns from and says, and the page that is made of it."""
 
+import json
 import re
+import subprocess
+import sys
 
 import flax.linen as nn
 import jax
@@ -15,8 +18,9 @@ from visionlab.config import ConfigError
 from visionlab.data.shots import read_shots
 from visionlab.data.source import Info
 from visionlab.models.context_cnn import ContextCNN
+from visionlab.ops.story_chain import NOWHERE
 from visionlab.similarities import channels, similarities
-from visionlab.tasks.align import NOWHERE, Align, Steps, _others, align
+from visionlab.tasks.align import Align, Steps, _others, align
 
 
 class Given(nn.Module):
@@ -161,3 +165,20 @@ def test_films_that_are_none(folder, name, said):
   (folder / 'broken.mp4').write_bytes(b'no')
   with pytest.raises(ConfigError, match=said):
     read_shots(folder / name)
+
+
+def test_the_command_writes_a_page_and_holds_it_against_annotations(folder):
+  lines = {0: 0, 20: 1, 30: 2, 40: 0}                    # the last is none that may be found
+  (folder / 'qa.json').write_text(json.dumps([
+      dict(imdb_key='tt1', plot_alignment=[line],
+           video_clips=[f'tt1.sf-{25 * begin:06}.ef-{25 * begin + 100:06}.video.mp4'])
+      for begin, line in lines.items()]))
+  words = ['film.srt', 'film', 'book.txt', '--truth=qa.json', '--rate=25', '--output=page.html']
+  command = [sys.executable, '-m', 'visionlab.align']
+  done = subprocess.run(command + words, cwd=folder, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert '5 shots, 7 sentences in 4 paragraphs' in done.stdout
+  assert 'qa.json: 3 of 4 shots are with a paragraph that is right' in done.stdout
+  assert (folder / 'page.html').read_text().count('class="shot"') == 5
+  done = subprocess.run(command + words[:2], cwd=folder, capture_output=True, text=True)
+  assert done.returncode == 2 and 'book: none' in done.stderr and 'Traceback' not in done.stderr

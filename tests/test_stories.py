@@ -1,17 +1,26 @@
 """Films of drawn scenes and their books: functions of their number, and the truth about them."""
 
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import config
 
+from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
-from visionlab.data.scenes.captions import Group, caption
+from visionlab.data.scenes.captions import Group, caption, words
 from visionlab.data.scenes.digits import CLASSES
 from visionlab.data.scenes.scenes import scenes
 from visionlab.data.scenes.truth import judge
+from visionlab.data.source import Info
 from visionlab.data.stories.plot import draw_plot
 from visionlab.data.stories.stories import SCENES, tell_stories
 from visionlab.data.stories.telling import SHAPES, spoken, told
-from visionlab.similarities import channels, similarities, stories
+from visionlab.data.vocabulary import SPECIAL, Vocabulary
+from visionlab.run import Run
+from visionlab.similarities import channels, seen_by, similarities, stories
 
 SMALL = dict(shots=8, sentences=24)
 SEVEN = Group('seven', 'large', ((.2, .5),), .2)
@@ -103,6 +112,35 @@ def test_other_measures_are_further_channels(told_stories):
   found = similarities(told_stories[0], dict(own=own))
   assert found.shape == (8, 24, 8) and (found[..., 7] == 24).all()
   assert channels(dict(own=own))[-1] == 'own'
+
+
+def test_likelihood_is_what_a_captioner_says_of_a_shot(told_stories):
+  story = told_stories[0]
+  vocabulary = Vocabulary((*SPECIAL, *words(CLASSES, 2)))
+  form = dict(image=jax.ShapeDtypeStruct((1, 32, 32, 3), np.uint8),
+              caption=dict(tokens=jax.ShapeDtypeStruct((1, 1, 10), np.int32)))
+  facts = Facts(Info(words=vocabulary.words), form, 1)
+  options = config(task=dict(name='caption', model=dict(
+      name='captioner', width=8, embedding=8, backbone=dict(name='cnn', widths=(4, 4)))))
+  task = build_task(options, facts)
+  variables = jax.jit(task.init)(jax.random.key(0), form | dict(image=story.shots[:1]))
+  variables['params']['head']['kernel'] = variables['params']['head']['kernel'] * 100
+  name, measure = seen_by(Run(Path('run'), options, task, variables, {}, 0, facts))
+  found = measure(story)
+  known = [' '.join(w for w in text.split() if w in vocabulary.words) for text in story.sentences]
+  said = jax.jit(lambda tokens: task.answer(variables, dict(image=story.shots), dict(
+      tokens=jnp.tile(tokens[1:], (8, 1))))['log_likelihoods'].sum(1))
+  expected = np.stack([said(vocabulary.encode([text], 10).tokens[0]) if text else np.zeros(8)
+                       for text in known], 1)
+  expected -= expected.mean(0)
+  np.testing.assert_allclose(found, expected / expected.std(), rtol=1e-3, atol=2e-3)
+  assert name == 'likelihood' and found.std() > 0 and '' in known
+
+
+def test_a_run_that_sees_nothing_is_refused():
+  run = Run(Path('run'), config(), None, {}, {}, 0, None)
+  with pytest.raises(ConfigError, match='run is classify by .*; a run of caption does'):
+    seen_by(run)
 
 
 @pytest.mark.parametrize('options, said', [

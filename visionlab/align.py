@@ -24,11 +24,12 @@ from visionlab.data.plot_alignments import lines_of_shots, read_plot_alignments
 from visionlab.data.shots import Shots, read_shots
 from visionlab.data.stories.stories import Story
 from visionlab.figures.alignment import matrices
+from visionlab.ops.story_chain import NOWHERE
 from visionlab.paths import output_file
 from visionlab.run import Run, load
 from visionlab.similarities import channels, seen_by, similarities
 from visionlab.storage.workdir import write_atomically
-from visionlab.tasks.align import NOWHERE, Align, Steps
+from visionlab.tasks.align import Align, Steps
 
 WEIGHTS = dict(tfidf=1., bleu_1=.5, bleu_2=.5)
 """By which measures count, in units of their standard deviations, where no run says better."""

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from visionlab.figures.charts import new_axes, rendered
-
-NOWHERE = -1
+from visionlab.ops.story_chain import NOWHERE
 
 
 def matrices(named: Mapping[str, np.ndarray], columns: int, paths: Mapping[str, Sequence] | None

@@ -4,9 +4,9 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.measures.average_precision import Curve, area_under
+from visionlab.ops.story_chain import NOWHERE
 
 TOLERANCES = (0, 1, 3)           # sentences by which a match may be off
-NOWHERE = -1
 
 
 def alignment_scores(found, sentence, confidence, paragraph, known=None) -> dict[str, float]:

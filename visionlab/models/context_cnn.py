@@ -19,7 +19,8 @@ class ContextCNN(Network):
     classes: number of outputs k.
     widths: output channels of all layers but the last.
     size: of each layer's filters, shots by sentences.
-    dropout: share of the last layer's inputs that are zero in training (rng stream 'dropout').
+    dropout: share of the outputs of all layers but the last that are zero in training (rng stream
+      'dropout').
   """
 
   classes: int = 1
@@ -33,6 +34,6 @@ class ContextCNN(Network):
     act = self.style().act
     for i, width in enumerate(self.widths, 1):
       x = point(f'conv{i}', act(Conv(width, self.size, dtype=self.dtype, name=f'conv{i}')(x)))
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+      x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return Conv(self.classes, self.size, dtype=self.dtype, kernel_init=nn.initializers.zeros,
                 name='head')(x).astype('float32')

@@ -132,10 +132,10 @@ class Align:
 
   def evaluators(self):
     def update(variables, batch, hp):
-      found = self.predict(variables, batch)
-      found.pop('scores')
-      return found | {k: batch[k] for k in ('sentence', 'known', 'paragraph')
-                      } | dict(found=found['sentence'])
+      said = self.predict(variables, batch)
+      truth = {k: batch[k] for k in ('sentence', 'known', 'paragraph')}
+      return truth | dict(found=said['sentence'], **{
+          k: said[k] for k in ('confidence', 'chain_sentence', 'chain_confidence', 'path')})
     return {'alignment': Evaluator(update, self._finish, kind='collect')}
 
   def _finish(self, rows):
