@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from filmed import film as film_file
 from PIL import Image
 
 from visionlab.align import matches, read_story, scores_of
@@ -156,6 +157,13 @@ def test_stills_without_times_are_in_the_order_of_their_numbers(folder):
   shots = read_shots(folder / 'film', every=2.)
   assert shots.begins.tolist() == [0, 2, 4, 6, 8]
   assert shots.stills[:, 64, 64, 0].tolist() == [200, 150, 100, 50, 0]
+
+
+def test_a_film_file_is_cut_into_shots_whose_stills_are_from_the_middle(tmp_path):
+  path = film_file(tmp_path / 'film.mp4', [10] * 20 + [120] * 20 + [220] * 8)  # a tenth of a second
+  shots = read_shots(path, every=2.)
+  assert shots.begins.tolist() == [0, 2, 4] and shots.stills.shape == (3, 128, 128, 3)
+  np.testing.assert_allclose(shots.stills[:, 64, 64, 0], [10, 120, 220], atol=6)
 
 
 @pytest.mark.parametrize('name, said', [
