@@ -61,6 +61,9 @@ def scores_of(given, folder, seed: int, run: visionlab.Run) -> dict[str, np.ndar
   train, test = (films(given, folder, split, seed) for split in ('train', 'test'))
   names = train.info.attributes['image']
   found = {name: logistic(train.arrays, test.arrays, [k]) for k, name in enumerate(names)}
+  if given.captioner:
+    found['linear, without likelihood'] = logistic(train.arrays, test.arrays,
+                                                   range(len(names) - 1))
   found['linear, all measures'] = logistic(train.arrays, test.arrays, range(len(names)))
   found['context CNN'] = np.asarray(jax.jit(run.task.scores)(run.variables, test.arrays)[0])
   return found
