@@ -54,6 +54,7 @@ CAPTIONS = dict(caption=caption_rows(SAID, VOCABULARY, 7))
 
 VIDEO = RNG.integers(0, 256, (N, 5, 16, 16, 3), np.uint8)
 FLOW = RNG.normal(size=(N, 4, 16, 16, 2)).astype(np.float32)
+FILMS = np.random.default_rng(2).random((N, 4, 5, 2), np.float32)
 
 CNN = dict(name='cnn', widths=(4, 4), hidden=8)
 DANN = dict(name='dann', backbone=CNN, domain_hidden=(8,))
@@ -105,6 +106,10 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
             dict(map=IMAGE[..., :2].copy(), steering=NUMBERS[:, 0] / 20,
                  admissible=NUMBERS[:, [0, 1, 0]] / 20, there=np.array([[True, True, False]] * N),
                  fork=LABEL > 0)),
+  'align': (dict(name='align', negatives=3,
+                 model=dict(name='context_cnn', widths=(4,), size=(3, 3), dropout=0.)),
+            dict(image=FILMS, sentence=np.tile([2, -1, 0, 3], (N, 1)), known=FILMS[..., 0, 0] > .2,
+                 paragraph=np.tile([0, 0, 1, 1, 2], (N, 1)))),
   **{name: (dict(name='reconstruct', model=dict(name='autoencoder', codes=3, widths=(4,)), **own),
             dict(label=LABEL))
      for name, own in dict(autoencoder={}, denoising=dict(denoising=True),

@@ -37,7 +37,8 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
 # Each has a test of its own.
 OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn',
           'region_cnn', 'sliding_window', 'captioner', 'recurrent', 'two_column', 'multitask',
-          'autoencoder', 'gan', 'fusion', 'frame_lstm', 'pilotnet'}
+          'autoencoder', 'gan', 'fusion', 'frame_lstm', 'pilotnet',
+          'context_cnn'}
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),

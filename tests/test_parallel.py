@@ -100,6 +100,15 @@ def test_poses_are_displaced_alike_on_whatever_device(form):
   assert difference(trained(config(**options), 8), trained(config(**options, **form), 8)) < 1e-5
 
 
+def test_other_sentences_are_drawn_alike_on_whatever_device():
+  options = dict(data=dict(name='stories', films=16, shots=8, sentences=20, anchors=4), batch=16,
+                 task=dict(name='align', negatives=3, model=dict(
+                     name='context_cnn', widths=(4,), size=(3, 3), dropout=0.)),
+                 augment={}, evals={}, hp=dict(lr=.01), steps=8)
+  form = dict(accumulate=4, parallel=dict(mode='pmap', devices=2))
+  assert difference(trained(config(**options), 8), trained(config(**options, **form), 8)) < 1e-5
+
+
 @pytest.mark.parametrize('form', [dict(parallel=dict(devices=4)),
                                   dict(accumulate=4, parallel=dict(mode='pmap', devices=2))],
                          ids=['jit', 'pmap-accumulated'])

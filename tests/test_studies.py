@@ -31,7 +31,7 @@ from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
          'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces', 'poses',
-         'video', 'generative', 'behaviour', 'driving')
+         'video', 'generative', 'behaviour', 'driving', 'stories')
 
 
 @pytest.fixture(autouse=True)
@@ -222,6 +222,19 @@ def test_cells_of_bccd(shared_data, tmp_path):
     means[name] = np.mean(pixels, 0)
   assert means['RBC'][0] > means['RBC'][2]                 # red cells are redder than blue
   assert means['WBC'][2] > means['WBC'][0] and means['Platelets'][2] > means['Platelets'][0]
+
+
+def test_stories(tmp_path):
+  rows = quick('stories', tmp_path, f'--figure={tmp_path}/figure.png')
+  methods = [row['method'] for row in rows]
+  assert methods[5:7] == ['tfidf', 'time'] and methods[-2:] == ['linear, all measures',
+                                                                'context CNN']
+  for row in rows:
+    assert all(0 <= float(value) <= 100 for key, value in row.items() if key != 'method')
+    # What is right is so within one sentence, and within three.
+    assert float(row['chain, ±0']) <= float(row['chain']) <= float(row['±3'])
+  for name in ('figure', 'film'):
+    assert (tmp_path / f'{name}.png').stat().st_size < 60_000
 
 
 def test_wrong_options_end_in_one_line(capsys):

@@ -28,6 +28,7 @@ SOURCES = {
     'event_logs': 'visionlab.data.behaviour.event_logs:event_logs',
     'actions': 'visionlab.data.actions.actions:actions',
     'aligned': 'visionlab.aligned:aligned',
+    'stories': 'visionlab.similarities:stories',
     'arrays': 'visionlab.data.sources.arrays:arrays',
     'mnist': 'visionlab.data.sources.mnist:mnist',
     'mnist_m': 'visionlab.data.sources.mnist_m:mnist_m',

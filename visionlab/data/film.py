@@ -35,7 +35,7 @@ Frame = tuple[float, Callable[[], Image.Image]]     # from when it is shown, and
 def is_film(path: Path) -> bool:
   """Whether it has a film's suffix, or is a folder with images in it; animated ones are films."""
   if path.is_dir():
-    return bool(_images(path))
+    return bool(stills_of(path))
   return path.suffix.lower() in FILMS
 
 
@@ -51,7 +51,7 @@ def seconds(path: Path, rate: float = 25.) -> float:
     OSError and others, from PyAV and Pillow: it is no film, or a damaged one.
   """
   if path.is_dir():
-    return len(_images(path)) / rate
+    return len(stills_of(path)) / rate
   if path.suffix.lower() in ANIMATED:
     with open_image(path) as film:
       return sum(_lasting(film, i) for i in range(getattr(film, 'n_frames', 1)))
@@ -95,7 +95,7 @@ def frames_at(path: Path, moments: Iterable[float], canvas: Canvas, rate: float 
     Otherwise as `seconds`.
   """
   if path.is_dir():
-    files = _images(path)
+    files = stills_of(path)
     for moment in moments:
       place = min(int((moment + CLOSE) * rate), len(files) - 1)
       yield canvas.read((path / files[place]).read_bytes(), cut)
@@ -202,7 +202,7 @@ def _lasting(film: Image.Image, i: int) -> float:
   return duration / 1000 if duration > 10 else .1
 
 
-def _images(folder: Path) -> list[str]:
+def stills_of(folder: Path) -> list[str]:
   """The images in a folder in the order of their numbers: 9.png goes before 10.png."""
   names = [path.name for path in folder.iterdir() if path.suffix.lower() in FRAMES
            and not path.name.startswith('.')]

@@ -36,5 +36,6 @@ MODELS: dict[str, str] = {
   'gan': 'visionlab.models.gan:GAN',
   'tcdcn': 'visionlab.models.tcdcn:TCDCN',
   'deepface': 'visionlab.models.deepface:DeepFace',
+  'context_cnn': 'visionlab.models.context_cnn:ContextCNN',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
 }

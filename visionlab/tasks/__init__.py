@@ -16,4 +16,5 @@ TASKS: dict[str, str] = {
     'verify': 'visionlab.tasks.verify:verify',
     'pose': 'visionlab.tasks.pose:pose',
     'drive': 'visionlab.tasks.drive:drive',
+    'align': 'visionlab.tasks.align:align',
 }

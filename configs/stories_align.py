@@ -1,0 +1,25 @@
+"""Which sentence of a book tells which shot of a film? Films of drawn scenes, books in other words.
+
+python -m visionlab.train --config=configs/stories_align.py --workdir=runs/stories
+A CNN reads seven measures of how alike shots and sentences are, in context; of each of 240 films it
+knows eight shots. What a captioner thinks is a measure more: see experiments/stories.
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant)
+  data = dict(name='stories', **(dict(films=2, shots=8, sentences=20, anchors=4) if smoke else {}))
+  model = dict(name='context_cnn')
+  if smoke:
+    model |= dict(widths=(4, 4), size=(3, 3))
+  return experiment(
+      steps=10 if smoke else 600,
+      batch=2 if smoke else 8,
+      data=data,
+      task=dict(name='align', model=model),
+      optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=5e-3, weight_decay=.01),
+      evals={name: dict(split=split, every='50%', batch=2 if smoke else 8, data=data)
+             for name, split in (('val', 'validation'), ('test', 'test'))})

@@ -1,0 +1,153 @@
+"""Films of drawn scenes and their books: functions of their number, and the truth about them."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tiny import config
+
+from visionlab.build import Facts, build_task
+from visionlab.config import ConfigError
+from visionlab.data.scenes.captions import Group, caption, words
+from visionlab.data.scenes.digits import CLASSES
+from visionlab.data.scenes.scenes import scenes
+from visionlab.data.scenes.truth import judge
+from visionlab.data.source import Info
+from visionlab.data.stories.plot import draw_plot
+from visionlab.data.stories.stories import SCENES, tell_stories
+from visionlab.data.stories.telling import SHAPES, spoken, told
+from visionlab.data.vocabulary import SPECIAL, Vocabulary
+from visionlab.run import Run
+from visionlab.similarities import channels, seen_by, similarities, stories
+
+SMALL = dict(shots=8, sentences=24)
+SEVEN = Group('seven', 'large', ((.2, .5),), .2)
+THREES = Group('three', 'small', ((.8, .5), (.7, .4)), .1)
+
+
+@pytest.fixture(scope='module')
+def told_stories():
+  return tell_stories('test', 4, **SMALL)
+
+
+def test_a_story_is_a_function_of_its_number(told_stories):
+  few = tell_stories('test', 2, **SMALL)
+  for one, other in zip(told_stories[:2], few, strict=True):
+    np.testing.assert_array_equal(one.shots, other.shots)
+    assert one.sentences == other.sentences and one.subtitles == other.subtitles
+    np.testing.assert_array_equal(one.sentence, other.sentence)
+  for strangers in tell_stories('test', 1, **SMALL, seed=1), tell_stories('train', 1, **SMALL):
+    assert strangers[0].sentences != few[0].sentences
+    assert not np.array_equal(strangers[0].shots, few[0].shots)
+
+
+def test_what_tells_a_shot_in_the_grammar_of_captions_is_true_of_it(told_stories):
+  source = scenes('test', examples=4 * SMALL['shots'], masks=False, **SCENES)
+  facts = source.facts(source[np.arange(len(source))]['objects'])
+  seen = 0
+  for i, story in enumerate(told_stories):
+    for shot, j in enumerate(story.sentence):
+      if j >= 0 and story.form[j] == 'plain':
+        assert judge(story.sentences[j], facts[i * SMALL['shots'] + shot], CLASSES)['true']
+        seen += 1
+    assert sum(form != '' for form in story.form) == (story.sentence >= 0).sum() == 7
+  assert seen > 2
+
+
+def test_a_film_goes_through_its_book_but_for_neighbours_and_chapters():
+  plots = [draw_plot(40, 120, .15, .3, .15, np.random.default_rng(i)) for i in range(50)]
+  swaps = 0
+  for plot in plots:
+    places = plot.sentence[plot.sentence >= 0]
+    assert len(places) == len(set(places)) == 34 and plot.filmed[places].all()
+    back = np.flatnonzero(np.diff(places) < 0)
+    assert (np.diff(back) > 1).all()                    # each has changed places with one other
+    np.testing.assert_array_equal(np.sort(places), np.where(
+        np.isin(np.arange(34), back), np.roll(places, -1), np.where(
+            np.isin(np.arange(34), back + 1), np.roll(places, 1), places)))
+    swaps += len(back)
+    assert (~plot.filmed).sum() == 36
+    edges = np.flatnonzero(np.diff(plot.filmed.astype(int)))
+    assert len(edges) <= 4 and (np.diff(plot.paragraph)[edges] == 1).all()
+    assert plot.paragraph[0] == 0 and set(np.diff(plot.paragraph)) <= {0, 1}
+  assert .1 < swaps / (50 * 33) < .15                   # one that has does not again
+
+
+def test_forms_of_a_sentence():
+  rng = np.random.default_rng(0)
+  groups = (SEVEN, THREES)
+  assert told(groups, 'plain', rng) in (caption(groups, 0), caption(groups, 1))
+  retold = {told(groups, 'retold', rng) for _ in range(200)}
+  assert len(retold) > 60 and not {caption(groups, 0), caption(groups, 1)} & retold
+  for text in retold:                                   # from either side, and true
+    words = text.split()
+    assert (words.index('seven') < words.index('threes')) == ('left' in words)
+  for text in (told(groups, 'allusive', rng) for _ in range(50)):
+    assert not set(text.split()) & {'seven', 'sevens', 'three', 'threes'}
+    assert SHAPES['seven'] in text and 'birds' in text
+  said = [spoken(groups, rng) for _ in range(200)]
+  assert all('seven' in text or 'threes' in text for text in said)
+  assert .6 < np.mean(['seven' in text and 'threes' in text for text in said]) < .95
+
+
+def test_a_source_of_films(told_stories):
+  source = stories('train', films=3, anchors=2, **SMALL)
+  arrays = source.arrays
+  assert arrays['image'].shape == (3, 8, 24, 7) and arrays['image'].dtype == np.float32
+  assert (arrays['known'].sum(1) == 2).all() and len(set(map(tuple, arrays['known']))) > 1
+  tested = stories('test', films=4, **SMALL)
+  assert tested.arrays['known'].all()
+  np.testing.assert_array_equal(tested.arrays['sentence'],
+                                [story.sentence for story in told_stories])
+  assert tested.info.attributes['image'] == channels() == (
+      'bleu_1', 'bleu_2', 'bleu_3', 'bleu_4', 'bleu_5', 'tfidf', 'time')
+  time = tested.arrays['image'][..., 6]
+  assert time[0, 0, 0] == time[0, 7, 23] == 1 and time[0, 0, 23] == time[0, 7, 0] == 0
+
+
+def test_other_measures_are_further_channels(told_stories):
+  own = lambda story: np.full((8, 24), len(story.sentences), np.float32)
+  found = similarities(told_stories[0], dict(own=own))
+  assert found.shape == (8, 24, 8) and (found[..., 7] == 24).all()
+  assert channels(dict(own=own))[-1] == 'own'
+
+
+def test_likelihood_is_what_a_captioner_says_of_a_shot(told_stories):
+  story = told_stories[0]
+  vocabulary = Vocabulary((*SPECIAL, *words(CLASSES, 2)))
+  form = dict(image=jax.ShapeDtypeStruct((1, 32, 32, 3), np.uint8),
+              caption=dict(tokens=jax.ShapeDtypeStruct((1, 1, 10), np.int32)))
+  facts = Facts(Info(words=vocabulary.words), form, 1)
+  options = config(task=dict(name='caption', model=dict(
+      name='captioner', width=8, embedding=8, backbone=dict(name='cnn', widths=(4, 4)))))
+  task = build_task(options, facts)
+  variables = jax.jit(task.init)(jax.random.key(0), form | dict(image=story.shots[:1]))
+  variables['params']['head']['kernel'] = variables['params']['head']['kernel'] * 100
+  name, measure = seen_by(Run(Path('run'), options, task, variables, {}, 0, facts))
+  found = measure(story)
+  known = [' '.join(w for w in text.split() if w in vocabulary.words) for text in story.sentences]
+  said = jax.jit(lambda tokens: task.answer(variables, dict(image=story.shots), dict(
+      tokens=jnp.tile(tokens[1:], (8, 1))))['log_likelihoods'].sum(1))
+  expected = np.stack([said(vocabulary.encode([text], 10).tokens[0]) if text else np.zeros(8)
+                       for text in known], 1)
+  expected -= expected.mean(0)
+  np.testing.assert_allclose(found, expected / expected.std(), rtol=1e-3, atol=2e-3)
+  assert name == 'likelihood' and found.std() > 0 and '' in known
+
+
+def test_a_run_that_sees_nothing_is_refused():
+  run = Run(Path('run'), config(), None, {}, {}, 0, None)
+  with pytest.raises(ConfigError, match='run is classify by .*; a run of caption does'):
+    seen_by(run)
+
+
+@pytest.mark.parametrize('options, said', [
+    (dict(untold=1.5), 'untold must lie between 0 and 1'), (dict(shots=1, anchors=0), 'shots must'),
+    (dict(plain=.8, allusive=.4), r'plain \+ allusive must lie'), (dict(anchors=99), 'anchors'),
+    (dict(sentences=20), '40 shots, but for 0.15 of them, are to be told by 20 sentences'),
+    (dict(seed=-1), 'seed'), (dict(runs=('nowhere',)), 'nowhere: no such weights')])
+def test_mistakes_in_options(options, said):
+  with pytest.raises(ConfigError, match=said):
+    stories('test', **options)
