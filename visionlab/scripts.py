@@ -36,6 +36,14 @@ def alerts():
   run('visionlab.alerts')
 
 
+def align():
+  run('visionlab.align')
+
+
+def drive():
+  run('visionlab.drive')
+
+
 def export():
   run('visionlab.exports')
 
