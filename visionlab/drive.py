@@ -76,38 +76,29 @@ def world_of(run: Run) -> Roads:
   return bind(roads, options, 'config.data', split='test', keep=False, examples=1)
 
 
-def drives(world: Roads, policy: Policy, indices: np.ndarray, commands: int, routed: bool, *,
-           arrays: Mapping | None = None, views: bool = False) -> dict[str, Any]:
-  """`visionlab.data.roads.simulator.simulate` on a source's roads; compiled by the caller."""
-  return simulator.simulate(policy, arrays or world.arrays, indices, size=world.size,
-                            chart_size=world.chart_size, commands=commands, routed=routed,
-                            views=views)
-
-
 class Driver:
-  """A run, and the roads it is driven on; one program for all ways to decide."""
+  """A run, and the roads it is driven on; one program for both ways to decide."""
 
   def __init__(self, run: Run, commands: int):
-    self.run, self.world = run, world_of(run)
+    self.run, self.world, self.commands = run, world_of(run), commands
     self.routed = run.task.chart == 'route'
-    self.commands = commands
-
-    @partial(jax.jit, static_argnames=('commands', 'views'))
-    def by_network(variables, arrays, indices, by_mode, commands, views):
-      return drives(self.world, network(run.task, variables, by_mode), indices, commands,
-                    self.routed, arrays=arrays, views=views)
-    self._by_network = by_network
+    self._by_network = jax.jit(lambda variables, by_mode, *given: self._simulated(
+        network(run.task, variables, by_mode), *given), static_argnums=(4, 5))
 
   def drive(self, indices: np.ndarray, way: str, commands: int = 0, *, views: bool = False
             ) -> dict[str, Any]:
     """What happens on some roads; way: 'mean', 'mode' or a name of `BASELINES`."""
-    commands = commands or self.commands
+    given = self.world.arrays, indices, commands or self.commands, views
     if way in WAYS:
-      return jax.device_get(self._by_network(self.run.variables, self.world.arrays, indices,
-                                             way == 'mode', commands, views))
-    drive = jax.jit(lambda arrays, indices: drives(
-        self.world, BASELINES[way], indices, commands, self.routed, arrays=arrays))
-    return jax.device_get(drive(self.world.arrays, indices))
+      return jax.device_get(self._by_network(self.run.variables, way == 'mode', *given))
+    simulated = jax.jit(partial(self._simulated, BASELINES[way]), static_argnums=(2, 3))
+    return jax.device_get(simulated(*given))
+
+  def _simulated(self, policy: Policy, arrays: Mapping, indices: jax.Array, commands: int,
+                 views: bool) -> dict[str, Any]:
+    return simulator.simulate(policy, arrays, indices, size=self.world.size,
+                              chart_size=self.world.chart_size, commands=commands,
+                              routed=self.routed, views=views)
 
 
 def scores(found: Mapping[str, Any]) -> dict[str, float]:
