@@ -2,7 +2,10 @@
 
 python -m visionlab.train --config=configs/stories_align.py --workdir=runs/stories
 A CNN reads seven measures of how alike shots and sentences are, in context; of each of 240 films it
-knows eight shots. What a captioner thinks is a measure more: see experiments/stories.
+knows eight shots. What a captioner thinks is a measure more: with it, and 12 shots each of 120
+films, of the told shots 65.9 ± 4.5 % are matched to within a sentence by the chain, 47.1 ± 5.7 %
+without (three seeds, experiments/stories; the likelihood alone 22.7, time alone 11.1). This config
+itself has not been run since dropout is behind both hidden layers; before, seed 0: 53.9 and 37.0 %.
 """
 
 from visionlab.config import experiment, is_smoke
