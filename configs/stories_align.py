@@ -13,7 +13,7 @@ from visionlab.config import experiment, is_smoke
 
 def get_config(variant=''):
   smoke = is_smoke(variant)
-  data = dict(name='stories', **(dict(films=2, shots=8, sentences=20, anchors=4) if smoke else {}))
+  data = dict(name='stories', **(dict(films=2, shots=8, sentences=20, known=4) if smoke else {}))
   model = dict(name='context_cnn')
   if smoke:
     model |= dict(widths=(4, 4), size=(3, 3))
@@ -24,5 +24,6 @@ def get_config(variant=''):
       task=dict(name='align', model=model),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=5e-3, weight_decay=.01),
-      evals={name: dict(split=split, every='50%', batch=2 if smoke else 8, data=data)
-             for name, split in (('val', 'validation'), ('test', 'test'))})
+      evals=dict(val=dict(split='validation', every='50%', batch=2 if smoke else 8, data=data),
+                 test=dict(split='test', every='100%', batch=2 if smoke else 8, first=False,
+                           data=data)))

@@ -114,8 +114,8 @@ def test_data_without_films_are_refused():
   example = dict(image=np.zeros((1, 8, 8, 3)), label=np.zeros(1))
   with pytest.raises(ConfigError, match="align needs data with 'sentence', such as \"stories\""):
     align(make_model=ContextCNN, info=Info(), example=example)
-  with pytest.raises(ConfigError, match='config.task.steps.pase: no such key'):
-    align(make_model=ContextCNN, info=Info(), example=film([0]), steps=dict(pase=2.))
+  with pytest.raises(ConfigError, match='config.task.chain.pase: no such key'):
+    align(make_model=ContextCNN, info=Info(), example=film([0]), chain=dict(pase=2.))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from visionlab.figures import alignment
 from visionlab.measures.story_alignment import alignment_scores
 
 FILMS = dict(train=120, test=20)
-QUICK = dict(films=2, shots=8, sentences=20, anchors=4)
+QUICK = dict(films=2, shots=8, sentences=20, known=4)
 COLUMNS = {
     'recall, ±1: alone': ('alone', 'recall_at_1'), 'DTW': ('DTW', 'recall_at_1'),
     'chain': ('chain', 'recall_at_1'), 'best path': ('path', 'recall_at_1'),
