@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from filmed import film as film_file
 from PIL import Image
+from tiny import config
 
 from visionlab.align import matches, read_story, scores_of
 from visionlab.alignment_page import page
@@ -20,6 +22,7 @@ from visionlab.data.shots import read_shots
 from visionlab.data.source import Info
 from visionlab.models.context_cnn import ContextCNN
 from visionlab.ops.story_chain import NOWHERE
+from visionlab.run import Run
 from visionlab.similarities import channels, similarities
 from visionlab.tasks.align import Align, Steps, _others, align
 
@@ -114,8 +117,8 @@ def test_data_without_films_are_refused():
   example = dict(image=np.zeros((1, 8, 8, 3)), label=np.zeros(1))
   with pytest.raises(ConfigError, match="align needs data with 'sentence', such as \"stories\""):
     align(make_model=ContextCNN, info=Info(), example=example)
-  with pytest.raises(ConfigError, match='config.task.steps.pase: no such key'):
-    align(make_model=ContextCNN, info=Info(), example=film([0]), steps=dict(pase=2.))
+  with pytest.raises(ConfigError, match='config.task.chain.pase: no such key'):
+    align(make_model=ContextCNN, info=Info(), example=film([0]), chain=dict(pase=2.))
 
 
 @pytest.fixture
@@ -149,6 +152,22 @@ def test_a_film_and_its_book_become_a_page(folder):
   assert text.count('data:image/') == 6 and 'rank 1 of 7' in text and '75%' in text
   assert 'the sea &amp; the &lt;sky&gt;' in text and 'A &amp; B' in text
   assert not re.search(r'<script|https?://|<link', text)
+
+
+def test_a_run_says_how_its_own_measures_are_weighed():
+  names = channels()
+  task = Align(ContextCNN(widths=(4,), size=(3, 3)), names, 3, Steps())
+  tensor = RNG.random((8, 20, 7), np.float32)
+  variables = jax.tree.map(lambda p: p + .1, jax.jit(task.init)(
+      jax.random.key(0), dict(image=tensor[None])))
+  run = Run(Path('run'), config(task=dict(name='align', model=dict(name='context_cnn'))), task,
+            variables, {}, 0, None)
+  found = scores_of(tensor, names, run)
+  expected = task.model.apply(variables, task.seen(dict(image=tensor[None])))[0, ..., 0]
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+  with pytest.raises(ConfigError, match='has learnt from .*, likelihood, and it is align by '
+                                        'context_cnn from bleu_1, .*; see --seen'):
+    scores_of(RNG.random((8, 20, 8)), (*names, 'likelihood'), run)
 
 
 def test_stills_without_times_are_in_the_order_of_their_numbers(folder):

@@ -101,7 +101,7 @@ def test_poses_are_displaced_alike_on_whatever_device(form):
 
 
 def test_other_sentences_are_drawn_alike_on_whatever_device():
-  options = dict(data=dict(name='stories', films=16, shots=8, sentences=20, anchors=4), batch=16,
+  options = dict(data=dict(name='stories', films=16, shots=8, sentences=20, known=4), batch=16,
                  task=dict(name='align', negatives=3, model=dict(
                      name='context_cnn', widths=(4,), size=(3, 3), dropout=0.)),
                  augment={}, evals={}, hp=dict(lr=.01), steps=8)

@@ -93,7 +93,7 @@ def test_forms_of_a_sentence():
 
 
 def test_a_source_of_films(told_stories):
-  source = stories('train', films=3, anchors=2, **SMALL)
+  source = stories('train', films=3, known=2, **SMALL)
   arrays = source.arrays
   assert arrays['image'].shape == (3, 8, 24, 7) and arrays['image'].dtype == np.float32
   assert (arrays['known'].sum(1) == 2).all() and len(set(map(tuple, arrays['known']))) > 1
@@ -144,8 +144,8 @@ def test_a_run_that_sees_nothing_is_refused():
 
 
 @pytest.mark.parametrize('options, said', [
-    (dict(untold=1.5), 'untold must lie between 0 and 1'), (dict(shots=1, anchors=0), 'shots must'),
-    (dict(plain=.8, allusive=.4), r'plain \+ allusive must lie'), (dict(anchors=99), 'anchors'),
+    (dict(untold=1.5), 'untold must lie between 0 and 1'), (dict(shots=1, known=0), 'shots must'),
+    (dict(plain=.8, allusive=.4), r'plain \+ allusive must lie'), (dict(known=99), 'known'),
     (dict(sentences=20), '40 shots, but for 0.15 of them, are to be told by 20 sentences'),
     (dict(seed=-1), 'seed'), (dict(runs=('nowhere',)), 'nowhere: no such weights')])
 def test_mistakes_in_options(options, said):

@@ -24,7 +24,7 @@ Measure = Callable[[Story], np.ndarray]          # -> (s m) float32
 def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sentences: int = 120,
             untold: float = .15, unfilmed: float = .3, swapped: float = .15, plain: float = .3,
             allusive: float = .2, repeated: float = .15, silent: float = .15, strayed: float = .1,
-            frames: int = 1, anchors: int = 8, runs: tuple[str, ...] = (), seed: int = 0) -> Arrays:
+            frames: int = 1, known: int = 8, runs: tuple[str, ...] = (), seed: int = 0) -> Arrays:
   """Films of drawn scenes and the books they were made from: which sentence tells which shot?
 
   Args:
@@ -33,7 +33,7 @@ def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sent
     films, shots, sentences, untold, unfilmed, swapped, frames, seed: see
       `visionlab.data.stories.stories.tell_stories`.
     plain, allusive, repeated, silent, strayed: see `visionlab.data.stories.stories.Words`.
-    anchors: of each film of 'train', so many of the shots are known; 0: all, as in other splits.
+    known: of each film of 'train', so many of the shots are known; 0: all, as in other splits.
     runs: workdirs of runs that see, each a channel more; see `seen_by`.
 
   Returns:
@@ -49,16 +49,16 @@ def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sent
   ((1, 8, 20, 7), (1, 8))
   """
   del root
-  check_ranges('stories', anchors=(anchors, 0, shots))
+  check_ranges('stories', known=(known, 0, shots))
   measures = dict(seen_by(load(place)) for place in runs)
   told = tell_stories(split, films, shots=shots, sentences=sentences, untold=untold,
                       unfilmed=unfilmed, swapped=swapped, frames=frames, seed=seed,
                       words=Words(plain, allusive, repeated, silent, strayed))
-  known = np.ones((len(told), shots), bool)
-  if split == 'train' and anchors:
-    known = _anchors(len(told), shots, anchors, seed)
+  chosen = np.ones((len(told), shots), bool)
+  if split == 'train' and known:
+    chosen = _some(len(told), shots, known, seed)
   return Arrays(dict(image=np.stack([similarities(story, measures) for story in told]),
-                     sentence=np.stack([story.sentence for story in told]), known=known,
+                     sentence=np.stack([story.sentence for story in told]), known=chosen,
                      paragraph=np.stack([story.paragraph for story in told])),
                 Info(attributes=dict(image=channels(measures))))
 
@@ -131,8 +131,8 @@ SEEN = dict(caption=('likelihood', likelihood_by))
 """By the name of a run's task, what its measure is called, and what makes it of the run."""
 
 
-def _anchors(films: int, shots: int, anchors: int, seed: int) -> np.ndarray:
+def _some(films: int, shots: int, count: int, seed: int) -> np.ndarray:
   """(films shots) bool, so many of each True."""
   # Numbers apart from those of the stories, whose keys are a split and an index.
   rng = np.random.default_rng(np.random.SeedSequence(seed % 2**32, spawn_key=(7,)))
-  return np.argsort(np.argsort(rng.random((films, shots)), 1), 1) < anchors
+  return np.argsort(np.argsort(rng.random((films, shots)), 1), 1) < count

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import jax
 import numpy as np
+from PIL import Image
 
 import visionlab
 from configs import stories_align as config
@@ -14,11 +15,11 @@ from experiments import study
 from experiments.stories.baselines import logistic, warped_sentences
 from experiments.stories.sheet import draw_sheet
 from experiments.stories.tensors import kept
-from visionlab.figures import alignment, charts
+from visionlab.figures import alignment
 from visionlab.measures.story_alignment import alignment_scores
 
 FILMS = dict(train=120, test=20)
-QUICK = dict(films=2, shots=8, sentences=20, anchors=4)
+QUICK = dict(films=2, shots=8, sentences=20, known=4)
 COLUMNS = {
     'recall, ±1: alone': ('alone', 'recall_at_1'), 'DTW': ('DTW', 'recall_at_1'),
     'chain': ('chain', 'recall_at_1'), 'best path': ('path', 'recall_at_1'),
@@ -82,6 +83,13 @@ def measured(scores: np.ndarray, arrays: Mapping, task) -> dict[str, dict[str, f
           for way, (found, sure) in ways.items()}
 
 
+def save(picture: np.ndarray, path) -> None:
+  """Writes a picture as a PNG of 64 colours, by octree: where nearly all is grey, other ways leave
+  none of the others."""
+  Image.fromarray(picture).quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+      path, optimize=True)
+
+
 def main(argv=None):
   options = study.parser('stories', __doc__, seeds=3)
   options.add_argument('--steps', type=int, help='updates of the CNN; 600')
@@ -105,8 +113,7 @@ def main(argv=None):
       run = runs['cnn/0']
       arrays = films(given, folder, 'test', 0).arrays
       said = jax.jit(run.task.predict)(run.variables, arrays)
-      charts.save(alignment.film(arrays, said, run.task.measures), given.figure)
-      study.picture(given.figure, given.figure)
+      save(alignment.film(arrays, said, run.task.measures), given.figure)
       sheet = given.figure.with_name('film.png')
       draw_sheet(sheet)
       print(given.figure, sheet, sep='\n')

@@ -12,12 +12,12 @@ from visionlab.similarities import stories
 
 
 def kept(split: str, *, folder: str, seed: int = 0, films: int = 0, shots: int = 40,
-         sentences: int = 120, anchors: int = 12, runs: tuple[str, ...] = ()) -> Arrays:
+         sentences: int = 120, known: int = 12, runs: tuple[str, ...] = ()) -> Arrays:
   """As `visionlab.similarities.stories`, from folder/<split>_<seed>.npz, which is made of the
   options if it is not there."""
   path = Path(folder) / f'{split}_{seed}.npz'
   if not path.exists():
-    made = stories(split, films=films, shots=shots, sentences=sentences, anchors=anchors, runs=runs,
+    made = stories(split, films=films, shots=shots, sentences=sentences, known=known, runs=runs,
                    seed=seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, channels=made.info.attributes['image'], **made.arrays)

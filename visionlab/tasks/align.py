@@ -172,13 +172,13 @@ def _others(key, true, told, m: int, n: int) -> jax.Array:
 
 
 def align(*, make_model: Callable, info: Info, example: Mapping, negatives: Count = 20,
-          steps: Mapping | None = None) -> Align:
+          chain: Mapping | None = None) -> Align:
   """Pairs of shots and sentences, told apart from measures of how alike they are, and the path
   through the book that a film takes.
 
   Args:
     negatives: sentences that each known shot is compared with at an update, beside its own.
-    steps: of the chain's prior, see `Steps`.
+    chain: which steps are likely, see `Steps`.
 
   Raises:
     ConfigError: data without films and sentences.
@@ -190,4 +190,4 @@ def align(*, make_model: Callable, info: Info, example: Mapping, negatives: Coun
   count = example['image'].shape[-1]
   names = info.attributes.get('image', tuple(f'measure {i}' for i in range(count)))
   return Align(make_model(classes=1), names, negatives,
-               bind(Steps, steps or {}, 'config.task.steps'))
+               bind(Steps, chain or {}, 'config.task.chain'))
