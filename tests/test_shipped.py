@@ -75,7 +75,7 @@ def test_commands_are_those_of_python_m(monkeypatch, tmp_path):
     getattr(scripts, function)()
   assert ran == ['visionlab', 'visionlab.train', 'visionlab.evaluate', 'visionlab.predict',
                  'visionlab.understand', 'visionlab.sample', 'visionlab.verify',
-                 'visionlab.alerts',
+                 'visionlab.alerts', 'visionlab.align', 'visionlab.drive',
                  'visionlab.exports', 'launch.sweep', 'launch.results']
   assert all(importlib.util.find_spec(module) for module in ran)
   assert sys.path[0] == str(tmp_path) and os.environ['PYTHONPATH'] == str(ROOT)
