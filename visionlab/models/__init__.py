@@ -37,4 +37,6 @@ MODELS: dict[str, str] = {
   'tcdcn': 'visionlab.models.tcdcn:TCDCN',
   'deepface': 'visionlab.models.deepface:DeepFace',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
+  'skip_thoughts': 'visionlab.models.skip_thoughts:SkipThoughts',
+  'visual_semantic': 'visionlab.models.visual_semantic:VisualSemantic',
 }

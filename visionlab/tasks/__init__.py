@@ -16,4 +16,6 @@ TASKS: dict[str, str] = {
     'verify': 'visionlab.tasks.verify:verify',
     'pose': 'visionlab.tasks.pose:pose',
     'drive': 'visionlab.tasks.drive:drive',
+    'skip_thoughts': 'visionlab.tasks.skip_thoughts:skip_thoughts',
+    'match': 'visionlab.tasks.match:match',
 }

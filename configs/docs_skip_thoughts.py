@@ -1,0 +1,29 @@
+"""Skip-thoughts on prose that is on every machine: docstrings of Python, NumPy, SciPy and others.
+
+python -m visionlab.train --config=configs/docs_skip_thoughts.py --workdir=runs/skip_thoughts
+"""
+
+from visionlab.config import experiment, is_smoke
+
+
+def get_config(variant=''):
+  smoke = is_smoke(variant, *ENCODERS)
+  docs = dict(name='docstrings', length=30, words=4000)
+  if smoke:
+    docs = dict(name='docstrings', packages=('optax',), length=12, words=100)
+  few = dict(examples=40) if smoke else {}
+  return experiment(
+      steps=4 if smoke else 3000,
+      batch=8 if smoke else 64,
+      data=docs | few,
+      task=dict(name='skip_thoughts',
+                model=dict(name='skip_thoughts', encoder='uni' if smoke or not variant else variant,
+                           width=16 if smoke else 384, embedding=8 if smoke else 128,
+                           decoder=8 if smoke else 192)),
+      optim=dict(name='adam', clip=True, schedule=dict(name='cosine', warmup='5%')),
+      hp=dict(lr=2e-3),
+      evals={split: dict(split=split, every='50%', batch=64, data=docs | few)
+             for split in ('validation', 'test')})
+
+
+ENCODERS = ('uni', 'bi', 'combine')
