@@ -12,7 +12,7 @@ def get_config(variant=''):
   encoder = dict(name='visionlab.models.segnet:Encoder', convs=(1, 1, 2),
                  widths=(4, 8, 8) if smoke else (24, 48, 128))
   return experiment(
-      steps=4 if smoke else 6000,
+      steps=4 if smoke else 1500,
       batch=8 if smoke else 64,
       data=dict(scenes, examples=40 if smoke else 60_000),
       # What is said of a scene does not depend on its colours.
@@ -22,6 +22,6 @@ def get_config(variant=''):
                            width=16 if smoke else 192, embedding=16 if smoke else 96)),
       optim=dict(name='adamw', clip=True, ema=True, schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=.01),
-      evals={split: dict(split=split, every='20%', batch=50,
+      evals={split: dict(split=split, every='50%', batch=50,
                          data=dict(scenes, examples=40 if smoke else 1000))
              for split in ('validation', 'test')})

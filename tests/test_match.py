@@ -72,11 +72,11 @@ def test_ranks_are_those_among_all_and_what_is_said_twice_is_right_twice():
   tokens = np.array([[[1, 4, 2], [1, 5, 2]], [[1, 6, 2], [0, 0, 0]], [[1, 4, 2], [1, 7, 2]]])
   found = task.evaluators()['retrieval'].finish(dict(embedding=images, sentences=sentences,
                                                      tokens=tokens))
-  # Image 0 finds "4" first; 1 finds its own first; 2 finds "5", then its own "7", which is third.
+  # Image 0 finds "4" first, 1 its own "6"; 2 finds "6", then its own "7".
   assert found['sentence_recall_at_1'] == pytest.approx(2 / 3)
   # "4", said of 0 and of 2, finds 0 first; "5" of 0 finds it last; "6" finds 1; "7" 0, then 2.
-  assert found['image_recall_at_1'] == pytest.approx(3 / 5)
-  assert found['image_recall_at_5'] == 1 and found['image_median_rank'] == 1
+  assert found['image_recall_at_1'] == pytest.approx(2 / 4)
+  assert found['image_recall_at_5'] == 1 and found['image_median_rank'] == 1.5
 
 
 def test_a_clip_is_the_mean_of_its_frames(variables):

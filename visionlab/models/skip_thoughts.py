@@ -21,7 +21,7 @@ class SkipThoughts(nn.Module):
 
   The encoder's gated recurrent units read a sentence, and their last state is its thought h. Each
   decoder, of the sentence before and of the one after, tells words one by one, with the thought in
-  all its gates at every step (equations 5 to 10 there; x is the word before):
+  all its gates at every step (equations 5 to 8; x is the word before):
 
     r = sigma(W_r x + U_r s + C_r h);  z = sigma(W_z x + U_z s + C_z h)
     s <- (1 - z') * s + z' * tanh(W x + U (r * s) + C h)

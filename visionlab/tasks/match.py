@@ -120,17 +120,16 @@ class Match:
     return dict(self.predict(variables, batch), tokens=batch['caption']['tokens'])
 
   def _finish(self, rows):
-    """Ranks over the whole split: of an image's nearest sentence, and of a sentence's image."""
+    """Ranks over the whole split: of an image's sentences, and of a sentence's images. What is said
+    word for word of several images is one sentence, and all of these are right."""
     images, tokens = rows['embedding'], rows['tokens']
     of, which = np.nonzero(tokens[..., 0])
-    sentences = rows['sentences'][of, which]
-    # What is said word for word of several images is one sentence, and all of these are right.
-    _, text = np.unique(tokens[of, which], axis=0, return_inverse=True)
-    text = text.reshape(-1)
-    right = np.zeros((len(images), text.max() + 1), bool)
-    right[of, text] = True
-    ranks = dict(sentence=ranks_by_cosine(images, sentences, right[:, text]),
-                 image=ranks_by_cosine(sentences, images, right[:, text].T))
+    _, first, text = np.unique(tokens[of, which], axis=0, return_index=True, return_inverse=True)
+    sentences = rows['sentences'][of, which][first]
+    right = np.zeros((len(images), len(sentences)), bool)
+    right[of, text.reshape(-1)] = True
+    ranks = dict(sentence=ranks_by_cosine(images, sentences, right),
+                 image=ranks_by_cosine(sentences, images, right.T))
     return {f'{kind}_{name}': value for kind, rank in ranks.items()
             for name, value in of_ranks(rank).items()}
 

@@ -22,8 +22,8 @@ class SkipThoughts:
   """batch: `sentence` as `visionlab.data.sentence_rows` has it, `valid` (b,).
 
   The loss has a term for each neighbour: minus the log-probability of its words and its end, over
-  all that there are (Kiros et al. 2015, the objective below equation 10). A sentence without that
-  neighbour counts nowhere.
+  all that there are (Kiros et al. 2015, equation 10). A sentence without that neighbour counts
+  nowhere.
 
   predict: `embedding` (b d), the thought of each sentence.
   """

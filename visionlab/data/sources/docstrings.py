@@ -128,7 +128,7 @@ def docstrings(split: str, *, root: str = '', packages: tuple[str, ...] = PACKAG
     least_count: words that are rarer in 'train' are unknown.
     words: only so many, the commonest; 0: all.
     punctuation: whether marks are words.
-    examples: at most so many of the split's sentences, whole docstrings, the first; 0: all.
+    examples: at most so many of the split's sentences, of docstrings evenly over all; 0: all.
 
   Returns:
     A source of `sentence`, see `visionlab.data.sentence_rows`.
@@ -141,14 +141,14 @@ def docstrings(split: str, *, root: str = '', packages: tuple[str, ...] = PACKAG
   known = commonest((text for _, said in documents('train', packages) for text in said),
                     least_count, words, punctuation)
   if examples:
-    own = first_of(own, examples)
+    own = some_of(own, examples)
   return Sentences(own, known, length, where='docstrings')
 
 
-def first_of(own: Sequence[Sequence[str]], examples: int) -> list[Sequence[str]]:
-  """The first documents with at most so many sentences together; one at least."""
+def some_of(own: Sequence[Sequence[str]], examples: int) -> list[Sequence[str]]:
+  """Whole documents, evenly over all, with at most so many sentences together; one at least."""
   kept, count = [], 0
-  for document in own:
+  for document in own[::max(1, sum(map(len, own)) // examples)]:
     if kept and count + len(document) > examples:
       break
     kept.append(document)
