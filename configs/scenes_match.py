@@ -1,6 +1,10 @@
 """Scenes and what is said of them in one space: how many of which digits, how large, and where.
 
 python -m visionlab.train --config=configs/scenes_match.py --workdir=runs/scenes_match
+Measured (seed 0, 29 November 2026, a single run, beside other work on 2 CPU cores): of 1,000 test
+scenes 69.7 % find a sentence of theirs first among all different ones (by chance .3 %), and 48.6 %
+of the sentences an image they are true of (.2 %). After 655 updates its learning rate was changed
+to end at 1,500 instead of 3,000.
 """
 
 from visionlab.config import experiment, is_smoke

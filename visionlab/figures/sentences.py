@@ -5,18 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from visionlab.figures.drawing import below, captioned
-from visionlab.measures.retrieval import unit_rows
+from visionlab.measures.retrieval import centred, unit_rows
 
 WIDTH = 900                     # of the picture, in pixels
 
 
 def nearest(texts: Sequence[str], vectors: np.ndarray, asked: int = 8, shown: int = 3,
             title: str = 'Nearest sentences') -> np.ndarray:
-  """A table: under some sentences those whose vectors (n d) are most like theirs, with the cosines.
+  """A table: under some sentences those whose vectors (n d), less the mean of all, are most like
+  theirs, with the cosines.
 
   Asked are sentences evenly over all; one that is the same text again is not shown.
   """
-  unit, blocks = unit_rows(vectors), []
+  unit, blocks = unit_rows(centred(vectors)), []
   for i in np.linspace(0, len(texts) - 1, min(asked, len(texts)), dtype=int):
     alike, lines, seen = unit @ unit[i], [], {texts[i]}
     for j in np.argsort(-alike, kind='stable'):

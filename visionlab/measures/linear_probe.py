@@ -7,7 +7,7 @@ from scipy.sparse import issparse
 
 from visionlab.config import ConfigError
 
-STRENGTHS = (.01, .1, 1., 10.)
+STRENGTHS = (.01, .1, 1., 10., 100.)
 
 
 def linear_probe(features, labels: Sequence, tested, true: Sequence,
@@ -15,9 +15,9 @@ def linear_probe(features, labels: Sequence, tested, true: Sequence,
   """The accuracy of logistic regression on features, as of SentEval (Conneau and Kiela 2018,
   https://arxiv.org/abs/1803.05449).
 
-  Numbers are standardised by what is fitted to; sparse ones are only scaled. Of the strengths, the
-  inverse of the penalty, that is taken which does best on the last fifth when it is fitted to the
-  rest; then it is fitted to all.
+  Features are standardised by what is fitted to; sparse ones, as of words, stay what they are. Of
+  the strengths, the inverse of the penalty, that is taken which does best on the last fifth when it
+  is fitted to the rest; then it is fitted to all.
 
   Args:
     features, labels: (n d), also sparse, and (n,), in no order.
@@ -39,7 +39,7 @@ def linear_probe(features, labels: Sequence, tested, true: Sequence,
     raise ConfigError('linear_probe: labels of at least two kinds are needed')
 
   def fitted(strength, x, y):
-    scale = StandardScaler(with_mean=not issparse(x))
+    scale = None if issparse(x) else StandardScaler()
     return make_pipeline(scale, LogisticRegression(C=strength, max_iter=300)).fit(x, y)
   scores = [fitted(c, features[:held], labels[:held]).score(features[held:], labels[held:])
             for c in strengths]

@@ -61,6 +61,12 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
   return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
+def centred(vectors: np.ndarray) -> np.ndarray:
+  """Vectors (n d) less their mean: what they have in common may be most of them, and then every two
+  are alike (Mu and Viswanath 2018, https://arxiv.org/abs/1702.01417)."""
+  return vectors - vectors.mean(0)
+
+
 def ranks_by_cosine(queries: np.ndarray, items: np.ndarray, relevant: np.ndarray,
                     leave_out: np.ndarray | None = None) -> np.ndarray:
   """`ranks` (n,) of queries (n d) among items (m d) by their cosines, some queries at a time: the

@@ -10,7 +10,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.data.vocabulary import Vocabulary, join
 from visionlab.figures import sentences as figures
-from visionlab.measures.retrieval import of_ranks, ranks_by_cosine
+from visionlab.measures.retrieval import centred, of_ranks, ranks_by_cosine
 from visionlab.metrics import Ratio
 from visionlab.models.skip_thoughts import NEIGHBOURS
 from visionlab.task import Aux, Evaluator
@@ -72,8 +72,9 @@ class SkipThoughts:
     return dict(self.predict(variables, batch), place=batch['sentence']['place'])
 
   def _finish_neighbours(self, rows):
-    """How well thoughts find the sentence after by their cosines: among all others of the split."""
-    embedding, (_, place, after) = rows['embedding'], rows['place'].T
+    """How well thoughts, less their mean, find the sentence after by their cosines: among all
+    others of the split."""
+    embedding, (_, place, after) = centred(rows['embedding']), rows['place'].T
     asked = np.flatnonzero(np.isin(after, place))
     if not len(asked):
       return {}
