@@ -15,6 +15,7 @@ from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.caption_rows import caption_rows
 from visionlab.data.pipeline import eval_batches
+from visionlab.data.sentence_rows import Sentences
 from visionlab.data.source import Arrays, Info
 from visionlab.data.vocabulary import build
 from visionlab.metrics import Ratio
@@ -51,6 +52,8 @@ REGIONS = dict(boxes=np.tile(np.float32([[2, 2, 20, 20], [8, 4, 30, 28], [0, 0, 
 SAID = [['a red dog', 'a dog'], ['the cat'], ['a cat and a dog', 'cat, dog'], ['two'], ['a cat']]
 VOCABULARY = build(itertools.chain(*SAID), 1)
 CAPTIONS = dict(caption=caption_rows(SAID, VOCABULARY, 7))
+SENTENCES = Sentences([['a red dog', 'a dog', 'the cat'], ['two', 'a cat and a dog']],
+                      VOCABULARY, 7)
 
 VIDEO = RNG.integers(0, 256, (N, 5, 16, 16, 3), np.uint8)
 FLOW = RNG.normal(size=(N, 4, 16, 16, 2)).astype(np.float32)
@@ -143,6 +146,11 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
   'caption': (dict(name='caption', decode='sample', beams=2, model=SEEING), CAPTIONS),
   'beam': (dict(name='caption', beams=3, model=SEEING), CAPTIONS),
   'retrieval': (dict(name='caption', retrieval=2, model=SEEING), CAPTIONS),
+  'skip_thoughts': (dict(name='skip_thoughts', model=dict(name='skip_thoughts', width=8,
+                                                          embedding=4, decoder=4)),
+                    SENTENCES[np.arange(N)]),
+  'match': (dict(name='match', model=dict(name='visual_semantic', width=6, embedding=4,
+                                          backbone=dict(name='cnn', widths=(4, 4)))), CAPTIONS),
   **{method: (dict(name='adapt', method=method, soft_labels=True, model=DANN),
               domains(label=LABEL, **FEW)) for method in ('dann', 'confusion')},
   **{method: (dict(name='adapt', method=method, norm='separate', model=DANN), domains())

@@ -254,6 +254,9 @@ def test_every_config_runs_in_its_smoke_form(name, tmp_path):
   config.checkpoint.every = '100%'              # hundreds of megabytes a step would take longest
   train(config, tmp_path / 'run')
   run = visionlab.load(tmp_path / 'run')
+  if run.facts.sentences:
+    assert len(run.embed(['One sentence.', 'And another.'])) == 2
+    return jax.clear_caches()
   clip = (run.facts.frames,) if run.facts.frames else ()
   beside = {name: np.zeros((2, *form.shape[1:]), form.dtype)
             for name, form in run.facts.example.items() if name in getattr(run.task, 'beside', ())}

@@ -31,7 +31,7 @@ from visionlab.training.evaluation import Evaluations
 
 NAMES = ('connectivity', 'depth', 'limited_data', 'augmentation', 'ensembles', 'fcn', 'mask_rcnn',
          'rcnn', 'long_dependency', 'show_and_tell', 'dann', 'understanding', 'faces', 'poses',
-         'video', 'generative', 'behaviour', 'driving', 'stories')
+         'video', 'generative', 'behaviour', 'driving', 'stories', 'sentences')
 
 
 @pytest.fixture(autouse=True)
@@ -470,6 +470,19 @@ def test_driving_is_judged_closed_and_placed(tmp_path):
   assert float(first['entropy, nats']) == pytest.approx(5.91, abs=.02)
   assert (tmp_path / 'places.png').stat().st_size < 60_000
   assert len(rows['moments']) == 6 and (tmp_path / 'figure.png').stat().st_size < 60_000
+
+
+def test_sentences_are_probed_expanded_and_matched(tmp_path):
+  rows = quick('sentences', tmp_path, f'--figure={tmp_path}/figure.png')
+  assert [row['task'] for row in rows['probes']] == ['neighbours', 'order']
+  frequencies, *told = (float(row['perplexity']) for row in rows['perplexity'])
+  assert 1 < frequencies < 104 and len(told) == 2 and all(50 < one < 150 for one in told)
+  kinds = ('the commonest', 'bag of words', 'bag of words, tf-idf', 'untrained', 'skip-thoughts')
+  assert all(0 <= float(row[kind]) <= 100 for row in rows['probes'] for kind in kinds)
+  assert float(rows['probes'][1]['bag of words']) < 70          # it has no order
+  assert [row['words'].partition(',')[0] for row in rows['expansion']] == ['fitted', 'others']
+  assert [row['vectors'] for row in rows['match']] == ['random', 'learnt'] * 2
+  assert (tmp_path / 'figure.png').stat().st_size < 60_000
 
 
 def test_of_pairs_one_is_told_by_the_sum_over_the_other():

@@ -72,8 +72,15 @@ class Facts:
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
-    """Of one image, one frame of a clip, or one image of the first source, (1 h w c)."""
+    """Of one image, one frame of a clip, or one image of the first source, (1 h w c).
+
+    Raises:
+      ConfigError: the data are sentences alone.
+    """
     example = self.example
+    if self.sentences:
+      raise ConfigError('this is for images, and these data are sentences; run.embed(sentences) '
+                        'gives the vectors of such')
     if self.frames:
       _, _, *shape = example['video'].shape
       return jax.ShapeDtypeStruct((1, *shape), example['video'].dtype)
@@ -83,6 +90,11 @@ class Facts:
   def shown(self) -> dict[str, jax.ShapeDtypeStruct]:
     """What a network is given to predict from: {'image': (1 h w c)}, or {'video': (1 t h w c)}."""
     return {'video': self.example['video']} if self.frames else {'image': self.image}
+
+  @property
+  def sentences(self) -> bool:
+    """Whether there are sentences, and no images."""
+    return 'sentence' in self.example and not {'image', 'video'} & set(self.example)
 
   @property
   def frames(self) -> int:

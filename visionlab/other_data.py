@@ -119,6 +119,8 @@ def _fitting(run: Run, options: Mapping) -> dict[str, Any]:
   """What of a source's options the run itself says: the canvas of its images."""
   if 'name' not in options:
     raise ConfigError(f'data.name: missing; there are: {", ".join(SOURCES)}')
+  if run.facts.sentences:
+    return {}
   height, width, channels = run.facts.image.shape[1:]
   known = inspect.signature(resolve(options['name'], SOURCES, 'data.name')).parameters
   canvas = dict(run.placing, size=height if height == width else (height, width),
@@ -148,6 +150,8 @@ def _open(options: Mapping, split: str, where: str, held_out: Sequence[str]) -> 
 
 
 def _check_channels(run: Run, source: Source, where: str):
+  if run.facts.sentences:
+    return
   there, here = Facts.of(source).image.shape[-1], run.facts.image.shape[-1]
   if there != here:
     raise ConfigError(f'{where}: its images have {there} channels, and {run.workdir} was trained '

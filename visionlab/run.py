@@ -19,6 +19,7 @@ from visionlab.data.fitted import fitted, upright
 from visionlab.data.images import Canvas
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.placing import placing
+from visionlab.data.sentence_rows import alone
 from visionlab.data.source import Arrays
 from visionlab.features import features_of
 from visionlab.paths import local
@@ -96,6 +97,8 @@ class Run:
     return frame(self.metrics)
 
   def __repr__(self) -> str:
+    if self.facts.sentences:
+      return f'Run({self.workdir}: {self.kind}, {self.which}, of sentences)'
     size = 'x'.join(map(str, self.facts.image.shape[1:]))
     of = f'clips of {self.facts.frames}x{size}' if self.facts.frames else f'images of {size}'
     return f'Run({self.workdir}: {self.kind}, {self.which}, {len(self.classes)} classes, {of})'
@@ -205,6 +208,27 @@ class Run:
     from visionlab.understand.explain import Subject, explain  # noqa: PLC0415 - few need it
     return explain(Subject.of(self), self.fit(images), method, target, **options)
 
+  def embed(self, sentences: str | Sequence[str], *, batch: int = 0) -> np.ndarray:
+    """The vectors (n d) float32 of sentences, by a network that reads such; of words it does not
+    know `visionlab.expansion.expand` tells it. What is longer than the run's sentences is cut.
+
+    Raises:
+      ConfigError: a network of images alone; no sentences, or one without words.
+
+    >>> run.embed(['A dog runs.', 'A cat sleeps.']).shape                     # doctest: +SKIP
+    """
+    if not hasattr(self.task, 'embed'):
+      raise ConfigError(f'{self!r}: its network reads no sentences')
+    texts = [sentences] if isinstance(sentences, str) else list(sentences)
+    if not texts or not all(isinstance(text, str) for text in texts):
+      raise ConfigError(f'embed: expected sentences, one text or several, got {sentences!r:.60}')
+    return self._rows(self._embed, dict(sentence=alone(texts, self.task.vocabulary,
+                                                       self.task.length)), batch)
+
+  @cached_property
+  def _embed(self):
+    return jax.jit(lambda variables, batch: self.task.embed(variables, batch['sentence']))
+
   def encode(self, images, *, batch: int = 0) -> np.ndarray:
     """The codes (n d) that an autoencoder tells images by."""
     found = self.predict(images, batch=batch)
@@ -231,11 +255,14 @@ class Run:
   def _in_batches(self, ask, images, batch: int, beside: Mapping | None = None):
     """ask(variables, batch) of all images, with a row for each."""
     pixels = self.fit(images)
-    batch = min(batch or self.batch, 1 << (len(pixels) - 1).bit_length())
-    rows = []
     (kind,) = self.facts.shown
-    entries = {kind: pixels, **self._beside(beside or {}, len(pixels))}
-    for part in eval_batches(Arrays(entries), batch, workers=0):
+    return self._rows(ask, {kind: pixels, **self._beside(beside or {}, len(pixels))}, batch)
+
+  def _rows(self, ask, entries: Mapping, batch: int):
+    """ask(variables, batch) of examples in arrays."""
+    examples, rows = Arrays(entries), []
+    batch = min(batch or self.batch, 1 << (len(examples) - 1).bit_length())
+    for part in eval_batches(examples, batch, workers=0):
       valid = part.pop('valid')
       rows.append(jax.tree.map(lambda x, v=valid: np.asarray(x)[v], ask(self.variables, part)))
     return jax.tree.map(lambda *x: np.concatenate(x), *rows)

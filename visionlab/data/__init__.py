@@ -45,6 +45,8 @@ SOURCES = {
     'webdataset': 'visionlab.data.sources.webdataset:webdataset',
     'pairs': 'visionlab.data.sources.pairs:pairs',
     'captions': 'visionlab.data.sources.captions:captions',
+    'text': 'visionlab.data.sources.text:text',
+    'docstrings': 'visionlab.data.sources.docstrings:docstrings',
     'voc': 'visionlab.data.sources.voc:voc',
     'voc_objects': 'visionlab.data.sources.voc:voc_objects',
     'coco': 'visionlab.data.sources.coco:coco',

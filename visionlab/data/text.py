@@ -1,7 +1,9 @@
 """Text files as people have them: of other editors, other systems, other languages."""
 
 import codecs
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ MARKS = ((codecs.BOM_UTF8, 'utf-8-sig'), (codecs.BOM_UTF32_LE, 'utf-32'),
 
 
 def read_text(path: str | Path) -> str:
-  """The text of a file: UTF-8, or UTF-16 and UTF-32 that begin with a byte order mark.
+  """The text of a file: UTF-8, or UTF-16 and UTF-32 that begin with a byte order mark; of a .gz
+  what is packed in it.
 
   The mark is left out, and every end of line is a newline. Text in another encoding, as of Windows'
   code pages, is not guessed at: bytes that are letters in one are other letters in the next.
@@ -21,11 +24,26 @@ def read_text(path: str | Path) -> str:
   Raises:
     ConfigError: the file cannot be read, or is in another encoding.
   """
+  return decode(read_bytes(path), path)
+
+
+def read_bytes(path: str | Path) -> bytes:
+  """The bytes of a file, of one that ends in .gz those that are packed in it.
+
+  Raises:
+    ConfigError: it cannot be read, or is no .gz, or not a whole one.
+  """
   try:
     content = Path(path).read_bytes()
   except OSError as error:
     raise ConfigError(f'{path} cannot be read: {error.strerror}') from error
-  return decode(content, path)
+  if Path(path).suffix.lower() != '.gz':
+    return content
+  try:
+    return gzip.decompress(content)
+  except (OSError, EOFError, zlib.error) as error:
+    raise ConfigError(f'{path} is no whole .gz file ({error}); copy or download it again'
+                      ) from error
 
 
 def decode(content: bytes, path: str | Path) -> str:

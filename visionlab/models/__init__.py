@@ -38,4 +38,6 @@ MODELS: dict[str, str] = {
   'deepface': 'visionlab.models.deepface:DeepFace',
   'context_cnn': 'visionlab.models.context_cnn:ContextCNN',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
+  'skip_thoughts': 'visionlab.models.skip_thoughts:SkipThoughts',
+  'visual_semantic': 'visionlab.models.visual_semantic:VisualSemantic',
 }

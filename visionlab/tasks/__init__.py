@@ -17,4 +17,6 @@ TASKS: dict[str, str] = {
     'pose': 'visionlab.tasks.pose:pose',
     'drive': 'visionlab.tasks.drive:drive',
     'align': 'visionlab.tasks.align:align',
+    'skip_thoughts': 'visionlab.tasks.skip_thoughts:skip_thoughts',
+    'match': 'visionlab.tasks.match:match',
 }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.table import FILE, SPLIT, delimiter_of, read_rows
-from visionlab.data.text import parse_json, read_text
+from visionlab.data.text import parse_json, read_bytes, read_text
 
 CAPTION = (('caption',), ('captions', 'text', 'comment', 'sentence', 'sentences', 'description'))
 ENCODINGS = ('utf-8', 'latin-1', 'cp1252', 'utf-16', 'ascii', 'gb18030', 'shift_jis')
@@ -59,8 +59,10 @@ def read_table(path: Path, encoding: str = 'utf-8') -> Table:
   return table
 
 
-def decoded(path: Path, encoding: str) -> str:
+def decoded(path: Path, encoding: str, where: str = 'captions') -> str:
   """The text of a file, without a byte order mark; every end of line is a newline.
+
+  where: the source that asks, for errors.
 
   Raises:
     ConfigError: there is no such encoding, or it is not the file's.
@@ -69,24 +71,22 @@ def decoded(path: Path, encoding: str) -> str:
     name = codecs.lookup(encoding).name
     b''.decode(encoding)                     # there are codecs of other things than text
   except (LookupError, ValueError):
-    raise ConfigError(f'captions: encoding: there is none called {encoding!r}'
+    raise ConfigError(f'{where}: encoding: there is none called {encoding!r}'
                       f'{nearest(encoding, ENCODINGS)}; expected e.g. {", ".join(ENCODINGS)}'
                       ) from None
   if name in ('utf-8', 'utf-8-sig'):
     try:
       return read_text(path)
     except ConfigError as error:
-      raise ConfigError(f'captions: {error}; or the option encoding names another, e.g. '
+      raise ConfigError(f'{where}: {error}; or the option encoding names another, e.g. '
                         '"latin-1"') from error
+  content = read_bytes(path)
   try:
-    content = path.read_bytes()
     text = content.decode(encoding).removeprefix('\ufeff')
-  except OSError as error:
-    raise ConfigError(f'captions: {path} cannot be read: {error.strerror}') from error
   except UnicodeError as error:
     line = content[:getattr(error, 'start', 0)].count(b'\n') + 1
     reason = getattr(error, 'reason', error)
-    raise ConfigError(f'captions: {path}, line {line}, is not encoded as {encoding}: {reason}'
+    raise ConfigError(f'{where}: {path}, line {line}, is not encoded as {encoding}: {reason}'
                       '; the option encoding names another, e.g. "latin-1"') from error
   return text.replace('\r\n', '\n').replace('\r', '\n')
 

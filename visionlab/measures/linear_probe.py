@@ -1,0 +1,47 @@
+"""What can be read off features by a linear classifier."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import issparse
+
+from visionlab.config import ConfigError
+
+STRENGTHS = (.01, .1, 1., 10., 100.)
+
+
+def linear_probe(features, labels: Sequence, tested, true: Sequence,
+                 strengths: Sequence[float] = STRENGTHS) -> float:
+  """The accuracy of logistic regression on features, as of SentEval (Conneau and Kiela 2018,
+  https://arxiv.org/abs/1803.05449).
+
+  Features are standardised by what is fitted to; sparse ones, as of words, stay what they are. Of
+  the strengths, the inverse of the penalty, that is taken which does best on the last fifth when it
+  is fitted to the rest; then it is fitted to all.
+
+  Args:
+    features, labels: (n d), also sparse, and (n,), in no order.
+    tested, true: (m d) and (m,), of others.
+
+  Raises:
+    ConfigError: features and labels that do not fit, or labels of fewer than two kinds.
+  """
+  from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - half a second
+  from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+  from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+  labels, true = np.asarray(labels), np.asarray(true)
+  for x, y in ((features, labels), (tested, true)):
+    if x.shape[:1] != y.shape or x.shape[1:] != features.shape[1:]:
+      raise ConfigError(f'linear_probe: {x.shape} features of {y.shape} labels; expected (n d) and '
+                        f'(n,), and as many features of those tested, {features.shape[1:]}')
+  held = len(labels) * 4 // 5
+  if len(set(labels[:held].tolist())) < 2:
+    raise ConfigError('linear_probe: labels of at least two kinds are needed')
+
+  def fitted(strength, x, y):
+    scale = None if issparse(x) else StandardScaler()
+    return make_pipeline(scale, LogisticRegression(C=strength, max_iter=300)).fit(x, y)
+  scores = [fitted(c, features[:held], labels[:held]).score(features[held:], labels[held:])
+            for c in strengths]
+  best = strengths[int(np.argmax(scores))]
+  return float(fitted(best, features, labels).score(tested, true))
