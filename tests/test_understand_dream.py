@@ -7,8 +7,9 @@ from PIL import Image
 from understood import Smooth, photos, subject_of
 
 from visionlab.config import ConfigError
+from visionlab.figures.films import write_film
 from visionlab.understand.dream import dream, endless_zoom, enlarged, resized
-from visionlab.understand.galleries import gallery, strip, write_film
+from visionlab.understand.galleries import gallery, strip
 from visionlab.understand.objectives import energy, guided, read
 
 
