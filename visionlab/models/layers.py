@@ -149,7 +149,11 @@ def pooled(x: jax.Array, pool: str) -> jax.Array:
     return mean
   weights = jax.nn.softmax(x, axis=(1, 2))
   where = [(weights * axis).sum((1, 2)) for axis in map_axes(x)]
-  return jnp.concatenate([mean, x.max((1, 2)), *where], axis=-1)
+  # Not x.max, whose gradient asks where x is its maximum: XLA may compute x anew for that, rounded
+  # otherwise, and where it is nowhere, what is divided by zero is NaN.
+  places = x.reshape(len(x), -1, x.shape[-1])
+  most = jnp.take_along_axis(places, places.argmax(1, keepdims=True), 1)[:, 0]
+  return jnp.concatenate([mean, most, *where], axis=-1)
 
 
 def map_axes(x):
