@@ -21,6 +21,7 @@ from visionlab.data.roads.render import MAP_BEHIND, MAP_METRES
 from visionlab.data.roads.roads import Roads, roads
 from visionlab.figures import driving as figures
 from visionlab.figures.films import check_film, write_film
+from visionlab.measures.class_table import in_columns
 from visionlab.measures.driving import closed_loop_scores
 from visionlab.run import Run, load
 from visionlab.tasks.drive import CHARTS, Drive
@@ -146,11 +147,7 @@ def main(argv):
   indices = np.arange(options.roads)
   ways = {f"the network's {way}": way for way in WAYS} | {name: name for name in BASELINES}
   rows = [row_of(name, scores(driver.drive(indices, way))) for name, way in ways.items()]
-  wide = [max(len(row[k]) for row in [dict.fromkeys(rows[0], ''), *rows, {k: k for k in rows[0]}])
-          for k in rows[0]]
-  for row in [{k: k for k in rows[0]}, *rows]:
-    print('  '.join(value.ljust(w) if i == 0 else value.rjust(w)
-                    for i, (value, w) in enumerate(zip(row.values(), wide, strict=True))))
+  print(in_columns([[*rows[0]], *([*row.values()] for row in rows)]))
   if output:
     found = driver.drive(np.array([options.road]), options.by,
                          round(options.film_seconds / simulator.SECONDS), views=True)

@@ -38,10 +38,19 @@ def class_table(results: Mapping, classes: Sequence[str], *, most: int = 0) -> s
   for i in shown:
     rows.append([classes[i], *(_cell(values[i]) for values in columns.values())])
   rows.append(['all', *(_cell(_together(values)) for values in columns.values())])
+  return in_columns(rows) + note
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+  """Rows of texts as lines: the first column begins, and the others end, at the same place.
+
+  >>> print(in_columns([['policy', 'm'], ['mean', '1,280']]))
+  policy      m
+  mean    1,280
+  """
   wide = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-  lines = ['  '.join([row[0] + ' ' * (wide[0] - _width(row[0])),
-                      *map(str.rjust, row[1:], wide[1:])]).rstrip() for row in rows]
-  return '\n'.join(lines) + note
+  return '\n'.join('  '.join([row[0] + ' ' * (wide[0] - _width(row[0])),
+                              *map(str.rjust, row[1:], wide[1:])]).rstrip() for row in rows)
 
 
 def _width(text):
