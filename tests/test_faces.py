@@ -9,7 +9,7 @@ from visionlab.aligned import aligned, moved
 from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data import photographs
-from visionlab.data.faces import shape
+from visionlab.data.faces import shape, skin
 from visionlab.data.faces.faces import Faces, _draw, faces
 from visionlab.data.faces.strokes import line, padded, polygon
 from visionlab.data.scenes import assets
@@ -105,6 +105,44 @@ def test_landmarks_lie_where_things_are_painted(drawn):
   np.testing.assert_allclose(place[:, 36, 1], place[:, 45, 1], atol=.5)        # upright heads
 
 
+def test_skin_lies_on_the_head_however_it_is_seen():
+  angle, scale, centre = .5, 40., np.array([30., 28.])
+  turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+  solid = np.asarray(shape.head(jnp.zeros(16), CALM))[:, :2]
+  points = centre + scale * solid @ turn
+  found = np.stack(jax.jit(skin.places, static_argnums=1)(points, SIZE), -1)
+  for part, place in ((slice(36, 42), (-.36, 0)), (slice(42, 48), (.36, 0)),
+                      (shape.LIPS, (0, .7))):
+    column, row = np.floor(points[part].mean(0)).astype(int)
+    np.testing.assert_allclose(found[row, column], place, atol=.03)      # a pixel is .025
+
+
+def test_each_person_has_spots_of_their_own():
+  x, y = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 40))
+  u = np.random.default_rng(0).random((40, skin.WAVES, 4)).astype(np.float32)
+  fields = np.asarray(jax.jit(jax.vmap(lambda u: skin.complexion(u, x, y)))(u))
+  assert .8 < (fields ** 2).mean() < 1.2 and abs(fields.mean()) < .1
+  likeness = np.corrcoef(fields.reshape(40, -1))
+  assert abs(likeness[~np.eye(40, dtype=bool)]).mean() < .3
+
+
+def test_hair_falls_over_foreheads_and_leaves_the_rest(drawn):
+  _, plain = drawn
+  some = faces('train', size=SIZE, people=8, each=16, points=68, complexion=.3, keep=False)[
+      np.arange(128)]
+  for same in ('label', 'smile', 'pose'):
+    np.testing.assert_array_equal(some[same], plain[same])
+  np.testing.assert_allclose(some['landmarks'], plain['landmarks'], atol=1e-4)
+  x, y = np.meshgrid(np.linspace(-.5, .5, 9), np.linspace(-1, 1, 41), indexing='ij')
+  hair = np.asarray(skin.above_hairline(jnp.full(5, .5), x, y, 100.))
+  assert (np.diff(hair, axis=1) <= 0).all() and (hair[:, -1] < .01).all()
+  changed = abs(some['image'].astype(float) - plain['image']).mean(-1)
+  column, row = plain['landmarks'][:, 30, :2].astype(int).T               # noses
+  inside = (column >= 0) & (row >= 0)
+  of_nose = changed[np.arange(128), row, column][inside].mean()
+  assert of_nose > 5 * changed[:, :4, :4].mean()                      # than of backgrounds
+
+
 def test_the_head_mirrors_and_moves_as_it_should():
   person = jnp.zeros(16)
   calm = np.asarray(shape.head(person, CALM))
@@ -171,6 +209,7 @@ def test_as_a_source():
 
 @pytest.mark.parametrize('options, message', [
   (dict(size=8), 'size must lie between 16'), (dict(points=20), 'points must be 5 or 68'),
+  (dict(complexion=2.), 'complexion must lie'),
   (dict(yaw=120.), 'yaw must lie between 0 and 80'), (dict(glasses=1.5), 'glasses must lie'),
   (dict(people=-1), 'people must lie'), (dict(seed=-1), 'seed must be 0 or more'),
 ])

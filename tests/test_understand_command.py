@@ -16,6 +16,7 @@ from sklearn.datasets import load_sample_images
 from tiny import config
 
 from visionlab.config import ConfigError
+from visionlab.ops.hog import hog
 from visionlab.run import load
 from visionlab.train import train
 from visionlab.understand.__main__ import (
@@ -30,7 +31,6 @@ from visionlab.understand.__main__ import (
 )
 from visionlab.understand.commands import METHODS, options_of, seen
 from visionlab.understand.explain import EXPLANATIONS, explain
-from visionlab.understand.hog import hog
 from visionlab.understand.look import Look
 from visionlab.understand.subject import Subject
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.understand.hog import hog, hog_picture
+from visionlab.ops.hog import hog
+from visionlab.understand.hog import hog_picture
 
 RNG = np.random.default_rng(0)
 

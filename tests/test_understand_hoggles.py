@@ -7,7 +7,8 @@ from sklearn.datasets import load_sample_images
 from sklearn.decomposition import sparse_encode
 
 from visionlab.config import ConfigError
-from visionlab.understand.hog import grey, hog
+from visionlab.ops.hog import hog
+from visionlab.understand.hog import grey
 from visionlab.understand.hoggles import (
   SIDE,
   Dictionaries,

@@ -19,8 +19,8 @@ from visionlab.data.faces.faces import faces
 from visionlab.data.pipeline import open_sources
 from visionlab.figures import charts, landmarks
 from visionlab.measures.verification import folded_accuracy, random_pairs, verification_scores
+from visionlab.ops.hog import hog
 from visionlab.run import Run, load
-from visionlab.understand.hog import hog
 
 PAIRS = 10                      # of either kind, for each person
 SHOWN = 24

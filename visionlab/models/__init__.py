@@ -35,6 +35,7 @@ MODELS: dict[str, str] = {
   'autoencoder': 'visionlab.models.autoencoder:AutoEncoder',
   'gan': 'visionlab.models.gan:GAN',
   'tcdcn': 'visionlab.models.tcdcn:TCDCN',
+  'hog_mlp': 'visionlab.models.hog_mlp:HogMLP',
   'deepface': 'visionlab.models.deepface:DeepFace',
   'context_cnn': 'visionlab.models.context_cnn:ContextCNN',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',

@@ -72,7 +72,11 @@ def compared(kind: str, mining: str, margin, apart: jax.Array, anchors: Photogra
 
 def worst(values, chosen):
   """The largest (n,) of those chosen of values (n m); 0 where there is none."""
-  return jnp.where(chosen.any(-1), jnp.where(chosen, values, -jnp.inf).max(-1), 0)
+  # By its place: the gradient of a maximum is NaN where XLA computes the values anew, and rounds
+  # them otherwise (see `visionlab.models.layers.pooled`).
+  place = jnp.where(chosen, values, -jnp.inf).argmax(-1, keepdims=True)
+  most = jnp.take_along_axis(values, place, -1)[:, 0]
+  return jnp.where(chosen.any(-1), most, 0)
 
 
 def mean_of(values, chosen):

@@ -14,6 +14,7 @@ import numpy as np
 from visionlab.config import ConfigError, bind, check_choice, hints_of
 from visionlab.figures.drawing import as_picture
 from visionlab.kinds import Count, Natural
+from visionlab.ops.hog import hog as histograms
 from visionlab.understand.attribute import Attribution
 from visionlab.understand.detectors import segmented
 from visionlab.understand.dissect import compared, dissect
@@ -25,7 +26,7 @@ from visionlab.understand.fool import fool
 from visionlab.understand.galleries import gallery, strip
 from visionlab.understand.genomes import Direct, Indirect
 from visionlab.understand.heatmaps import heatmaps
-from visionlab.understand.hog import grey, hog as histograms
+from visionlab.understand.hog import grey
 from visionlab.understand.hoggles import PENALTY, hog_distance, invert_hog, learn_from
 from visionlab.understand.invert import invert_layers
 from visionlab.understand.look import SHOWN, Look, Seen

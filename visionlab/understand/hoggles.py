@@ -3,7 +3,7 @@ object detection features", section 4).
 
 An atom of a pair of dictionaries is a small picture and its HOG. A window's HOG is written as a sum
 of few atoms; the same sum of their pictures is what it looked like. Here HOG is Dalal and Triggs's
-(`visionlab.understand.hog`), the paper's is Felzenszwalb's of 32 numbers a cell.
+(`visionlab.ops.hog`), the paper's is Felzenszwalb's of 32 numbers a cell.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.understand.hog import grey, hog
+from visionlab.ops.hog import hog
+from visionlab.understand.hog import grey
 from visionlab.understand.subject import in_chunks
 
 CELL = 8

@@ -30,7 +30,7 @@ CHUNK = 64                      # faces drawn by one call from the host
 def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: int = 0,
           seed: int = 0, points: int = 5, yaw: float = 45., pitch: float = 15., roll: float = 20.,
           smiling: float = .5, glasses: float = .35, occluded: float = .2, light: float = 1.,
-          grey: bool = False, keep: bool = True) -> 'Faces | Arrays':
+          complexion: float = 0., grey: bool = False, keep: bool = True) -> 'Faces | Arrays':
   """Photographs of people who do not exist, of each so many.
 
   The splits share no person and no region of a background photograph.
@@ -47,6 +47,8 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
     yaw, pitch, roll: heads are turned by at most so many degrees.
     smiling, glasses, occluded: the shares of photographs with each.
     light: how uneven it is, from 0 to 2.
+    complexion: how uneven skin is, from 0 to 1; .3 is a face's. Above 0, each person's skin has
+      spots of its own, and hair falls over the forehead; at 0, heads are of one colour.
     grey: one channel instead of three.
     keep: whether all are drawn once, in about 1 ms each, and kept; else as they are needed, anew in
       each epoch, which needs no memory.
@@ -71,11 +73,11 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
   shares = dict(smiling=smiling, glasses=glasses, occluded=occluded)
   check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16),
                yaw=(yaw, 0, 80), pitch=(pitch, 0, 60), roll=(roll, 0, 180), light=(light, 0, 2),
-               **{k: (v, 0, 1) for k, v in shares.items()})
+               complexion=(complexion, 0, 1), **{k: (v, 0, 1) for k, v in shares.items()})
   if points not in (5, 68):
     raise ConfigError(f'faces: points must be 5 or 68, not {points!r}')
   numbers = dict(yaw=np.deg2rad(yaw), pitch=np.deg2rad(pitch), roll=np.deg2rad(roll), light=light,
-                 **shares)
+                 **(dict(complexion=complexion) if complexion else {}), **shares)
   arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)), 'each': np.int32(each),
             **{name: np.float32(value) for name, value in numbers.items()}}

@@ -1,8 +1,9 @@
 """One face as traced arrays: a person, the moment, the view, and what all of it looks like.
 
-What a person keeps: proportions, colours, hair, beard, sex. What a moment has: expression, pose,
-glasses, light, colour cast, background, and perhaps something in front of the face. Colours of
-different people overlap and a moment's light changes them, so that they alone tell nobody.
+What a person keeps: proportions, colours, hair, beard, sex, spots of the skin. What a moment has:
+expression, pose, glasses, light, colour cast, background, and perhaps something in front of the
+face. Colours of different people overlap and a moment's light changes them, so that they alone tell
+nobody.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from visionlab.data.faces import shape
+from visionlab.data.faces.skin import WAVES, above_hairline, complexion, places
 from visionlab.data.faces.strokes import circle, cover, line, padded, polygon
 from visionlab.data.scenes.assets import SPLITS
 from visionlab.data.scenes.render import photograph
@@ -30,9 +32,10 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
   """The face of a traced index: a pure function of it and the arrays.
 
   Args:
-    size: height and width of the image in pixels; the program depends on nothing else.
+    size: height and width of the image in pixels; the program depends on nothing else but whether
+      there is a `complexion`.
     arrays: `photo`, and the numbers `seed`, `split`, `each`, `yaw`, `pitch`, `roll` (radians, at
-      most), `smiling`, `glasses`, `occluded` (shares), `light`; see `faces`.
+      most), `smiling`, `glasses`, `occluded` (shares), `light`, perhaps `complexion`; see `faces`.
 
   Returns:
     `image` (h w 3) uint8, `label` () int32, `points` (68 2) in pixels as (x, y), `covered` (68,)
@@ -42,7 +45,11 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
   key = jax.random.key(arrays['seed'], impl='threefry2x32')
   label, number = index // arrays['each'], index % arrays['each']
   known_by = 2 * (label * len(SPLITS) + arrays['split'])
-  one = _person(jax.random.uniform(jax.random.fold_in(key, known_by), (_PERSON,)))
+  own = jax.random.fold_in(key, known_by)
+  one = _person(jax.random.uniform(own, (_PERSON,)))
+  uneven = arrays.get('complexion')
+  if uneven is not None:        # a third of the time, which plain heads do not need
+    one['cover'] = jax.random.uniform(jax.random.fold_in(own, 0), (4 * WAVES + 5,))
   # Drawn at once: every call of the generator takes XLA a second to compile.
   words = jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, known_by + 1), number),
                           (_MOMENT + 3 * size * size,))
@@ -60,7 +67,7 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
   glasses = u[14] < arrays['glasses']
   ground = photograph(u[15:24], arrays['photo'], size)
   image = _painted(ground, points, seen(_forehead(solid)), seen(_hair(solid, one)), scale, one,
-                   mood, glasses, arrays['light'] * (u[24:26] - .5), u[26])
+                   mood, glasses, arrays['light'] * (u[24:26] - .5), u[26], uneven)
   block, colour = _block(u[27:34], arrays['occluded'], size)
   image += block * (colour[:, None, None] - image)
   cast = (.6 + .7 * u[34]) * (.85 + .3 * u[35:38])
@@ -123,7 +130,8 @@ def _hair(solid, one):
   return jnp.stack([x, y, jnp.full(_HAIR + 2, -.55)], -1)
 
 
-def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, gaze):
+def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, gaze,
+             uneven):
   """A head over the background `image` (3 h w)."""
   size = image.shape[-1]
   outlines = [hair, jnp.concatenate([points[shape.JAW], forehead]),
@@ -144,24 +152,31 @@ def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, ga
   y, x = jnp.mgrid[:size, :size] + .5
   nose = points[NOSE_TIP]
   shade = jnp.clip(1 + 1.8 * ((x - nose[0]) * light[0] + (y - nose[1]) * light[1]) / scale, .3, 1.8)
-  skin, locks = (jnp.asarray(one[k], jnp.float32)[:, None, None] for k in ('skin', 'hair'))
+  bare, locks = (jnp.asarray(one[k], jnp.float32)[:, None, None] for k in ('skin', 'hair'))
+  relief, fringe = 1., 0.
+  if uneven is not None:
+    waves, line_of_hair = one['cover'][:-5].reshape(-1, 4), one['cover'][-5:]
+    at = places(points, size)
+    relief = jnp.exp(uneven * complexion(waves, *at))
+    fringe = above_hairline(line_of_hair, *at, scale)
 
   def over(image, colour, share):
     return image + share * (colour - image)
   image = over(image, locks * (.5 + .5 * shade), large[0])
-  image = over(image, skin * shade, large[1])
-  image = over(image, .4 * skin * shade + .6 * locks, large[2] * one['beard'])
+  image = over(image, bare * relief * shade, large[1])
+  image = over(image, locks * relief * (.5 + .5 * shade), large[1] * fringe)
+  image = over(image, .4 * bare * shade + .6 * locks, large[2] * one['beard'])
   for brow in drawn[:2]:
     image = over(image, locks * .9, brow)
-  image = over(over(image, skin * shade * .8, drawn[2]), skin * shade * .55, drawn[3])
+  image = over(over(image, bare * shade * .8, drawn[2]), bare * shade * .55, drawn[3])
   iris = one['iris'][:, None, None]
   for eye, open_eye, lid in zip(eyes, small[:2], drawn[4:6], strict=True):
     image = over(image, .95 * jnp.minimum(shade, 1.05), open_eye)
     ball = cover(circle(eye + scale * .05 * jnp.stack([2 * gaze - 1, 0.]), .065 * scale, size))
     image = over(image, iris, jnp.minimum(open_eye, ball))
-    image = over(image, skin * .4, lid)
+    image = over(image, bare * .4, lid)
   red = jnp.stack([jnp.float32(.95), one['lips'], one['lips']])[:, None, None]
-  image = over(image, skin * red * shade, small[2])
+  image = over(image, bare * red * shade, small[2])
   teeth = jnp.where(mood['open'] > .4, jnp.array([.15, .05, .05]), jnp.array([.85, .82, .8]))
   image = over(image, teeth[:, None, None], small[3] * (mood['open'] > 0))
   rings = [cover(abs(circle(eye, .2 * scale, size)) - .03 * scale) for eye in eyes]
