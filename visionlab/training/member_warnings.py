@@ -1,4 +1,4 @@
-"""Warnings about members of a sweep: of many the same, one that says of how many."""
+"""Warnings about members of a sweep: of many the same, one."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def of_members(count: int) -> Iterator[None]:
   """Within it, what this thread warns of in the same words, whatever the numbers in them, comes
-  once, at the end: the first of them, and of how many of `count` members it is true."""
+  once, at the end: the first of them, and whether it is of all, which then are `count`."""
   logger, thread = logging.getLogger('absl'), threading.get_ident()
   alike: dict[str, list[logging.LogRecord]] = {}
 
@@ -23,7 +23,7 @@ def of_members(count: int) -> Iterator[None]:
     yield
   finally:
     logger.removeFilter(keep)
-    for records in alike.values():
-      first = records[0]
-      first.msg, first.args = f'{len(records)} of {count} settings: {first.getMessage()}', ()
+    for first, *more in alike.values():
+      said = 'all' if 1 + len(more) == count else 'some'
+      first.msg, first.args = f'{said} settings: {first.getMessage()}', ()
       logger.handle(first)
