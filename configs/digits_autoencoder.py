@@ -2,6 +2,10 @@
 
 python -m visionlab.train --config=configs/digits_autoencoder.py --workdir=runs/digits_autoencoder
 `:denoising` learns to make clean images of such with noise of standard deviation .3.
+Measured (three seeds, on the test split): a squared error of .0121 (sd .00004), where 8 principal
+components have .0246; a linear classifier of the 8 numbers is right about 79.1 % (1.5), of the
+components about 79.1 too. `:denoising`: .0165 (.0002), beside noise .0510, a Gaussian filter .0361
+and the best linear one .0217. See `experiments/generative`, and there for the command.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -22,4 +22,5 @@ def get_config(variant=''):
                 model=dict(name='gan', latent=64,
                            widths=(4, 4) if smoke else (64, 128, 256, 256))),
       optim=dict(name='adam', ema=True, schedule=dict(name='cosine', end=.1)),
-      hp=dict(lr=2e-4, b1=0., b2=.95, ema_decay=.999))
+      hp=dict(lr=2e-4, b1=0., b2=.95, ema_decay=.999),
+      checkpoint=dict(best='held_out/pixel_coverage'))

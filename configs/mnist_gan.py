@@ -22,4 +22,5 @@ def get_config(variant=''):
                 model=dict(name='gan', latent=32, widths=(4, 4) if smoke else (64, 128))),
       optim=dict(name='adam', ema=True, schedule=dict(name='cosine', end=.1)),
       hp=dict(lr=2e-4, b1=0., b2=.95, ema_decay=.999),
-      evals=dict(test=dict(split='test' if smoke else 'test[:2000]', every='10%', batch=500)))
+      evals=dict(test=dict(split='test' if smoke else 'test[:2000]', every='10%', batch=500)),
+      checkpoint=dict(best='-test/pixel_frechet'))

@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from visionlab import commandline
-from visionlab.storage.workdir import check_config
+from visionlab.storage.workdir import check_config, outcome
+from visionlab.sweeps.together import train_together
 from visionlab.train import train
 from visionlab.training.log import read_metrics
 from visionlab.weights.fit import adopt_options
@@ -122,6 +123,23 @@ def run(configs: Mapping[str, ConfigDict], folder: Path) -> dict[str, Path]:
       print(f'{number}/{len(configs)}  {name}  {time.perf_counter() - begun:.1f} s',
             file=sys.stderr, flush=True)
   return {name: folder / name for name in configs}
+
+
+def run_together(configs: Mapping[str, ConfigDict], folder: Path) -> list[Path]:
+  """`run` of configs that differ in hp and seeds alone, in one program; returns their workdirs. One
+  that diverges leaves the others alone.
+
+  Raises:
+    ConfigError, SystemExit: as from `run`.
+  """
+  workdirs = [folder / name for name in configs]
+  for workdir, config in zip(workdirs, configs.values(), strict=True):
+    check_config(workdir, adopt_options(config, workdir))
+  if not all(map(outcome, workdirs)):
+    train_together(configs, folder)
+  if not all(map(outcome, workdirs)):
+    raise SystemExit(f'interrupted in {folder.name}; the same command goes on')
+  return workdirs
 
 
 def run_parts(parts: Mapping[str, Callable], given: argparse.Namespace,

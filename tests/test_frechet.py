@@ -42,6 +42,14 @@ def test_too_few_examples_give_none():
   assert np.isnan(frechet_distance(a[:4], b))
 
 
+def test_images_of_a_network_that_has_diverged_have_none_and_cover_nothing():
+  a, b = clouds()
+  b[3, 1] = np.nan
+  for made in (b, np.full_like(b, np.inf)):
+    assert np.isnan(frechet_distance(a, made))
+  assert likeness(a, np.full_like(a, np.nan))['collapse'] == 1
+
+
 def test_neighbourhoods_by_loops(monkeypatch):
   monkeypatch.setattr(frechet, 'AT_ONCE', 25)
   a, b = clouds()

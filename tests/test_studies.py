@@ -18,6 +18,7 @@ from experiments import study
 from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
 from experiments.filters import crosses, gallery
+from experiments.generative.codes import linear_denoiser, principal_components, squared_error
 from experiments.limited_data.cells import crop_cells
 from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
@@ -405,9 +406,34 @@ def test_concepts_of_coco_are_those_that_several_images_show(tmp_path):
     concepts('test', root=str(tmp_path))
 
 
+def test_the_best_linear_denoiser_is_regression_on_what_is_seen():
+  rng = np.random.default_rng(0)
+  images = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 4)) + .5
+  noise = rng.normal(scale=.3, size=(200, *images.shape))
+  seen = (images + noise).reshape(-1, 4)
+  x = np.concatenate([seen, np.ones((len(seen), 1))], 1)
+  fit = np.linalg.lstsq(x, np.tile(images, (200, 1)), rcond=None)[0]
+  clean = linear_denoiser(images.reshape(400, 2, 2, 1), .3)
+  np.testing.assert_allclose(clean(seen[:50].reshape(50, 2, 2, 1)).reshape(50, 4), x[:50] @ fit,
+                             atol=.02)
+
+
+def test_principal_components_leave_the_smallest_variances():
+  images = np.random.default_rng(0).normal(size=(90, 5)) * (5, 4, .3, .2, .1) + 7
+  told, made = principal_components(images, images, 2)
+  left = np.linalg.eigvalsh(np.cov(images.T, bias=True))[:3].sum() / 5
+  assert told.shape == (90, 2) and squared_error(made, images) == pytest.approx(left)
+
+
 def test_generative_counts_what_collapses(tmp_path):
   """So few updates that nothing has been learnt, and all collapses."""
-  rows = quick('generative', tmp_path, '--seeds=2', f'--figure={tmp_path}/figure.png')
+  found = quick('generative', tmp_path, '--seeds=2', f'--figure={tmp_path}/figure.png')
+  assert [row[''] for row in found['codes']] == [
+      'all 64 pixels', 'principal components', 'autoencoder']
+  errors = [float(row['squared error of a pixel'].partition(' ')[0]) for row in found['denoising']]
+  assert errors[0] > errors[1] > errors[2] and errors[3] > errors[2]     # it has learnt nothing
+  assert (tmp_path / 'denoising.png').stat().st_size <= 60_000
+  rows = found['collapse']
   assert [row[''] for row in rows] == ['hinge, spectral norm', 'Wasserstein, slope of 1']
   assert all(row['collapsed'] == '2 of 2' and row['coverage'].startswith('0.') for row in rows)
   run = visionlab.load(tmp_path / 'hinge, spectral norm' / 'seed=1')

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from absl import logging
 from driven import difference, driven
 from test_parallel import trained
 from test_train import Killed, killed_at, logged
@@ -20,6 +21,7 @@ from visionlab.storage.workdir import outcome
 from visionlab.sweeps.together import train_together
 from visionlab.train import train
 from visionlab.training.log import OF_THE_MACHINE, read_metrics
+from visionlab.training.member_warnings import of_members
 
 pytestmark = pytest.mark.usefixtures('optimised')
 
@@ -247,3 +249,15 @@ def test_members_stop_early_one_by_one(tmp_path):
   assert outcome(tmp_path / 'moving') == dict(status='done', step=12)
   assert [visionlab.load(tmp_path / name).step for name in ('still', 'alone', 'moving')] == [
       2, 2, 12]
+
+
+def test_what_members_warn_of_alike_comes_once(caplog):
+  with of_members(2):
+    for share in (0, 7):
+      logging.warning('near %d %% of all', share)
+    logging.warning('no distance')
+    logging.info('seen')
+  assert [r.getMessage() for r in caplog.records if r.levelname == 'WARNING'] == [
+      'all settings: near 0 % of all', 'some settings: no distance']
+  logging.warning('near %d %% of all', 9)
+  assert caplog.messages[-1] == 'near 9 % of all'

@@ -51,7 +51,7 @@ def likeness(task: Task, place: str, where: str) -> Evaluator:
     gaussian = frechet.like_in_two_moments(rows['pixels'][:FITTED], len(made['features']))
     results['frechet_of_gaussian'] = frechet.frechet_distance(
         real['features'], np.asarray(jax.jit(see)(gaussian)['features']))
-    if np.isnan(results['frechet']):
+    if np.isnan(results['frechet_of_gaussian']):
       logging.warning('%s: no Frechet distance: the %d images are no more than the %d features; '
                       'name a network with fewer', where, *real['features'].shape)
     if 'class' in made:

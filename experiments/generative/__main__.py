@@ -1,6 +1,6 @@
-"""What keeps a generator from making the same image again and again: losses and regularisations.
+"""What keeps a generator from making the same image again and again, and what autoencoders know.
 
-python -m experiments.generative [--steps=600] [--seeds=3] [--folder=runs/generative]
+python -m experiments.generative [collapse] [codes] [denoising] [--folder=runs/generative]
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from pathlib import Path
 import visionlab
 from configs import digits_cnn, digits_gan
 from experiments import study
+from experiments.generative.codes import codes, denoising
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture, below, beside, captioned
 from visionlab.storage.workdir import outcome
-from visionlab.sweeps.together import train_together
 
 KINDS: dict[str, dict] = {
     'non-saturating': dict(loss='non_saturating', penalties=()),
@@ -25,6 +25,20 @@ KINDS: dict[str, dict] = {
 COLLAPSED = .5        # the recall below which a generator is said to make few kinds of image
 SHOWN = 12            # images of each seed
 ZOOM = 4
+
+
+def collapse(given, folder):
+  """Generators of digits, beside the test images in the 64 features of a classifier"""
+  features = judge(given, folder)
+  found = {kind: study.run_together(configs(given, kind, features), folder / kind)
+           for kind in given.kinds}
+  some = next(iter(found.values()))[0]
+  for name in ('frechet_of_real_halves', 'frechet_of_gaussian'):
+    print(f'{name}: {study.last(some, f"test/{name}"):.1f}')
+  if given.figure:
+    draw(given.figure, found)
+    print(given.figure)
+  return [row_of(kind, workdirs) for kind, workdirs in found.items()]
 
 
 def judge(given, folder: Path) -> Path:
@@ -40,20 +54,9 @@ def configs(given, kind: str, features: Path) -> dict:
   evals = dict(test=dict(split='test', every='100%' if given.quick else '10%', batch=360,
                          features=str(features)))
   return {f'seed={seed}': study.changed(
-      digits_gan.get_config(), steps=given.steps, batch=given.batch, hp__lr=1e-3, seed=seed,
+      digits_gan.get_config(), steps=given.steps or 600, batch=given.batch, hp__lr=1e-3, seed=seed,
       data_seed=seed, evals=evals, task=dict(name='generate', model=model, **KINDS[kind]))
       for seed in range(given.seeds)}
-
-
-def trained(given, folder: Path) -> dict[str, list[Path]]:
-  """The workdirs of each kind's seeds."""
-  features, found = judge(given, folder), {}
-  for kind in given.kinds:
-    own, place = configs(given, kind, features), folder / kind
-    if not all(outcome(place / name) for name in own):
-      train_together(own, place)
-    found[kind] = [place / name for name in own]
-  return found
 
 
 def row_of(kind: str, workdirs: list[Path]) -> Mapping[str, object]:
@@ -81,27 +84,22 @@ def draw(path: Path, found: Mapping[str, list[Path]]) -> None:
   study.picture(path, path)
 
 
+PARTS = dict(collapse=collapse, codes=codes, denoising=denoising)
+
+
 def main(argv=None):
   options = study.parser('generative', __doc__, seeds=3)
-  options.add_argument('--steps', type=int, help='updates of each network; 600')
-  options.add_argument('--batch', type=int, help='images an update; 64')
+  options.add_argument('--steps', type=int, help='updates of each network; default: 600, and of '
+                       'autoencoders their config\'s')
+  options.add_argument('--batch', type=int, help='images an update of a generator; 64')
   options.add_argument('--kinds', nargs='+', choices=list(KINDS), default=list(KINDS))
+  study.add_parts(options, PARTS, list(PARTS))
   given = study.parse(options, argv, __file__)
   if given.quick:
-    given.kinds = given.kinds[2:4]
-  given.steps = given.steps or (10 if given.quick else 600)
+    given.kinds, given.steps = given.kinds[2:4], given.steps or 10
   given.batch = given.batch or (8 if given.quick else 64)
   with study.kept_in(given.folder) as folder:
-    found = trained(given, folder)
-    rows = [row_of(kind, workdirs) for kind, workdirs in found.items()]
-    print(study.table(rows))
-    some = next(iter(found.values()))[0]
-    for name in ('frechet_of_real_halves', 'frechet_of_gaussian'):
-      print(f'{name}: {study.last(some, f"test/{name}"):.1f}')
-    if given.figure:
-      draw(given.figure, found)
-      print(given.figure)
-  return rows
+    return study.run_parts(PARTS, given, folder)
 
 
 if __name__ == '__main__':

@@ -28,10 +28,11 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
   al. 2017, https://arxiv.org/abs/1706.08500, equation 6).
 
   Returns:
-    nan where one has no more examples than features: its covariance is not known.
+    nan where one has no more examples than features, so that its covariance is not known, or
+    features that are no numbers, of a network that has diverged.
   """
   a, b = (np.asarray(x, np.float64) for x in (a, b))
-  if min(len(a), len(b)) <= a.shape[1]:
+  if min(len(a), len(b)) <= a.shape[1] or not (np.isfinite(a).all() and np.isfinite(b).all()):
     return float('nan')
   first, second = (np.cov(x.T).reshape(a.shape[1], a.shape[1]) for x in (a, b))
   # The trace of the root of A B is that of the symmetric A^(1/2) B A^(1/2), which is real.

@@ -21,6 +21,7 @@ from visionlab.step import each_member
 from visionlab.storage.saving import at_least_one, value_of
 from visionlab.task import Evaluator, Results, Task
 from visionlab.training.meanings import check_meanings
+from visionlab.training.member_warnings import of_members
 from visionlab.training.own_metrics import check_asked, metrics_of_one
 from visionlab.training.pictures import drawn
 
@@ -95,7 +96,9 @@ def compile_evaluation(task: Task, mesh: Mesh, *, swept: bool = False,
       stats |= jax.tree.map(lambda *x: np.concatenate(x, int(swept)), *collected)
     if not swept:
       return finished(stats)
-    return [finished(jax.tree.map(lambda x, k=k: x[k], stats)) for k in range(len(hp['lr']))]
+    count = len(hp['lr'])
+    with of_members(count):
+      return [finished(jax.tree.map(lambda x, k=k: x[k], stats)) for k in range(count)]
 
   def finished(stats):
     results = {}
