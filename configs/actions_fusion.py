@@ -5,6 +5,8 @@ python -m visionlab.train --config=configs/actions_fusion.py --workdir=runs/acti
 `:lstm`: an LSTM over frames; `:fovea`: slowly, the whole at half the resolution beside the centre.
 `:flow`: the temporal stream of two; beside `:single`, the spatial one:
 python -m visionlab.evaluate --workdir=runs/flow,runs/single
+`--config.init_from=runs/single`: from a network of images, its kernels repeated over time, or its
+first layer made to see flow; or from ImageNet's weights, with a backbone that is in the zoo.
 Measured (seed 0, `--config.steps=750`), hue and movement both right: slow 99.3 %, late 98.2, early
 97.5, single 12.5 (movement 12.3: chance), flow 17.3 (hue 17.4: chance), both streams 97.1.
 """

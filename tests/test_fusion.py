@@ -16,11 +16,14 @@ from visionlab.models.fusion import (
   FrameLSTM,
   Fusion,
   central,
+  for_flow,
   halved,
   stacked,
   starts_of,
 )
 from visionlab.models.resnet import CifarResNet
+from visionlab.weights.files import Weights, flat
+from visionlab.weights.fit import fit
 
 CLIPS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 10, 16, 16, 3)), jnp.float32)
 BACKBONE = CNN(1, (4, 5, 6))
@@ -117,6 +120,34 @@ def test_flow_is_stacked_as_simonyan_and_zisserman_do():
   fields = np.random.default_rng(1).normal(size=(2, 3, 4, 5, 2)).astype(np.float32)
   for k in range(3):
     np.testing.assert_array_equal(stacked(fields)[..., 2 * k:2 * k + 2], fields[:, k])
+
+
+@pytest.mark.parametrize('fusion', ['early', 'slow'])
+def test_of_one_image_repeated_inflated_kernels_make_what_its_network_makes(fusion):
+  image, clips = CLIPS[:, 3], CLIPS[:, [3] * 10]
+  trained = jax.tree.map(lambda x: x + .01, jax.jit(BACKBONE.init)(jax.random.key(1), image))
+  model = Fusion(3, BACKBONE, fusion)
+  weights = Weights('w', flat(trained), [], {}, {}, {})
+  fresh = jax.jit(model.init)(jax.random.key(0), clips)
+  with pytest.raises(ConfigError, match='backbone/conv0/kernel'):
+    fit(weights, fresh)
+  variables, report = fit(weights, fresh, model.widened)
+  layers = dict(early=['conv0'], slow=['conv0', 'conv1', 'conv2'])[fusion]
+  assert report.widened == [f'params/backbone/{layer}/kernel' for layer in layers]
+  found = jax.jit(lambda v: model.apply(
+      v, clips, method=lambda self, x: self.fused(self.backbone, x, False)))(variables)
+  true = jax.jit(lambda v: BACKBONE.apply(v, image, method='features')['pool2'])(trained)
+  np.testing.assert_allclose(found, true, atol=1e-5)
+  assert abs(true).max() > .1
+
+
+def test_a_first_layer_for_flow_sees_the_mean_of_its_colours():
+  kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 4))
+  made = for_flow(kernel, 20)
+  assert made.shape == (3, 3, 20, 4)
+  grey, fields = np.random.default_rng(1).normal(size=(3, 3)), np.full(20, 1 / 20)
+  np.testing.assert_allclose(np.einsum('hw,c,hwco->o', grey, fields, made),
+                             np.einsum('hw,hwco->o', grey, kernel) / 3)
 
 
 def test_an_lstm_reads_frames_in_their_order():

@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.kinds import Count, Share
@@ -73,6 +74,13 @@ class Fusion(Network):
       seen = [(self.context, halved(x)), (self.centre, central(x))]
     maps = [self.fused(backbone, frames, train) for backbone, frames in seen]
     return self.predictor(jnp.concatenate([pooled(m, self.pool) for m in maps], -1), train=train)
+
+  def widened(self, kernel: np.ndarray, channels: int) -> np.ndarray | None:
+    """A kernel (h w i o) of a network of images as it starts here, where it sees so many channels:
+    of as many moments side by side as there are kernels in it. None if it has no such place."""
+    moments, rest = divmod(channels, kernel.shape[2])
+    over_time = self.fusion in ('early', 'slow') and not rest
+    return inflated(kernel, moments) if over_time else None
 
   def fused(self, backbone: nn.Module, x: jax.Array, train: bool) -> jax.Array:
     """Clips (b t h w c) -> the last map (b h' w' c') that a backbone makes of them."""
@@ -178,6 +186,24 @@ def stacked(x: jax.Array) -> jax.Array:
   Simonyan and Zisserman stack it."""
   b, t, h, w, c = x.shape
   return jnp.moveaxis(x, 1, 3).reshape(b, h, w, t * c)
+
+
+def inflated(kernel: np.ndarray, moments: int) -> np.ndarray:
+  """A kernel (h w i o) of images as one over moments side by side (h w moments*i o), repeated and
+  divided by their number: of a clip that is one image again and again it makes what the image's
+  network makes (Carreira and Zisserman 2017, "Quo vadis, action recognition?", CVPR, section 2.2).
+
+  >>> inflated(np.ones((1, 1, 1, 1)), 4).ravel().tolist()
+  [0.25, 0.25, 0.25, 0.25]
+  """
+  return np.tile(kernel, (1, 1, moments, 1)) / moments
+
+
+def for_flow(kernel: np.ndarray, channels: int) -> np.ndarray:
+  """A first layer's kernel (h w c o) of images as one of flow (h w channels o): its mean over the
+  colours for each channel (Wang et al. 2015, "Towards good practices for very deep two-stream
+  ConvNets", https://arxiv.org/abs/1507.02159, section 3)."""
+  return np.repeat(kernel.mean(2, keepdims=True), channels, 2)
 
 
 def halved(x: jax.Array) -> jax.Array:
