@@ -212,7 +212,7 @@ def stacked(x: jax.Array) -> jax.Array:
 def inflated(kernel: np.ndarray, moments: int) -> np.ndarray:
   """A kernel (h w i o) of images as one over moments side by side (h w moments*i o), repeated and
   divided by their number: of a clip that is one image again and again it makes what the image's
-  network makes (Carreira and Zisserman 2017, "Quo vadis, action recognition?", CVPR, section 2.2).
+  network makes (Carreira and Zisserman 2017, "Quo vadis, action recognition?", CVPR, section 2.4).
 
   >>> inflated(np.ones((1, 1, 1, 1)), 4).ravel().tolist()
   [0.25, 0.25, 0.25, 0.25]
