@@ -5,6 +5,8 @@ python -m visionlab.train --config=configs/folder_films.py --workdir=runs/films 
 Needs PyAV for all but .gif and folders of frames: pip install av. Eight frames of each film, one of
 each eighth; a fifth of the films is held out where there are no folders for the splits. UCF-101:
 --config.data.lists=ucfTrainTestlist --config.evals.held_out.split=test --config.split=train
+From ImageNet's weights, their first layer repeated over the frames:
+--config.init_from=hf://timm/resnet18.a1_in1k
 `:late`, `:lstm`: when the frames are brought together.
 """
 

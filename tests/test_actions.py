@@ -51,17 +51,39 @@ def moving(clips):
   return abs(clips['flow']).sum(-1) > 1e-6
 
 
+@jax.jit
+@jax.vmap
+@jax.vmap
+def warped(frame, flow):
+  return warp.sample(frame, warp.centres(24, 24) + flow, mode='edge')
+
+
 def test_flow_brings_the_next_frame_back():
   """But for what is at an outline, where pixels are of both and some are uncovered."""
   _, clips = some()
   video = clips['video'].astype(np.float32)
 
-  def back(frame, flow):
-    return warp.sample(frame, warp.centres(24, 24) + flow, mode='edge')
-  warp_all = jax.jit(jax.vmap(jax.vmap(back)))
-  left, before, wrong = (abs(warp_all(video[:, 1:], share * clips['flow']) - video[:, :-1])
+  left, before, wrong = (abs(warped(video[:, 1:], share * clips['flow']) - video[:, :-1])
                          .mean(-1)[moving(clips)].mean() for share in (1, 0, -1))
   assert left < .5 * before < .3 * wrong
+
+
+def test_what_is_not_seen_again_is_covered_or_uncovered():
+  """By warping: the next frame agrees with what is seen, and not with what is not."""
+  source, clips = some(pan=2.)
+  shown = source.with_seen(np.arange(N))
+  for key, value in clips.items():
+    np.testing.assert_array_equal(shown[key], value)
+  seen, video = shown['seen'], clips['video'].astype(np.float32)
+  goal = np.asarray(warp.centres(24, 24)) + clips['flow']
+  outside = ((goal < 0) | (goal >= 24)).any(-1)
+  assert outside.any() and not seen[outside].any()
+  off = abs(warped(video[:, 1:], clips['flow']) - video[:, :-1]).mean(-1)
+  hidden = ~seen & ~outside
+  assert .005 < hidden.mean() < .05
+  assert np.median(off[hidden]) > 4 * np.median(off[seen])
+  with pytest.raises(ConfigError, match='flow=True'):
+    actions('test', clips=2, keep=False).with_seen(np.arange(1))
 
 
 def test_movements_are_what_their_names_say():

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 import tiny
 from PIL import Image
+from safetensors.numpy import save_file
 
-from visionlab import exports
+from visionlab import build, exports
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.actions.actions import actions
 from visionlab.evaluate import evaluate
+from visionlab.models.cnn import CNN
 from visionlab.ops import optical_flow
 from visionlab.ops.views import rescaled
 from visionlab.run import load
 from visionlab.train import train
+from visionlab.training.resume import resume
 
 
 @pytest.fixture(scope='module')
@@ -91,6 +94,28 @@ def test_a_flow_without_its_mean_is_what_the_network_sees(run):
   seen = task.seen(dict(flow=flow))
   np.testing.assert_allclose(seen.mean((2, 3)), 0, atol=1e-6)
   np.testing.assert_allclose(task.seen(dict(flow=flow + np.float32([3, -2]))), seen, atol=1e-5)
+
+
+def test_a_run_begins_with_a_network_of_images(run, tmp_path):
+  """From its export: repeated over three frames; of flow, with the mean of its colours."""
+  network = CNN(8, (4,), hidden=8)
+  trained = jax.jit(network.init)(jax.random.key(3), jnp.zeros((1, 16, 16, 3)))
+  exported = tiny.config(task=dict(name='classify', model=dict(name='cnn', widths=(4,))))
+  (tmp_path / 'config.json').write_text(exported.to_json())
+  (tmp_path / 'data.json').write_text('{}')
+  save_file(exports.flat(trained), tmp_path / 'model.safetensors')
+  config = tiny.clips(init_from=str(tmp_path))
+  job = build.assemble(config)
+  state, said = resume(tmp_path / 'new', config, job.init(), job.task)
+  kernel = np.asarray(trained['params']['conv0']['kernel'])
+  np.testing.assert_allclose(state.params['backbone']['conv0']['kernel'],
+                             np.concatenate([kernel / 3] * 3, 2), atol=1e-6)
+  assert 'widened to clips: 1: params/backbone/conv0/kernel' in said
+  flow = dataclasses.replace(run.task, sees='flow')
+  np.testing.assert_allclose(flow.widened(kernel, 4), kernel.mean(2, keepdims=True).repeat(4, 2))
+  of_two_fields = kernel[:, :, :2]                # a network of flow already
+  assert flow.widened(of_two_fields, 4).shape == (3, 3, 4, 4)
+  np.testing.assert_array_equal(flow.widened(of_two_fields, 4)[:, :, :2], of_two_fields / 2)
 
 
 def test_a_film_is_asked_by_its_name(run, films, tmp_path):

@@ -1,5 +1,7 @@
 """Frames are brought together when and as the papers have it."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,11 +18,14 @@ from visionlab.models.fusion import (
   FrameLSTM,
   Fusion,
   central,
+  for_flow,
   halved,
   stacked,
   starts_of,
 )
 from visionlab.models.resnet import CifarResNet
+from visionlab.weights.files import Weights, flat
+from visionlab.weights.fit import fit
 
 CLIPS = jnp.asarray(np.random.default_rng(0).normal(size=(2, 10, 16, 16, 3)), jnp.float32)
 BACKBONE = CNN(1, (4, 5, 6))
@@ -119,11 +124,54 @@ def test_flow_is_stacked_as_simonyan_and_zisserman_do():
     np.testing.assert_array_equal(stacked(fields)[..., 2 * k:2 * k + 2], fields[:, k])
 
 
+@pytest.mark.parametrize('fusion', ['early', 'slow'])
+def test_of_one_image_repeated_inflated_kernels_make_what_its_network_makes(fusion):
+  image, clips = CLIPS[:, 3], CLIPS[:, [3] * 10]
+  trained = jax.tree.map(lambda x: x + .01, jax.jit(BACKBONE.init)(jax.random.key(1), image))
+  model = Fusion(3, BACKBONE, fusion)
+  weights = Weights('w', flat(trained), [], {}, {}, {})
+  fresh = jax.jit(model.init)(jax.random.key(0), clips)
+  with pytest.raises(ConfigError, match='backbone/conv0/kernel'):
+    fit(weights, fresh)
+  variables, report = fit(weights, fresh, model.widened)
+  layers = dict(early=['conv0'], slow=['conv0', 'conv1', 'conv2'])[fusion]
+  assert report.widened == [f'params/backbone/{layer}/kernel' for layer in layers]
+  found = jax.jit(lambda v: model.apply(
+      v, clips, method=lambda self, x: self.fused(self.backbone, x, False)))(variables)
+  true = jax.jit(lambda v: BACKBONE.apply(v, image, method='features')['pool2'])(trained)
+  np.testing.assert_allclose(found, true, atol=1e-5)
+  assert abs(true).max() > .1
+
+
+def test_a_first_layer_for_flow_sees_the_mean_of_its_colours():
+  kernel = np.random.default_rng(0).normal(size=(3, 3, 3, 4))
+  made = for_flow(kernel, 20)
+  assert made.shape == (3, 3, 20, 4)
+  grey, fields = np.random.default_rng(1).normal(size=(3, 3)), np.full(20, 1 / 20)
+  np.testing.assert_allclose(np.einsum('hw,c,hwco->o', grey, fields, made),
+                             np.einsum('hw,hwco->o', grey, kernel) / 3)
+
+
 def test_an_lstm_reads_frames_in_their_order():
   model = FrameLSTM(3, BACKBONE, width=8)
   said = saying(model)
   assert abs(said(CLIPS) - said(CLIPS[:, ::-1])).max() > 1e-3
   assert shapes(model)['reader']['layer0']['input_kernel'] == (2 * 2 * 6, 4 * 8)
+
+
+def test_moments_seen_one_by_one_have_the_same_gradient_in_less_memory():
+  clips, memory, found = jnp.tile(CLIPS, (1, 3, 1, 1, 1)), [], []
+  for remat in (False, True):
+    model = FrameLSTM(3, CNN(1, (8, 8)), width=8, remat=remat)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda s, rng=rng: rng.normal(size=s.shape).astype(np.float32) / 5,
+                             jax.eval_shape(model.init, jax.random.key(0), clips))
+    gradient = jax.jit(jax.grad(lambda v, m=model: m.apply(v, clips)[:, 1].sum()))
+    program = gradient.lower(variables).compile()
+    memory.append(program.memory_analysis().temp_size_in_bytes)
+    found.append(program(variables))
+  jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), *found)
+  assert memory[1] < memory[0] / 3, memory
 
 
 def test_backbones_of_the_zoo():

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import filmed
 import numpy as np
 import pytest
 from absl import logging
@@ -21,6 +22,7 @@ from visionlab.data.sources.pairs import pairs
 from visionlab.data.sources.strips import strips
 from visionlab.data.sources.synnumbers import synnumbers
 from visionlab.data.sources.table import table
+from visionlab.data.sources.videos import videos
 from visionlab.data.sources.webdataset import webdataset
 
 GOLDEN = Path(__file__).parent / 'golden/hf/hub'
@@ -31,7 +33,8 @@ SOURCES = dict(
     folder=(folder, {}), labels=(folder, dict(labels='labels.csv')),
     pairs=(pairs, dict(images='cat', masks='masks', classes=('a',))),
     captions=(captions, dict(least_count=1)), table=(table, dict(path='labels.csv')),
-    webdataset=(webdataset, {}), hf=(hf, {}))
+    webdataset=(webdataset, {}), hf=(hf, {}), videos=(videos, dict(frames=2)),
+    listed_videos=(videos, dict(frames=2, lists='lists')))
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +49,16 @@ def root(tmp_path_factory):
   with tarfile.open(top / 'train-0.tar', 'w') as tar:
     tar.add(top / 'cat/1.png', '1.png')
     tar.add(top / '1.cls', '1.cls')
+  return top
+
+
+@pytest.fixture(scope='module')
+def films(tmp_path_factory):
+  top = tmp_path_factory.mktemp('films')
+  filmed.gif(top / 'jump/1.gif', (0, 99))
+  (top / 'lists').mkdir()
+  for split in ('train', 'test'):
+    (top / f'lists/{split}list01.txt').write_text('jump/1.gif 1\n')
   return top
 
 
@@ -65,13 +78,14 @@ def tried(target, options, **given):
 
 
 @pytest.mark.parametrize('name', SOURCES)
-def test_options_of_sources_of_files(root, name, monkeypatch):
+def test_options_of_sources_of_files(root, films, name, monkeypatch):
   monkeypatch.setattr(logging, 'warning', lambda *_: None)
   target, options = SOURCES[name]
   if name == 'hf':
     pytest.importorskip('pyarrow', reason='it needs the extra "parquet"')
     root = shutil.copytree(GOLDEN, root / 'hf', dirs_exist_ok=True)
-  assert tried(target, dict(options, root=str(root), size=4), split='train')
+  place = films if target is videos else root
+  assert tried(target, dict(options, root=str(place), size=4), split='train')
 
 
 @pytest.mark.parametrize('source, option, wrong', [

@@ -64,6 +64,9 @@ class Task(Protocol):
 
   # A task whose network sees more of an example than its image or clip names it: beside = ('map',).
 
+  # A task whose network may start from one that sees fewer channels makes its kernels:
+  # widened(kernel (h w i o), channels) -> kernel (h w channels o), or None where it cannot.
+
   def hyperparameters(self) -> Mapping[str, float]:
     """The scalars of config.hp that the loss reads, with their defaults.
 

@@ -69,7 +69,7 @@ def train(config, workdir: str | Path, *, change_config: bool = False) -> State:
 
 def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
            schedule: Schedule) -> State:
-  state, origin = resume(workdir, config, job.init())
+  state, origin = resume(workdir, config, job.init(), job.task)
   extended = schedule_line(workdir, config, job, int(state.step))
   tally = resume_tally(workdir, config, int(state.step), job.empty(state))
   evaluations.check_metric(config.checkpoint.best, state)

@@ -23,7 +23,7 @@ from visionlab.ops import optical_flow
 
 PAIRS, SIDE, SHOWN = 16, 96, 2
 Method = Callable[[np.ndarray], np.ndarray]      # pairs (n 2 h w) in [0, 1] -> flow (n h w 2)
-SKIMAGES = dict(attachment=15., warps=5)
+SKIMAGES = dict(attachment=15., filters=1, iterations=10, tolerance=1e-4)
 
 
 def flow(repeats: int) -> Iterator[Row]:
@@ -72,13 +72,24 @@ def peers() -> dict[str, Method]:
               'tv_l1_as_skimage': partial(skimage, registration.optical_flow_tvl1)}
   if importlib.util.find_spec('cv2'):
     import cv2
+
+    def pyramidal(pairs):           # a method for some points, given them all
+      some = np.stack(np.meshgrid(*map(np.arange, pairs.shape[:1:-1])), -1).astype(np.float32)
+      return np.stack([cv2.calcOpticalFlowPyrLK(*pair, some.reshape(-1, 1, 2), None,
+                                                winSize=(15, 15), maxLevel=2)[0].reshape(some.shape)
+                       for pair in as_bytes(pairs)]) - some
+    found['lucas_kanade_opencv'] = pyramidal
     if hasattr(cv2, 'optflow'):
       tv = cv2.optflow.DualTVL1OpticalFlow_create()
 
       def opencv(pairs):
-        return np.stack([tv.calc(*(255 * pair).round().astype(np.uint8), None) for pair in pairs])
+        return np.stack([tv.calc(*pair, None) for pair in as_bytes(pairs)])
       found['tv_l1'] = opencv
   return found
+
+
+def as_bytes(pairs: np.ndarray) -> np.ndarray:
+  return (255 * pairs).round().astype(np.uint8)
 
 
 def objects_and_all(found: np.ndarray, truth) -> tuple[float, float]:

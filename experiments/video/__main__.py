@@ -3,6 +3,7 @@
 python -m experiments.video [fusion speed sheet] [--folder=runs/video]
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +22,8 @@ from visionlab.figures.clips import film_strips
 from visionlab.run import load
 
 NETWORKS = dict(single='single frame', early='early fusion', late='late fusion',
-                slow='slow fusion', flow='true flow', lstm='LSTM over frames',
-                fovea='slow, fovea + context')
+                slow='slow fusion', flow='true flow', found='flow found in the frames',
+                lstm='LSTM over frames', fovea='slow, fovea + context')
 FEW = ('single', 'slow', 'flow')       # with --quick
 REPEATS = 5                            # of what is timed
 
@@ -68,21 +69,26 @@ def fusion(given, folder):
   one = load(made['flow'][0])
   sets = {split: open_sources(one.config.data.to_dict(), split) for split in ('validation', 'test')}
 
-  def asked(path: Path, split: str) -> np.ndarray:
+  def asked(path: Path, split: str, **options) -> np.ndarray:
     run = load(path)
-    predict = jax.jit(lambda batch: run.task.predict(run.variables, batch)['probabilities'])
+    task = dataclasses.replace(run.task, **options)
+    predict = jax.jit(lambda batch: task.predict(run.variables, batch)['probabilities'])
     clips = sets[split]
     return np.concatenate([predict(clips[np.arange(i, min(i + 125, len(clips)))])
                            for i in range(0, len(clips), 125)])
   said = {network: [asked(path, 'test') for path in paths] for network, paths in made.items()}
   streams = list(zip(said['single'], said['flow'], strict=True))
   said['two streams, mean'] = [(a + b) / 2 for a, b in streams]
-  if not given.quick:          # a few clips do not have all the classes
+  if not given.quick:          # a few clips lack classes, and finding their flow takes long
     known = [[asked(path, 'validation') for path in pair]
              for pair in zip(made['single'], made['flow'], strict=True)]
     said['two streams, SVM'] = [
         by_svm(fitted, sets['validation'].arrays['label'], tested)
         for fitted, tested in zip(known, streams, strict=True)]
+    said['true flow, shown what is found'] = [asked(path, 'test', flow=actions_fusion.FOUND)
+                                              for path in made['flow']]
+    said['two streams, flow found'] = [(a + b) / 2 for a, b in zip(said['single'], said['found'],
+                                                                   strict=True)]
   label = sets['test'].arrays['label']
   rows = []
   for network, answers in said.items():

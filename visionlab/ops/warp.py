@@ -20,7 +20,8 @@ def sample(image: jax.Array, coords: jax.Array, *, order: int = 1, mode: str = '
            fill: float = 0.) -> jax.Array:
   """The values of an image (h w) or (h w c) at coords (..., 2): shape (...) or (... c).
 
-  order 0 takes the nearest pixel and keeps the dtype; order 1 is bilinear and gives float32.
+  order 0 takes the nearest pixel and keeps the dtype; order 1 is bilinear, order 3 bicubic (Keys
+  1981, with a = -.75, as OpenCV and torch have it), and both give float32.
   Beyond the image, `constant` sees pixels of value `fill` (torch's 'zeros', SciPy's
   'grid-constant'), `edge` the nearest border pixel, `reflect` the image mirrored about its outline
   (d c b a | a b c d | d c b a). Nothing is smoothed first: shrinking to less than half aliases.
@@ -34,8 +35,8 @@ def sample(image: jax.Array, coords: jax.Array, *, order: int = 1, mode: str = '
   if mode not in MODES:
     raise ConfigError(f'mode: expected one of {", ".join(MODES)}, got {mode!r}'
                       f'{nearest(mode, MODES)}')
-  if order not in (0, 1):
-    raise ConfigError(f'order: expected 0 (nearest) or 1 (bilinear), got {order!r}')
+  if order not in (0, 1, 3):
+    raise ConfigError(f'order: expected 0 (nearest), 1 (bilinear) or 3 (bicubic), got {order!r}')
   image = jnp.asarray(image)
   if order == 0:
     column, row = jnp.moveaxis(jnp.floor(coords).astype(jnp.int32), -1, 0)
@@ -43,11 +44,25 @@ def sample(image: jax.Array, coords: jax.Array, *, order: int = 1, mode: str = '
   image, coords = image.astype(jnp.float32), jnp.asarray(coords) - .5
   low = jnp.floor(coords)
   column, row = jnp.moveaxis(low.astype(jnp.int32), -1, 0)
-  right, down = (_like(part, image) for part in jnp.moveaxis(coords - low, -1, 0))
-  above, below = (
-      (1 - right) * _pixel(image, r, column, mode, fill)
-      + right * _pixel(image, r, column + 1, mode, fill) for r in (row, row + 1))
-  return (1 - down) * above + down * below
+  taps = _linear if order == 1 else _cubic
+  across, along = (taps(_like(part, image)) for part in jnp.moveaxis(coords - low, -1, 0))
+  lines = [(w, sum(v * _pixel(image, row + j, column + i, mode, fill) for i, v in across.items()))
+           for j, w in along.items()]
+  return sum(w * line for w, line in lines)
+
+
+def _linear(part):
+  """The weights of the pixels around a place that is `part` of the way to the next one."""
+  return {0: 1 - part, 1: part}
+
+
+def _cubic(part, a: float = -.75):
+  def near(x):                    # up to 1 pixel away, and up to 2
+    return ((a + 2) * x - (a + 3)) * x * x + 1
+
+  def far(x):
+    return a * (((x - 5) * x + 8) * x - 4)
+  return {-1: far(1 + part), 0: near(part), 1: near(1 - part), 2: far(2 - part)}
 
 
 def _like(plane, image):

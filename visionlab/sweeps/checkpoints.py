@@ -130,7 +130,7 @@ def resume_together(program: Path, paths, configs, job) -> tuple[State, str]:
   if steps == {0} and not (configs[0].resume or configs[0].init_from):
     return fresh, 'started from scratch'
   if steps == {0}:
-    rows, origins = zip(*[resume(path, config, row(fresh, k)) for k, (path, config) in
+    rows, origins = zip(*[resume(path, config, row(fresh, k), job.task) for k, (path, config) in
                           enumerate(zip(paths, configs, strict=True))])
     return placed(together(rows), job.mesh), origins[0]
   found = cache(lambda folder, rows: State(**read_newest(folder, tuple(ITEMS), resized(

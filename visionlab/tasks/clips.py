@@ -13,6 +13,7 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.data.source import Info
 from visionlab.measures.classification import topk_correct
 from visionlab.metrics import Ratio
+from visionlab.models.fusion import for_flow
 from visionlab.ops import optical_flow
 from visionlab.ops.views import WHOLE
 from visionlab.task import Evaluator
@@ -20,6 +21,7 @@ from visionlab.tasks.classify import Classify, classify, known
 from visionlab.tasks.draws import draw_of
 
 SEES = ('video', 'flow')
+COLOURS = 1, 3                  # what the first layer of a network of images may see
 FLOWS = ('given', 'horn_schunck', 'lucas_kanade', 'tv_l1')
 
 
@@ -47,6 +49,13 @@ class Clips(Classify):
   def init(self, key, batch):
     first = jnp.zeros(batch['video'].shape[0], jnp.int32)
     return super().init(key, self.window(batch, first) if self.frames else batch)
+
+  def widened(self, kernel, channels):
+    """See `visionlab.task`: of a network of images, repeated over time, or its first for flow."""
+    if self.sees == 'flow' and kernel.shape[2] in COLOURS:
+      return for_flow(kernel, channels)
+    widen = getattr(self.model, 'widened', None)
+    return widen(kernel, channels) if widen else None
 
   def seen(self, batch):
     if self.sees == 'video':

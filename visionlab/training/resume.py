@@ -19,10 +19,11 @@ from visionlab.weights.files import read_weights
 from visionlab.weights.fit import fit
 
 
-def resume(workdir: Path, config, state: State) -> tuple[State, str]:
+def resume(workdir: Path, config, state: State, task=None) -> tuple[State, str]:
   """The state to start from, and a line that says which: the workdir's own newest checkpoint, else
   config.resume's, else the weights of config.init_from, else `state` as it is. `hp` is that of
-  `state`, which is the config's: what was changed in it holds from here on.
+  `state`, which is the config's: what was changed in it holds from here on. `task` may make kernels
+  of the weights' see more channels.
 
   Raises:
     ConfigError: config.resume or config.init_from holds nothing that fits.
@@ -38,8 +39,9 @@ def resume(workdir: Path, config, state: State) -> tuple[State, str]:
                        f'continued from {config.resume}, step {found[0]}')
   if config.init_from:
     try:
+      widened = [task.widened] if hasattr(task, 'widened') else []
       variables, report = fit(read_weights(config.init_from),
-                              {'params': state.params, **state.collections})
+                              {'params': state.params, **state.collections}, *widened)
     except ConfigError as e:
       raise ConfigError(f'config.init_from: {e}') from e
     collections = dict(variables)

@@ -3,7 +3,7 @@
 import inspect
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +21,12 @@ from visionlab.weights.files import PREPROCESSING, Weights, read_weights
 from visionlab.weights.translate import norm_of
 
 # Layers whose size follows the number of classes, or of anchors: a classifier's, FCN's scores, and
-# what the heads of a detector predict; or how a box is pooled: its first layer. `people` are those
-# that a run of verification learns from.
-HEADS = re.compile(
-    r'(^|/)((head|score\d*|logits|deltas|objectness|people)/|up\d+/kernel$|box/fc6/kernel$)')
+# what the heads of a detector predict; or how a box or a clip is pooled: its first layer. `people`
+# are those that a run of verification learns from.
+HEADS = re.compile(r'(^|/)((head|score\d*|logits|deltas|objectness|people)/|up\d+/kernel$|'
+                   r'box/fc6/kernel$|predictor/dense0/kernel$)')
+
+Widened = Callable[[np.ndarray, int], np.ndarray | None]
 
 # Fields of models that make no difference to what a trained one says.
 TRAINING_ONLY = ('classes', 'dropout', 'dtype', 'frozen_norm')
@@ -36,6 +38,7 @@ class Report(NamedTuple):
   loaded: list[str]
   reshaped: list[str]
   resampled: list[str]      # positions, interpolated to the grid of these images
+  widened: list[str]        # kernels of images, made to extend over time or to see flow
   folded: list[str]         # biases of convolutions, put into the mean of the BatchNorm after them
   fresh: list[str]          # of another size: initialised anew
   missing: list[str]        # not among the weights: initialised anew
@@ -45,7 +48,7 @@ class Report(NamedTuple):
   def __str__(self):
     lines = [f'weights of {self.where}: {len(self.loaded)} arrays loaded']
     for kind, note in (('reshaped', ''), ('resampled', ' to the images of this run'),
-                       ('folded', ' into the BatchNorm after them'),
+                       ('widened', ' to clips'), ('folded', ' into the BatchNorm after them'),
                        ('fresh', ' (another size): initialised anew'),
                        ('missing', ': initialised anew'), ('skipped', '')):
       names = getattr(self, kind)
@@ -57,7 +60,8 @@ class Report(NamedTuple):
     return '\n'.join(lines)
 
 
-def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
+def fit(weights: Weights, variables: Mapping[str, Any],
+        widened: Widened = lambda kernel, channels: None) -> tuple[dict[str, Any], Report]:
   """`variables` with the weights put in wherever they belong, and the report.
 
   A network that is another's `backbone` takes that network's weights, and a detector's box head the
@@ -67,6 +71,7 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
 
   Args:
     variables: {'params': ..., other collections}; where they are on devices, the weights go there.
+    widened: a task's, see `visionlab.task`: makes kernels that see more channels than there are.
 
   Raises:
     ConfigError: none of the weights belongs here, or an array that is no head has another shape.
@@ -74,7 +79,7 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
   leaves = jax.tree.leaves(variables)
   want = dict(zip(paths(variables), leaves, strict=True))
   arrays, folded = _folded(weights.arrays, want)
-  report = Report(weights.where, [], [], [], folded, [], [], [], weights.remarks)
+  report = Report(weights.where, [], [], [], [], folded, [], [], [], weights.remarks)
   taken, used, wrong = {}, set(), []
   for path, leaf in want.items():
     source = next((s for s in _sources(path) if s in arrays), None)
@@ -88,6 +93,10 @@ def fit(weights: Weights, variables: Mapping[str, Any]) -> tuple[dict[str, Any],
     elif _other_grid(path, array.shape, leaf.shape):
       report.resampled.append(path)
       array = np.asarray(resampled(array, leaf.shape[:2]))
+    elif _other_input(array.shape, leaf.shape) and (
+        made := widened(array, leaf.shape[2])) is not None:
+      report.widened.append(path)
+      array = made
     elif _same_layer(array.shape, leaf.shape):
       report.reshaped.append(path)
     elif HEADS.search(path):
@@ -151,11 +160,15 @@ def _block(path: str) -> str:
 
 def _other_channels(there: tuple[int, ...], here: tuple[int, ...]) -> str:
   """A hint, if these are first layers that differ in the channels of images alone."""
-  same = len(there) == len(here) == 4 and (*there[:2], there[3]) == (*here[:2], here[3])
-  if not same or min(there[2], here[2]) > 4:
+  if not _other_input(there, here) or min(there[2], here[2]) > 4:
     return ''
   return (f'; it was trained on images of {there[2]} channels, and these have {here[2]}: '
           f'config.data.channels={there[2]}, where the source can')
+
+
+def _other_input(there: tuple[int, ...], here: tuple[int, ...]) -> bool:
+  """Whether these are kernels (h w i o) that differ in the channels they see alone."""
+  return len(there) == len(here) == 4 and (*there[:2], there[3]) == (*here[:2], here[3])
 
 
 def _sources(path: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import check_choice
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.actions.render import HUES, MOVEMENTS, Form, clip
 from visionlab.data.drawn import draw
 from visionlab.data.scenes import assets
@@ -96,10 +96,22 @@ class Actions:
 
   def gather(self, arrays: Mapping[str, jax.Array], indices: jax.Array) -> dict:
     """The clips at traced indices (n,), for use inside a compiled loop; arrays: `self.arrays`."""
-    return _draw(self.form, self.label, arrays, indices)
+    clips = _draw(self.form, self.label, arrays, indices)
+    return {name: value for name, value in clips.items() if name != 'seen'}
 
   def __getitem__(self, indices: np.ndarray) -> dict:
     return draw(partial(self.gather, self.arrays), indices, len(self), CHUNK)
+
+  def with_seen(self, indices: np.ndarray) -> dict:
+    """The clips at indices (n,) with, beside their `flow`, `seen` (n t-1 h w) bool: whether what a
+    pixel shows is still seen in the next frame, neither covered nor outside.
+
+    Raises:
+      ConfigError: they were opened without flow.
+    """
+    if not self.form.flow:
+      raise ConfigError('actions: what is seen again is known beside the flow: flow=True')
+    return draw(partial(_draw, self.form, self.label, self.arrays), indices, len(self), CHUNK)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

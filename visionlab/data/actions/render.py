@@ -15,6 +15,7 @@ from visionlab.data.drawn import key_of
 from visionlab.data.scenes import digits
 from visionlab.data.scenes.assets import SPLITS
 from visionlab.data.scenes.render import LUMA, Recipe, photograph, stand_out
+from visionlab.ops.warp import centres, sample
 
 MOVEMENTS = ('left', 'right', 'up', 'down', 'clockwise', 'anticlockwise', 'grow', 'shrink')
 HUES = ('red', 'yellow', 'green', 'cyan', 'blue', 'magenta')
@@ -56,7 +57,8 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
       `scale` (2,), `spread`, `pan`; see `visionlab.data.actions.actions`.
 
   Returns:
-    `video` (t h w 3) uint8; `movement` and `hue` () int32; `flow` (t-1 h w 2) float32 if wanted.
+    `video` (t h w 3) uint8; `movement` and `hue` () int32; if wanted `flow` (t-1 h w 2) float32
+    and `seen` (t-1 h w) bool.
   """
   key = key_of(arrays, index, len(SPLITS))
   u = jax.random.uniform(key, (64,))
@@ -69,13 +71,14 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   movement, hue = (jnp.floor(x * n).astype(jnp.int32)
                    for x, n in ((u[11], len(MOVEMENTS)), (u[12], len(HUES))))
   flow = jnp.broadcast_to(pan, (form.frames - 1, form.size, form.size, 2))
+  owner = jnp.zeros((form.frames, form.size, form.size), jnp.int32)    # whose a pixel is; 0: none's
   actors = [(1., movement, hue, u[16:32])]
   if form.distractor:           # behind the digit, of another movement and another hue
     others = (x + 1 + jnp.floor(r * (n - 1)).astype(jnp.int32) for x, r, n in (
         (movement, u[13], len(MOVEMENTS)), (hue, u[14], len(HUES))))
     step, tint = (x % n for x, n in zip(others, (len(MOVEMENTS), len(HUES)), strict=True))
     actors.insert(0, (SMALLER, step, tint, u[32:48]))
-  for smaller, step, tint, own in actors:
+  for number, (smaller, step, tint, own) in enumerate(actors, 1):
     route = _route(own, step, smaller, time, pan, form, arrays)
     cover = _drawn(route, form, arrays)
     luma = sum(share * image[middle, i] for i, share in enumerate(LUMA))
@@ -86,8 +89,9 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
     colour = stand_out(shade, vivid, below[None], CONTRAST)[0]
     image += cover[:, None] * (colour[:, None, None] - image)
     flow = jnp.where(cover[:-1, ..., None] > .5, _flow(route, form.size), flow)
+    owner = jnp.where(cover > .5, number, owner)
   video = jnp.round(255 * jnp.clip(jnp.moveaxis(image, 1, -1), 0, 1)).astype(jnp.uint8)
-  wanted = {'flow': flow} if form.flow else {}
+  wanted = dict(flow=flow, seen=jax.vmap(_seen)(owner[:-1], owner[1:], flow)) if form.flow else {}
   return dict(video=video, movement=movement, hue=hue, **wanted)
 
 
@@ -128,6 +132,12 @@ def _flow(route, size):
     return jnp.stack([cos * x - sin * y, sin * x + cos * y], -1) + centre[1] - place
   pairs = (jnp.stack([x[:-1], x[1:]], 1) for x in (route['centre'], route['angle'], route['zoom']))
   return jax.vmap(between)(*pairs)
+
+
+def _seen(owner, after, flow):
+  """Whether what a pixel shows (h w) is seen in the next frame, neither covered nor outside."""
+  goal = centres(*owner.shape) + flow
+  return sample(after, goal, order=0, fill=-1) == owner
 
 
 def _shifted(ground, at, form):
