@@ -17,6 +17,8 @@ SOURCES = {
     'partners': 'visionlab.data.sources.partners:partners',
     'open_set': 'visionlab.data.sources.open_set:open_set',
     'landmark_files': 'visionlab.data.sources.landmark_files:landmark_files',
+    'landmark_list': 'visionlab.data.sources.landmark_lists:landmark_list',
+    'landmark_json': 'visionlab.data.sources.landmark_lists:landmark_json',
     'lsp': 'visionlab.data.sources.lsp:lsp',
     'face_pairs': 'visionlab.data.sources.face_pairs:face_pairs',
     'strips': 'visionlab.data.sources.strips:strips',
