@@ -24,6 +24,7 @@ SOURCES = {
     'strips': 'visionlab.data.sources.strips:strips',
     'scenes': 'visionlab.data.scenes.scenes:scenes',
     'faces': 'visionlab.data.faces.faces:faces',
+    'crowds': 'visionlab.data.faces.crowds:crowds',
     'roads': 'visionlab.data.roads.roads:roads',
     'driving_log': 'visionlab.data.sources.driving_log:driving_log',
     'behaviour': 'visionlab.data.behaviour.behaviour:behaviour',
