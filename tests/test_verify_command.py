@@ -36,7 +36,8 @@ def test_the_threshold_is_that_of_the_step(run):
 
 def test_faces_are_shown_as_the_run_has_seen_them(run):
   image = np.zeros((9, 9), np.uint8)
-  assert faces_of(run, [image]).shape == (1, 8, 8, 1)
+  faces, hidden = faces_of(run, [image])
+  assert faces.shape == (1, 8, 8, 1) and not hidden.any()
   with pytest.raises(ConfigError, match='trained on faces as they are'):
     faces_of(run, [image], 'runs/landmarks')
 

@@ -12,6 +12,7 @@ from visionlab.data.balance import labels_of
 from visionlab.data.file_warnings import warn_once
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
+from visionlab.face_crops import surest_crops
 from visionlab.ops.similarity import aligned as one_aligned
 from visionlab.run import load
 from visionlab.understand.subject import in_chunks
@@ -19,8 +20,8 @@ from visionlab.understand.subject import in_chunks
 CHUNK = 64
 
 
-def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmarks: str = ''
-            ) -> 'Aligned | Arrays':
+def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmarks: str = '',
+            detector: str = '') -> 'Aligned | Arrays':
   """Another source's faces, each moved by a similarity so that its five landmarks come to lie on
   ArcFace's (`visionlab.ops.similarity.TEMPLATE`), and cut to that square.
 
@@ -31,18 +32,25 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
     size: height and width of the results in pixels.
     landmarks: a run that finds them, whose folder this is, and to whose size faces are brought
       first; by default the source's own are taken.
+    detector: a run that finds faces, whose folder this is: of each image the surest is cut out
+      before its landmarks are looked for.
 
   Returns:
     The other source's entries but for `image` (n size size c) uint8, and without `landmarks`, which
-    now are those of the template.
+    now are those of the template, and `objects`.
 
   Raises:
-    ConfigError: neither the source nor the run has five landmarks.
+    ConfigError: neither the source nor the run has five landmarks, or a detector and no run that
+      finds landmarks in what it cuts out.
   """
   source = open_sources({**of, 'root': root} if root else dict(of), split, 'config.data.of')
   if size < 8:
     raise ConfigError(f'aligned: size must be at least 8, not {size}')
-  found = Aligned(source, size, finder(landmarks) if landmarks else None)
+  if detector and not landmarks:
+    raise ConfigError('aligned: in faces that a detector cuts out landmarks must be found; name a '
+                      'run that finds them, as landmarks="runs/faces_landmarks"')
+  found = Aligned(source, size, finder(landmarks) if landmarks else None,
+                  surest_crops(detector) if detector else None)
   if isinstance(source, Arrays):
     return Arrays(found[np.arange(len(found))], found.info)
   found[np.arange(1)]                  # so that what is missing is said here
@@ -65,10 +73,11 @@ def finder(workdir: str) -> Callable:
 
 
 class Aligned:
-  """The source that `aligned` opens. find: see `finder`."""
+  """The source that `aligned` opens. find: see `finder`; cut: see `surest_crops`."""
 
-  def __init__(self, source: Source, size: int, find: Callable | None = None):
-    self.source, self.size, self.find = source, size, find
+  def __init__(self, source: Source, size: int, find: Callable | None = None,
+               cut: Callable | None = None):
+    self.source, self.size, self.find, self.cut = source, size, find, cut
     self.info = source.info
 
   def __len__(self) -> int:
@@ -82,6 +91,9 @@ class Aligned:
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     examples = dict(self.source[np.asarray(indices)])
     images, landmarks = examples['image'], examples.pop('landmarks', None)
+    examples.pop('objects', None)        # where they lie no more
+    if self.cut:
+      images = self.cut(images)
     if self.find:
       images, landmarks = self.find(images)
     return dict(examples, image=moved(images, landmarks, self.size))

@@ -1,7 +1,9 @@
 """Are these photographs of one person? python -m visionlab.verify --workdir=runs/faces a.jpg b.jpg
 
 Prints how alike each two of them are, and what the run's threshold says; with one more photograph
-than two, a table. --output draws the pairs.
+than two, a table. --output draws the pairs. Faces should fill the photographs, or --detector names
+a run that finds them: the whole chain is then
+  --detector=runs/crowds_faster_rcnn --landmarks=runs/faces_landmarks
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from absl import flags
 from visionlab import commandline
 from visionlab.aligned import finder, moved
 from visionlab.config import ConfigError
+from visionlab.face_crops import face_finder, in_profile
 from visionlab.figures import charts
 from visionlab.predict import check_output, find, read
 from visionlab.run import Run, load
@@ -34,8 +37,9 @@ def threshold_of(run: Run) -> tuple[float, str]:
   raise ConfigError(f'{run.workdir}: no evaluation says which threshold is best; give --threshold')
 
 
-def faces_of(run: Run, images: Sequence[np.ndarray], landmarks: str = '') -> np.ndarray:
-  """Images as `Run.predict` takes them, as the run was trained to see faces: aligned, where it was.
+def faces_of(run: Run, images: Sequence, landmarks: str = '') -> tuple[np.ndarray, np.ndarray]:
+  """Images as `Run.predict` takes them, as the run was trained to see faces: aligned, where it was;
+  and which (n,) of them hide an eye, as far as that is known.
 
   Args:
     landmarks: a run that finds them, if the one that the data name is not to be used.
@@ -45,12 +49,38 @@ def faces_of(run: Run, images: Sequence[np.ndarray], landmarks: str = '') -> np.
     if landmarks:
       raise ConfigError(f'--landmarks: {run.workdir} was trained on faces as they are, and must '
                         'see them so')
-    return run.fit(images)
+    return run.fit(images), np.zeros(len(images), bool)
   landmarks = landmarks or data.get('landmarks', '')
   if not landmarks:
     raise ConfigError(f'{run.workdir} was trained on faces that are aligned by known landmarks; '
                       'name a run that finds them: --landmarks=runs/faces_landmarks')
-  return moved(*finder(landmarks)(images), run.facts.image.shape[1])
+  pixels, place = finder(landmarks)(images)
+  return (moved(pixels, place, run.facts.image.shape[1]),
+          in_profile(place, pixels.shape[1]))
+
+
+def with_faces(detector: str, files: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
+  """Of photographs those in which a face is found, and what is cut out about the surest. Says which
+  have none, or several.
+
+  Raises:
+    ConfigError: fewer than two have a face.
+  """
+  there, crops = [], []
+  for file, found in zip(files, face_finder(detector)(files), strict=True):
+    if not len(found.boxes):
+      print(f'{file}: no face is found in it; it is left out')
+      continue
+    if len(found.boxes) > 1:
+      x, y = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
+      print(f'{file}: {len(found.boxes)} faces; what is compared is the surest '
+            f'({found.scores[0]:.0%}), about ({x:.0f}, {y:.0f})')
+    there.append(file)
+    crops.append(found.crop)
+  if len(there) < 2:
+    raise ConfigError(f'{detector} finds a face in {len(there)} of {len(files)} photographs, and '
+                      'two are needed to compare')
+  return there, crops
 
 
 def main(argv):
@@ -69,10 +99,16 @@ def main(argv):
   _, good, bad = read(run, files)
   if bad:
     raise ConfigError(bad[0])
-  faces = faces_of(run, good, options.landmarks)
+  print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
+  photographs = good
+  if options.detector:
+    good, photographs = with_faces(options.detector, good)
+  faces, hidden = faces_of(run, photographs, options.landmarks)
+  for i in np.flatnonzero(hidden):
+    print(f'{good[i]}: its eyes lie as close to each other as if one were hidden; by such a face '
+          'people are hardly known')
   embedding = run.predict(faces)['embedding']
   alike = run.task.alike(embedding)
-  print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
   wide = max(map(len, good))
   captions, pictures, same = [], [], []
   for i, j in combinations(range(len(good)), 2):
@@ -91,6 +127,8 @@ def main(argv):
 
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
+  flags.DEFINE_string('detector', '', 'A run that finds faces, where they do not fill the '
+                      'photographs.')
   flags.DEFINE_string('landmarks', '', 'A run that finds five landmarks, by which faces are '
                       'aligned; default: that of the run\'s data.')
   flags.DEFINE_float('threshold', None, 'From which score on two photographs are of one person; '

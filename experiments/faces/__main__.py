@@ -1,6 +1,7 @@
 """What alignment brings to verification, on faces that are drawn and on real ones.
 
-python -m experiments.faces [alignment real sheet] [--orl=orl_faces.npz] [--folder=runs/faces]
+python -m experiments.faces [alignment real sheet tasks chain embeddings] [--orl=orl_faces.npz]
+    [--folder=runs/faces]
 """
 
 from collections.abc import Callable
@@ -11,12 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from configs import faces_landmarks, faces_verify
+from configs import crowds_faster_rcnn, faces_landmarks, faces_verify
 from experiments import study
+from experiments.faces.auxiliary import tasks
+from experiments.faces.chain import stages
+from experiments.faces.embeddings import EACH, PEOPLE, maps, near_own
 from visionlab.aligned import finder, moved
 from visionlab.config import ConfigError
+from visionlab.data.faces.crowds import crowds
 from visionlab.data.faces.faces import faces
 from visionlab.data.pipeline import open_sources
+from visionlab.face_crops import face_finder
 from visionlab.figures import charts, landmarks
 from visionlab.measures.verification import folded_accuracy, random_pairs, verification_scores
 from visionlab.ops.hog import hog
@@ -24,6 +30,7 @@ from visionlab.run import Run, load
 
 PAIRS = 10                      # of either kind, for each person
 SHOWN = 24
+CROWD = 600                     # photographs with one face each
 
 
 def runs(given, folder) -> dict[str, Path]:
@@ -139,7 +146,38 @@ def sheet(given, folder):
   return [{'people': 6, 'photographs of each': 4}]
 
 
-PARTS = {f.__name__: f for f in (alignment, real, sheet)}
+def chain(given, folder):
+  """Photographs in which one face is small, and somewhere: the parts of the chain, one by one"""
+  config = crowds_faster_rcnn.get_config('smoke' if given.quick else '')
+  detector = given.detector or study.run({'detector/0': config}, folder)['detector/0']
+  made = {} if given.landmarks and given.verify else study.by_kind(runs(given, folder))
+  own = dict(people=6, examples=24) if given.quick else dict(examples=CROWD)
+  source = crowds('test', faces=(1, 1), **own)
+  rows, found = stages(source.arrays, face_finder(str(detector)),
+                       load(given.landmarks or made['landmarks'][0]),
+                       load(given.verify or made['true'][0]), judged)
+  print(f'faces: {study.table([found])}\n')
+  return rows
+
+
+def embeddings(given, folder):
+  """Of the five photographs next to each, how many are of the same person"""
+  run = load(given.verify or study.by_kind(runs(given, folder))['unaligned'][0])
+  options = run.config.data.to_dict()
+  size = dict(of=options['of'] | dict(people=PEOPLE, each=EACH)) if 'of' in options else dict(
+      people=PEOPLE, each=EACH)
+  some = open_sources(options | size, 'test').arrays
+  labels = some['label']
+  rows = {'pixels': pixels(some['image']), 'embedding': run.predict(some['image'])['embedding']}
+  if given.figure:
+    Image.fromarray(maps(rows, labels)).save(given.figure)
+    study.picture(given.figure, given.figure)
+    print(given.figure)
+  return [{'': name, 'of the same person, %': study.spread([near_own(own, labels)], 1)}
+          for name, own in rows.items()]
+
+
+PARTS = {f.__name__: f for f in (alignment, real, sheet, tasks, chain, embeddings)}
 
 
 def main(argv=None):
@@ -147,6 +185,10 @@ def main(argv=None):
   study.add_parts(options, PARTS, ('alignment', 'sheet'))
   options.add_argument('--steps', type=int, help='updates of each run; default: the configs\'')
   options.add_argument('--orl', type=Path, help='AT&T\'s faces, an .npz with x (n h w) and y (n,)')
+  for name, kind in (('verify', 'verifies'), ('landmarks', 'finds landmarks'),
+                     ('detector', 'finds faces')):
+    options.add_argument(f'--{name}', type=Path, help=f'a run that {kind}, for chain and '
+                         'embeddings; default: one is trained')
   given = study.parse(options, argv, __file__)
   with study.kept_in(given.folder) as folder:
     return study.run_parts(PARTS, given, folder)

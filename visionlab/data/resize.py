@@ -36,6 +36,24 @@ def resize(image: Image.Image, box: Box, size: tuple[int, int]) -> np.ndarray:
   return pixels.reshape(size[1], size[0], -1)
 
 
+def square(pixels: np.ndarray, corner: tuple[float, float], side: float, size: int) -> np.ndarray:
+  """A square part of an image (h w c) uint8 of 1 or 3 channels, scaled: (size size c).
+
+  Args:
+    corner: its x and y, in pixels; it may be outside, where the image's border goes on.
+    side: in pixels.
+
+  >>> square(np.arange(4, dtype=np.uint8).reshape(2, 2, 1), (1., 0.), 2., 2)[..., 0].tolist()
+  [[1, 1], [3, 3]]
+  """
+  h, w = pixels.shape[:2]
+  left, top = corner
+  beyond = int(np.ceil(max(0, -left, -top, left + side - w, top + side - h)))
+  wide = np.pad(pixels, [(beyond, beyond)] * 2 + [(0, 0)], 'edge')
+  box = tuple(float(v) + beyond for v in (left, top, left + side, top + side))
+  return resize(Image.fromarray(wide[..., 0] if wide.shape[2] == 1 else wide), box, (size, size))
+
+
 def _fast(image: Image.Image, box: Box, size: tuple[int, int]) -> np.ndarray:
   kind = {'RGB': fast.PixelType.U8x3, 'L': fast.PixelType.U8}[image.mode]
   left, top = box[:2]

@@ -70,19 +70,31 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
   check_split(split, assets.SPLITS, 'faces')
   check_seed(seed, 'faces')
   people, each = people or PEOPLE[split], each or EACH[split]
-  shares = dict(smiling=smiling, glasses=glasses, occluded=occluded)
-  check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16),
-               yaw=(yaw, 0, 80), pitch=(pitch, 0, 60), roll=(roll, 0, 180), light=(light, 0, 2),
-               complexion=(complexion, 0, 1), **{k: (v, 0, 1) for k, v in shares.items()})
+  numbers = moments('faces', yaw=yaw, pitch=pitch, roll=roll, smiling=smiling, glasses=glasses,
+                    occluded=occluded, light=light, complexion=complexion)
+  check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16))
   if points not in (5, 68):
     raise ConfigError(f'faces: points must be 5 or 68, not {points!r}')
-  numbers = dict(yaw=np.deg2rad(yaw), pitch=np.deg2rad(pitch), roll=np.deg2rad(roll), light=light,
-                 **(dict(complexion=complexion) if complexion else {}), **shares)
   arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)), 'each': np.int32(each),
-            **{name: np.float32(value) for name, value in numbers.items()}}
+            **numbers}
   source = Faces(size, points, grey, arrays, people)
   return Arrays(source[np.arange(len(source))], source.info) if keep else source
+
+
+def moments(source: str, *, yaw: float, pitch: float, roll: float, light: float,
+            complexion: float = 0., **shares: float) -> dict[str, np.float32]:
+  """What `visionlab.data.faces.render.face` needs of the options of that name of a source.
+
+  Raises:
+    ConfigError: one is out of its range.
+  """
+  check_ranges(source, yaw=(yaw, 0, 80), pitch=(pitch, 0, 60), roll=(roll, 0, 180),
+               light=(light, 0, 2), complexion=(complexion, 0, 1),
+               **{k: (v, 0, 1) for k, v in shares.items()})
+  numbers = dict(yaw=np.deg2rad(yaw), pitch=np.deg2rad(pitch), roll=np.deg2rad(roll), light=light,
+                 **(dict(complexion=complexion) if complexion else {}), **shares)
+  return {name: np.float32(value) for name, value in numbers.items()}
 
 
 class Faces:

@@ -23,7 +23,9 @@ from visionlab.ops.landmarks import EYES, NOSE_TIP
 POSES = ('left', 'half left', 'frontal', 'half right', 'right')
 """Fifths of the range of yaw, by where the nose points for the viewer."""
 
-_PERSON, _MOMENT = 16 + shape.PROPORTIONS, 40      # uniform numbers that each may use
+MOMENT = 40                     # uniform numbers that a moment may use, and a person
+_PERSON = 16 + shape.PROPORTIONS
+MIDDLE = np.array([.5, .45], np.float32)        # of an image, on which heads lie, give or take .05
 _LARGE, _SMALL, _LINE = 26, 12, 5       # points that outlines are padded to
 _HAIR = 12                      # points of its arc
 
@@ -41,44 +43,78 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
     `image` (h w 3) uint8, `label` () int32, `points` (68 2) in pixels as (x, y), `covered` (68,)
     bool, and int32 () `smile`, `glasses`, `beard`, `male`, `pose` (of `POSES`).
   """
+  label, number = index // arrays['each'], index % arrays['each']
+  # Drawn at once: every call of the generator takes XLA a second to compile.
+  words = jax.random.bits(jax.random.fold_in(_key(arrays, label, 1), number),
+                          (MOMENT + 3 * size * size,))
+  u = (words[:MOMENT] >> 8).astype(jnp.float32) / 2**24
+  grain = _normal(words[MOMENT:].reshape(3, size, size))
+  one = person(arrays, label)
+  scale = size * (.42 + .09 * u[11])
+  centre = size * (MIDDLE + .1 * (u[12:14] - .5))
+  ground = photograph(u[15:24], arrays['photo'], size)
+  image, truth = with_head(ground, one, u, centre, scale, (0., size), arrays)
+  return dict(image=photographed(image, u[34:38], grain), label=label.astype(jnp.int32),
+              points=truth['points'], covered=truth['covered'],
+              **{k: truth[k].astype(jnp.int32) for k in ('smile', 'glasses', 'pose')},
+              **{k: one[k].astype(jnp.int32) for k in ('beard', 'male')})
+
+
+def person(arrays: Mapping[str, jax.Array], label: jax.Array) -> dict:
+  """What the person of a traced number keeps; arrays: with `seed` and `split`."""
+  key = _key(arrays, label, 0)
+  one = _person(jax.random.uniform(key, (_PERSON,)))
+  if 'complexion' in arrays:    # a third of the time, which plain heads do not need
+    one['cover'] = jax.random.uniform(jax.random.fold_in(key, 0), (4 * WAVES + 5,))
+  return one
+
+
+def _key(arrays, label, which):
+  """Of what a person keeps (0), or of that person's moments (1)."""
   # The implementation is named so that no setting of JAX makes other faces of the same seed.
   key = jax.random.key(arrays['seed'], impl='threefry2x32')
-  label, number = index // arrays['each'], index % arrays['each']
-  known_by = 2 * (label * len(SPLITS) + arrays['split'])
-  own = jax.random.fold_in(key, known_by)
-  one = _person(jax.random.uniform(own, (_PERSON,)))
-  uneven = arrays.get('complexion')
-  if uneven is not None:        # a third of the time, which plain heads do not need
-    one['cover'] = jax.random.uniform(jax.random.fold_in(own, 0), (4 * WAVES + 5,))
-  # Drawn at once: every call of the generator takes XLA a second to compile.
-  words = jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, known_by + 1), number),
-                          (_MOMENT + 3 * size * size,))
-  u = (words[:_MOMENT] >> 8).astype(jnp.float32) / 2**24
-  grain = _normal(words[_MOMENT:].reshape(3, size, size))
+  return jax.random.fold_in(key, 2 * (label * len(SPLITS) + arrays['split']) + which)
+
+
+def with_head(image: jax.Array, one: Mapping, u: jax.Array, centre: jax.Array, scale: jax.Array,
+              square: tuple, arrays: Mapping[str, jax.Array]) -> tuple[jax.Array, dict]:
+  """A person's head in front of a picture (3 h w), square and in [0, 1], and what is to be seen.
+
+  Args:
+    one: see `person`.
+    u: (`MOMENT`,) uniform in [0, 1): expression, view, glasses, light, and what is in front.
+    centre, scale: (2,) and (), between the eyes and the mouth and half a face's height, in pixels.
+    square: the corner and the side of that in which something may be in front of it.
+    arrays: see `face`.
+
+  Returns:
+    The picture, and `points` (68 2) in pixels, `forehead` (8 2), where hair begins, `covered`
+    (68,) bool, `smile`, `glasses` () bool and `pose` () float.
+  """
+  size = image.shape[-1]
   mood = _mood(u[:8], arrays['smiling'])
   turn = jnp.stack([arrays[k] for k in ('yaw', 'pitch', 'roll')]) * (2 * u[8:11] - 1)
-  scale = size * (.42 + .09 * u[11])
-  centre = size * (np.array([.5, .45], np.float32) + .1 * (u[12:14] - .5))
   solid = shape.head(one['shape'], mood)
 
   def seen(points):
     return centre + scale * _turned(points, turn)
-  points = seen(solid)
+  points, forehead = seen(solid), seen(_forehead(solid))
   glasses = u[14] < arrays['glasses']
-  ground = photograph(u[15:24], arrays['photo'], size)
-  image = _painted(ground, points, seen(_forehead(solid)), seen(_hair(solid, one)), scale, one,
-                   mood, glasses, arrays['light'] * (u[24:26] - .5), u[26], uneven)
-  block, colour = _block(u[27:34], arrays['occluded'], size)
+  image = _painted(image, points, forehead, seen(_hair(solid, one)), scale, one, mood, glasses,
+                   arrays['light'] * (u[24:26] - .5), u[26], arrays.get('complexion'))
+  block, colour = _block(u[27:34], arrays['occluded'], size, *square)
   image += block * (colour[:, None, None] - image)
-  cast = (.6 + .7 * u[34]) * (.85 + .3 * u[35:38])
-  image = jnp.clip(image * cast[:, None, None] + .02 * grain, 0, 1)
   column, row = jnp.clip(points.astype(jnp.int32), 0, size - 1).T
-  pose = jnp.floor(u[8] * len(POSES))
-  return dict(image=jnp.round(255 * jnp.moveaxis(image, 0, -1)).astype(jnp.uint8),
-              label=label.astype(jnp.int32), points=points, covered=block[row, column] > .5,
-              **{k: v.astype(jnp.int32) for k, v in dict(
-                  smile=mood['smile'] > 0, glasses=glasses, beard=one['beard'], male=one['male'],
-                  pose=pose).items()})
+  return image, dict(points=points, forehead=forehead, covered=block[row, column] > .5,
+                     smile=mood['smile'] > 0, glasses=glasses, pose=jnp.floor(u[8] * len(POSES)))
+
+
+def photographed(image: jax.Array, u: jax.Array, grain: jax.Array) -> jax.Array:
+  """A picture (3 h w) in a light whose strength and colour u (4,) says, with grain (3 h w):
+  (h w 3) uint8."""
+  cast = (.6 + .7 * u[0]) * (.85 + .3 * u[1:])
+  image = jnp.clip(image * cast[:, None, None] + .02 * grain, 0, 1)
+  return jnp.round(255 * jnp.moveaxis(image, 0, -1)).astype(jnp.uint8)
 
 
 def _person(u) -> dict:
@@ -184,11 +220,11 @@ def _painted(image, points, forehead, hair, scale, one, mood, glasses, light, ga
   return over(image, jnp.array([.08, .08, .1])[:, None, None], frame)
 
 
-def _block(u, share, size):
+def _block(u, share, size, corner, side):
   """Something in front: the pixels that it covers (h w), and its colour (3,)."""
   y, x = jnp.mgrid[:size, :size] + .5
-  half = size * (.1 + .08 * u[0])
-  near = (abs(x - size * u[1]) < half) & (abs(y - size * u[2]) < half)
+  half, (left, top) = side * (.1 + .08 * u[0]), corner + side * u[1:3]
+  near = (abs(x - left) < half) & (abs(y - top) < half)
   return (near & (u[3] < share)).astype(jnp.float32), u[4:7]
 
 

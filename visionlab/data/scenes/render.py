@@ -118,8 +118,24 @@ def journey(u, reach, recipe: Recipe, arrays) -> dict:
   u: (n 4 + 2 TRIES) uniform in [0, 1).
   """
   n, size = len(reach), recipe.size
+  start, room = clearest(u[:, 4:], reach, size)
+  turn, speed = 2 * jnp.pi * u[:, 0], arrays['speed'] * size * u[:, 1]
+  velocity = speed[:, None] * jnp.stack([jnp.cos(turn), jnp.sin(turn)], axis=-1)
+  limit = jnp.full(n, arrays['degrees'])
+  return dict(start=start, velocity=velocity, low=(size - room) / 2, high=(size + room) / 2,
+              angle=limit * (2 * u[:, 2] - 1), limit=limit,
+              spin=100 * arrays['speed'] * (2 * u[:, 3] - 1))
+
+
+def clearest(u, reach, size: int) -> tuple[jax.Array, jax.Array]:
+  """Of `TRIES` places the one most clear of the objects before it, for each: centres (n 2), and
+  how far these may lie apart (n,), since objects (n,) that reach so far are inside the image.
+
+  u: (n 2 TRIES) uniform in [0, 1).
+  """
+  n = len(reach)
   room = jnp.maximum(size - 2 * reach, 0)
-  tried = u[:, 4:].reshape(n, TRIES, 2) * room[:, None, None] + (size - room)[:, None, None] / 2
+  tried = u.reshape(n, TRIES, 2) * room[:, None, None] + (size - room)[:, None, None] / 2
 
   def choose(taken, one):
     centres, reaches = taken             # of those before it; a reach of -inf for those to come
@@ -129,13 +145,7 @@ def journey(u, reach, recipe: Recipe, arrays) -> dict:
     best = tries[jnp.argmax(jnp.minimum(apart, 0).min(1))]
     return (centres.at[i].set(best), reaches.at[i].set(own)), best
   nobody = jnp.zeros((n, 2)), jnp.full(n, -jnp.inf)
-  _, start = lax.scan(choose, nobody, (jnp.arange(n), tried, reach))
-  turn, speed = 2 * jnp.pi * u[:, 0], arrays['speed'] * size * u[:, 1]
-  velocity = speed[:, None] * jnp.stack([jnp.cos(turn), jnp.sin(turn)], axis=-1)
-  limit = jnp.full(n, arrays['degrees'])
-  return dict(start=start, velocity=velocity, low=(size - room) / 2, high=(size + room) / 2,
-              angle=limit * (2 * u[:, 2] - 1), limit=limit,
-              spin=100 * arrays['speed'] * (2 * u[:, 3] - 1))
+  return lax.scan(choose, nobody, (jnp.arange(n), tried, reach))[1], room
 
 
 def position(route, t):

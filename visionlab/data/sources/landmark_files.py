@@ -1,15 +1,16 @@
 """Photographs of faces with a file of landmarks beside each, as iBUG's 300-W has them."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from visionlab.config import ConfigError
 from visionlab.data.files import image_names, in_threads
 from visionlab.data.images import open_image, to_mode
-from visionlab.data.resize import resize
+from visionlab.data.resize import square
 from visionlab.data.source import Arrays, Info, check_root, check_split
 from visionlab.data.text import read_text
 from visionlab.ops.landmarks import FIVE, five_of
@@ -46,29 +47,57 @@ def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float 
     top = top / split
   else:
     check_split(split, ('train', *folders), f'landmark_files {top}')
-  if size < 8 or channels not in (1, 3) or not 0 <= margin <= 4 or points not in (0, 5):
-    raise ConfigError('landmark_files: size must be at least 8, channels 1 or 3, margin between 0 '
-                      f'and 4 and points 0 or 5, not {size}, {channels}, {margin} and {points}')
+  check_cut('landmark_files', size, margin, channels, points)
   names = image_names(top)
   if not names:
     raise ConfigError(f'landmark_files: {top} holds no images')
   read = [top / name for name in names]
-  found = in_threads(lambda path: _face(path, size, margin, channels), read)
-  count = len(found[0][1])
-  for path, (_, own) in zip(read, found, strict=True):
-    if len(own) != count:
-      raise ConfigError(f'{path.with_suffix(".pts")}: has {len(own)} landmarks, and those of '
-                        f'{names[0]} are {count}')
-  landmarks = np.stack([own for _, own in found])
+  files = [path.with_suffix('.pts') for path in read]
+  found = in_threads(read_points, files)
+  for file, own in zip(files, found, strict=True):
+    if len(own) != len(found[0]):
+      raise ConfigError(f'{file}: has {len(own)} landmarks, and those of {names[0]} are '
+                        f'{len(found[0])}')
+  place = np.stack(found)
+  known = np.full((*place.shape[:2], 1), 2.)
+  return faces_about(read, np.concatenate([place, known], -1), list(map(str, files)), size, margin,
+                     channels, points)
+
+
+def check_cut(where: str, size: int, margin: float, channels: int, points: int):
+  """Raises ConfigError for options of `faces_about` that are out of their range."""
+  if size < 8 or channels not in (1, 3) or not 0 <= margin <= 4 or points not in (0, 5):
+    raise ConfigError(f'{where}: size must be at least 8, channels 1 or 3, margin between 0 and 4 '
+                      f'and points 0 or 5, not {size}, {channels}, {margin} and {points}')
+
+
+def faces_about(paths: Sequence[Path], landmarks: np.ndarray, places: Sequence[str], size: int,
+                margin: float, channels: int, points: int, **labels: np.ndarray) -> Arrays:
+  """Faces cut out of photographs about their landmarks.
+
+  Args:
+    paths: the photograph of each of n faces.
+    landmarks: (n k 3), x and y in its pixels, and 2 where seen, 1 where hidden, 0 where not known.
+    places: what errors begin with: where the landmarks of each are written.
+    size, margin, channels, points: see `landmark_files`.
+    labels: entries more, (n,) int.
+
+  Raises:
+    ConfigError: a photograph that cannot be read, or landmarks of which none is known, or that
+      lie outside; points=5 of others than 68.
+  """
+  def cut(i):
+    return _face(paths[i], landmarks[i], places[i], size, margin, channels)
+  images, landmarks = map(np.stack, zip(*in_threads(cut, range(len(paths))), strict=True))
+  count = landmarks.shape[1]
   if points:
     if count != 68:
-      raise ConfigError('landmark_files: points=5 are taken of 68 landmarks, and these are '
-                        f'{count}')
-    landmarks = np.asarray(five_of(landmarks))
-  known = np.full((*landmarks.shape[:2], 1), 2)
+      raise ConfigError(f'{places[0]}: points=5 are taken of 68 landmarks, and these are {count}')
+    known = (landmarks[..., 2:] > 0).astype(np.float32)
+    landmarks = np.asarray(five_of(landmarks)) * (np.asarray(five_of(known)) == 1)
+    landmarks[..., 2] = np.floor(landmarks[..., 2])
   joints = FIVE if points else tuple(f'point {i}' for i in range(count))
-  return Arrays(dict(image=np.stack([image for image, _ in found]),
-                     landmarks=np.concatenate([landmarks, known], -1).astype(np.float32)),
+  return Arrays(dict(image=images, landmarks=landmarks.astype(np.float32), **labels),
                 Info(joints=joints))
 
 
@@ -95,23 +124,30 @@ def read_points(path: Path) -> np.ndarray:
   return numbers - .5
 
 
-def _face(path: Path, size: int, margin: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
-  """The square about a face, and its landmarks there (k 2)."""
-  points = read_points(path.with_suffix('.pts'))
-  low, high = points.min(0), points.max(0)
+def _face(path: Path, landmarks: np.ndarray, place: str, size: int, margin: float, channels: int
+          ) -> tuple[np.ndarray, np.ndarray]:
+  """The square about a face, and its landmarks there (k 3)."""
+  known = landmarks[:, 2] > 0
+  if not known.any():
+    raise ConfigError(f'{place}: none of the landmarks is known')
+  low, high = (f(landmarks[known, :2], 0) for f in (np.min, np.max))
   side = max((high - low).max() * (1 + 2 * margin), 1.)
-  left, top = (low + high) / 2 - side / 2
+  corner = (low + high) / 2 - side / 2
+  if not path.is_file():
+    raise ConfigError(f'{place}: there is no photograph {path}')
   try:
     with open_image(path) as image:
       pixels = np.asarray(to_mode(ImageOps.exif_transpose(image), 'RGB' if channels == 3 else 'L'))
   except Exception as e:        # of whatever kind Pillow's decoders raise
-    raise ConfigError(f'landmark_files: {path} cannot be read as an image: {e}') from e
+    raise ConfigError(f'{path} cannot be read as an image: {e}') from e
   h, w = pixels.shape[:2]
-  if high.min() < 0 or low[0] > w or low[1] > h:
-    raise ConfigError(f'{path.with_suffix(".pts")}: its landmarks lie outside the image, which is '
-                      f'{w} x {h}')
-  beyond = int(np.ceil(max(0, -left, -top, left + side - w, top + side - h)))
-  wide = np.pad(pixels, [(beyond, beyond)] * 2 + [(0, 0)] * (pixels.ndim - 2), 'edge')
-  box = tuple(float(v) + beyond for v in (left, top, left + side, top + side))
-  cut = resize(Image.fromarray(wide), box, (size, size))
-  return cut.reshape(size, size, channels), (points - [left, top]) * size / side
+  if (high < 0).any() or (low > [w, h]).any():
+    raise ConfigError(f'{place}: its landmarks lie outside the image, which is {w} x {h}')
+  off = np.maximum(-landmarks[:, :2], landmarks[:, :2] - [w, h]).max(-1)
+  if (off[known] > max(w, h)).any():      # those of a face that is cut off are not so far away
+    x, y = landmarks[np.where(known, off, 0).argmax(), :2]
+    raise ConfigError(f'{place}: a landmark lies at ({x:g}, {y:g}), far outside the image, which '
+                      f'is {w} x {h}')
+  cut = square(pixels.reshape(h, w, channels), tuple(corner), side, size)
+  moved = np.concatenate([(landmarks[:, :2] - corner) * size / side, landmarks[:, 2:]], -1)
+  return cut, np.where(known[:, None], moved, 0)
