@@ -76,14 +76,18 @@ def gradients(images: np.ndarray) -> np.ndarray:
 
 def compared(images: dict[str, np.ndarray], labels: np.ndarray,
              embeddings: dict[str, Callable]) -> list[dict]:
-  """A row for each way in which the same photographs are shown: the baselines, and the runs."""
+  """A row for each way in which the same photographs are shown: the baselines, and the runs, with
+  the mean of the embeddings of all taken away, too, as it is from HOG."""
   rows = []
   for name, shown in images.items():
     row = {'faces': name}
     for title, features in (('pixels', pixels), ('HOG', gradients)):
       row[f'{title}, %'] = study.spread([judged(features(shown), labels)['accuracy']], 1)
-    own = [judged(embed(shown), labels) for embed in embeddings[name]]
+    said = [embed(shown) for embed in embeddings[name]]
+    own = [judged(embedded, labels) for embedded in said]
     row['embedding, %'] = study.spread([one['accuracy'] for one in own], 1)
+    row['centred, %'] = study.spread(
+        [judged(embedded - embedded.mean(0), labels)['accuracy'] for embedded in said], 1)
     row['AUC'] = study.spread([one['auc'] for one in own], 3, 1)
     row['equal error, %'] = study.spread([one['eer'] for one in own], 1)
     rows.append(row)
@@ -124,6 +128,12 @@ def real(given, folder):
   images['aligned by found landmarks'] = moved(
       *finder(str(made['landmarks'][0]))(photographs), size)
   embeddings['aligned by found landmarks'] = [embedder(load(path)) for path in made['found']]
+  config = faces_verify.get_config('smoke' if given.quick else 'gradients')
+  steps = dict(steps=given.steps) if given.steps else {}
+  own = study.run({f'gradients/{seed}': study.changed(config, **steps, seed=seed, data_seed=seed)
+                   for seed in range(given.seeds)}, folder)
+  images['to a network of gradients'] = images['as photographed']
+  embeddings['to a network of gradients'] = [embedder(load(path)) for path in own.values()]
   return compared(images, labels, embeddings)
 
 
