@@ -10,7 +10,9 @@ from visionlab.aligned import aligned
 from visionlab.config import ConfigError
 from visionlab.data.fitted import upright
 from visionlab.data.images import Canvas
+from visionlab.data.source import Arrays
 from visionlab.face_crops import cut_out, face_finder, in_profile, surest_crops
+from visionlab.ops.similarity import TEMPLATE
 from visionlab.verify import with_faces
 
 
@@ -96,6 +98,24 @@ def test_an_eye_that_is_hidden():
   frontal = np.array([[13., 15], [27, 15], [20, 22], [15, 26], [25, 26]])
   turned = np.array([[13., 15], [16, 15], [10, 22], [12, 26], [14, 26]])
   assert in_profile(np.stack([frontal, turned]), 40).tolist() == [False, True]
+
+
+def test_a_source_of_faces_that_are_found(played, monkeypatch):
+  """What is looked at for landmarks is what was cut out, and what is aligned too."""
+  sizes = []
+
+  def finder(workdir):
+    def find(crops):
+      sizes.extend(crop.shape for crop in crops)
+      pixels = np.stack([np.full((10, 10, 3), crop.mean(), np.uint8) for crop in crops])
+      return pixels, np.tile(10 * TEMPLATE, (len(crops), 1, 1))
+    return find
+  monkeypatch.setattr('visionlab.aligned.finder', finder)
+  monkeypatch.setattr('visionlab.aligned.open_sources', lambda *_: Arrays(dict(
+      image=np.stack([BRIGHT, BRIGHT // 2]), label=np.arange(2), objects=np.zeros((2, 1)))))
+  found = aligned('train', of={}, landmarks='runs/l', detector='runs/d', size=8).arrays
+  assert sizes == [(10, 10, 3)] * 2 and set(found) == {'image', 'label'}
+  assert found['image'].shape == (2, 8, 8, 3) and found['image'][:, 0, 0, 0].tolist() == [200, 100]
 
 
 def test_what_is_cut_out_needs_landmarks_that_are_found():

@@ -25,17 +25,15 @@ class Found(NamedTuple):
   Attributes:
     boxes: (n 4), x1, y1, x2, y2 in pixels.
     scores: (n,) in [0, 1].
-    crop: (s s c) uint8, a square about the first; the image (h w c) itself where there is none.
+    crop: (s s 3) uint8, a square about the first; the image (h w 3) itself where there is none.
   """
   boxes: np.ndarray
   scores: np.ndarray
   crop: np.ndarray
 
 
-def face_finder(workdir: str, channels: int = 3) -> Callable[[Sequence], list[Found]]:
+def face_finder(workdir: str) -> Callable[[Sequence], list[Found]]:
   """(images, as `Run.predict` takes them) -> `Found` of each, by the run that `workdir` holds.
-
-  channels: of what is cut out, 1 or 3.
 
   Raises:
     ConfigError: the run finds no objects, or several kinds of which none is a "face".
@@ -48,7 +46,7 @@ def face_finder(workdir: str, channels: int = 3) -> Callable[[Sequence], list[Fo
   if CLASS not in names and len(names) > 1:
     raise ConfigError(f'detector: {workdir} finds {", ".join(run.classes[:5])}, and no "{CLASS}"')
   kind = names.index(CLASS) if CLASS in names else 0
-  canvas = Canvas((1, 1), channels=channels)
+  canvas = Canvas((1, 1))       # of which only the three channels count
 
   def find(images):
     images = list(images)
@@ -76,9 +74,9 @@ def frame_of(box: np.ndarray) -> tuple[tuple[float, float], float]:
   return (x - side / 2, y + (BELOW - .5) * side), side
 
 
-def surest_crops(workdir: str, channels: int = 3) -> Callable[[Sequence], list[np.ndarray]]:
+def surest_crops(workdir: str) -> Callable[[Sequence], list[np.ndarray]]:
   """images -> the surest face of each, for a source: what has none stays whole, which is said."""
-  find = face_finder(workdir, channels)
+  find = face_finder(workdir)
 
   def crops(images):
     found = find(images)

@@ -101,8 +101,9 @@ def main(argv):
     raise ConfigError(bad[0])
   print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
   photographs = good
-  if options.detector:
-    good, photographs = with_faces(options.detector, good)
+  detector = options.detector or run.config.data.get('detector', '')
+  if detector:
+    good, photographs = with_faces(detector, good)
   faces, hidden = faces_of(run, photographs, options.landmarks)
   for i in np.flatnonzero(hidden):
     print(f'{good[i]}: its eyes lie as close to each other as if one were hidden; by such a face '
@@ -128,7 +129,7 @@ def main(argv):
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
   flags.DEFINE_string('detector', '', 'A run that finds faces, where they do not fill the '
-                      'photographs.')
+                      'photographs; default: that of the run\'s data.')
   flags.DEFINE_string('landmarks', '', 'A run that finds five landmarks, by which faces are '
                       'aligned; default: that of the run\'s data.')
   flags.DEFINE_float('threshold', None, 'From which score on two photographs are of one person; '
