@@ -6,7 +6,7 @@ import pytest
 
 from visionlab.config import ConfigError
 from visionlab.data.faces.crowds import Crowds, crowds
-from visionlab.face_crops import cut_out
+from visionlab.face_crops import Found, cut_out
 
 SIZE, N = 64, 96
 
@@ -68,7 +68,8 @@ def test_what_is_cut_out_looks_as_faces_do(drawn):
     marked = np.zeros((SIZE, SIZE, 3), np.uint8)
     for j, (x, y) in enumerate(points.astype(int)):
       marked[y, x, j] = 255
-    cut = cut_out(marked, box).astype(float)
+    (cut,) = cut_out([Found(marked, box[None], np.ones(1))], 40)
+    cut = cut.astype(float)
     row, column = np.mgrid[:len(cut), :len(cut)] + .5
     eyes.append([[(axis * cut[..., j]).sum() / cut[..., j].sum() / len(cut)
                   for axis in (column, row)] for j in range(2)])

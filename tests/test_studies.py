@@ -456,12 +456,19 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
   rng = np.random.default_rng(0)
   np.savez(tmp_path / 'orl.npz', x=rng.integers(0, 256, (24, 28, 23), np.uint8),
            y=np.repeat(np.arange(6), 4))
-  rows = quick('faces', tmp_path, 'alignment', 'real', f'--orl={tmp_path}/orl.npz')
+  rows = quick('faces', tmp_path, 'alignment', 'real', 'tasks', 'chain', 'embeddings',
+               f'--orl={tmp_path}/orl.npz', f'--figure={tmp_path}/faces.png')
   assert [row['faces'] for row in rows['alignment']] == [
       'as photographed', 'aligned by true landmarks', 'aligned by found landmarks']
   for row in rows['alignment'] + rows['real']:
     assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
   assert len(rows['real']) == 2
+  (helped,) = rows['tasks']
+  assert {'weight 0.0', 'weight 0.02', 'weight 0.1'} < set(helped)
+  assert [row['landmarks, %'] == '' for row in rows['chain']] == [True] + [False] * 5
+  assert float(rows['chain'][1]['landmarks, %']) == 0
+  assert all(0 <= float(row['of the same person, %']) <= 100 for row in rows['embeddings'])
+  assert (tmp_path / 'faces.png').stat().st_size < 60_000
 
 
 def test_poses_are_judged_stage_by_stage(tmp_path):

@@ -73,7 +73,18 @@ def clips(lr, seed):
   return tiny.clips(hp=dict(lr=lr, momentum=.9), seed=seed, steps=50, parallel=dict(devices=2))
 
 
-@pytest.mark.parametrize('make', [classifier, batchnorm, adversarial, players, clips])
+def poses(lr, seed):
+  return tiny.poses(hp=dict(lr=lr / 10, momentum=.9, spread=1 + lr), seed=seed, steps=50,
+                    parallel=dict(devices=2))
+
+
+def compared(lr, seed):
+  return tiny.compared(hp=dict(lr=lr, momentum=.9, margin=1 - lr), seed=seed, steps=50,
+                       parallel=dict(devices=2))
+
+
+@pytest.mark.parametrize('make', [classifier, batchnorm, adversarial, players, clips, poses,
+                                  compared])
 def test_a_member_equals_its_single_run(make):
   """Three on two devices: one of the four places is only filled up."""
   configs = [make(lr, seed) for lr, seed in zip(LRS, SEEDS, strict=True)]

@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from tiny import TinyNet, clips, config, players
+from tiny import TinyNet, clips, compared, config, players, poses
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
@@ -82,12 +82,22 @@ def test_two_players_resume_bit_for_bit(tmp_path, monkeypatch):
 
 
 def test_clips_resume_bit_for_bit(tmp_path, monkeypatch):
-  whole = train(clips(), tmp_path / 'whole')
+  check_resume(clips, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize('made', [poses, compared])
+def test_poses_and_pairs_resume_bit_for_bit(tmp_path, monkeypatch, made):
+  """Of poses the errors too that later stages learn from."""
+  check_resume(made, tmp_path, monkeypatch)
+
+
+def check_resume(made, tmp_path, monkeypatch):
+  whole = train(made(), tmp_path / 'whole')
   with monkeypatch.context() as patch:
     killed_at(13, patch)
     with pytest.raises(Killed):
-      train(clips(), tmp_path / 'parts')
-  assert equal(whole, train(clips(), tmp_path / 'parts'))
+      train(made(), tmp_path / 'parts')
+  assert equal(whole, train(made(), tmp_path / 'parts'))
   assert logged(tmp_path / 'whole') == logged(tmp_path / 'parts')
 
 

@@ -73,3 +73,21 @@ def clips(**changes):
                  task=dict(name='clips', frames=3, windows=2, model=model),
                  evals=dict(test=dict(split='test', every='50%', batch=32)))
   return config(**{**options, **changes})
+
+
+def poses(**changes):
+  """The same of joints, of which a second stage learns from the first one's errors."""
+  model = dict(name='cnn', widths=(4,), hidden=8)
+  options = dict(data=dict(name='tiny:people'), augment={}, evals={},
+                 task=dict(name='pose', sizes=(8, 8), model=model),
+                 hp=dict(lr=.01, momentum=.9, spread=1.2))
+  return config(**{**options, **changes})
+
+
+def compared(**changes):
+  """The same of digits, each told apart from others beside one of its kind."""
+  task = dict(name='verify', loss='contrastive', mining='all', likeness='chi_square', embedding=6,
+              model=dict(name='cnn', widths=(4,), hidden=8))
+  options = dict(data=dict(name='partners', of=dict(name='digits')), augment={}, evals={},
+                 task=task, hp=dict(lr=.05, momentum=.9))
+  return config(**{**options, **changes})

@@ -12,7 +12,7 @@ from visionlab.data.balance import labels_of
 from visionlab.data.file_warnings import warn_once
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
-from visionlab.face_crops import surest_crops
+from visionlab.face_crops import face_finder, landmarks_in, landmarks_of, warn_of_none
 from visionlab.ops.similarity import aligned as one_aligned
 from visionlab.run import load
 from visionlab.understand.subject import in_chunks
@@ -49,35 +49,35 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
   if detector and not landmarks:
     raise ConfigError('aligned: in faces that a detector cuts out landmarks must be found; name a '
                       'run that finds them, as landmarks="runs/faces_landmarks"')
-  found = Aligned(source, size, finder(landmarks) if landmarks else None,
-                  surest_crops(detector) if detector else None)
+  found = Aligned(source, size, finder(landmarks, detector) if landmarks else None)
   if isinstance(source, Arrays):
     return Arrays(found[np.arange(len(found))], found.info)
   found[np.arange(1)]                  # so that what is missing is said here
   return found
 
 
-def finder(workdir: str) -> Callable:
+def finder(workdir: str, detector: str = '') -> Callable:
   """images, as `Run.predict` takes them -> (images of the size of the run that `workdir` holds, the
-  landmarks (n 5 2) that it finds in them)."""
+  landmarks (n 5 2) that it finds in them). detector: see `aligned`."""
   run = load(workdir)
+  faces_in = face_finder(detector) if detector else None
 
   def find(images):
-    pixels = run.fit(images)
-    found = run.predict(pixels)
-    if 'landmarks' not in found:
-      raise ConfigError(f'landmarks: {workdir} finds no landmarks, but {", ".join(found)}; a run '
-                        'of configs/faces_landmarks.py does')
-    return pixels, found['landmarks']
+    if not faces_in:
+      pixels = run.fit(images)
+      return pixels, landmarks_in(run, pixels)
+    found = faces_in(images)
+    warn_of_none(found)
+    pixels, place, _ = landmarks_of(run, found)
+    return pixels, place
   return find
 
 
 class Aligned:
-  """The source that `aligned` opens. find: see `finder`; cut: see `surest_crops`."""
+  """The source that `aligned` opens. find: see `finder`."""
 
-  def __init__(self, source: Source, size: int, find: Callable | None = None,
-               cut: Callable | None = None):
-    self.source, self.size, self.find, self.cut = source, size, find, cut
+  def __init__(self, source: Source, size: int, find: Callable | None = None):
+    self.source, self.size, self.find = source, size, find
     self.info = source.info
 
   def __len__(self) -> int:
@@ -92,8 +92,6 @@ class Aligned:
     examples = dict(self.source[np.asarray(indices)])
     images, landmarks = examples['image'], examples.pop('landmarks', None)
     examples.pop('objects', None)        # where they lie no more
-    if self.cut:
-      images = self.cut(images)
     if self.find:
       images, landmarks = self.find(images)
     return dict(examples, image=moved(images, landmarks, self.size))

@@ -16,7 +16,7 @@ from absl import flags
 from visionlab import commandline
 from visionlab.aligned import finder, moved
 from visionlab.config import ConfigError
-from visionlab.face_crops import face_finder, in_profile
+from visionlab.face_crops import Found, cut_out, face_finder, in_profile, landmarks_of
 from visionlab.figures import charts
 from visionlab.predict import check_output, find, read
 from visionlab.run import Run, load
@@ -37,36 +37,42 @@ def threshold_of(run: Run) -> tuple[float, str]:
   raise ConfigError(f'{run.workdir}: no evaluation says which threshold is best; give --threshold')
 
 
-def faces_of(run: Run, images: Sequence, landmarks: str = '') -> tuple[np.ndarray, np.ndarray]:
+def faces_of(run: Run, images: Sequence, landmarks: str = '', found: Sequence[Found] = ()
+             ) -> tuple[np.ndarray, np.ndarray]:
   """Images as `Run.predict` takes them, as the run was trained to see faces: aligned, where it was;
   and which (n,) of them hide an eye, as far as that is known.
 
   Args:
     landmarks: a run that finds them, if the one that the data name is not to be used.
+    found: the faces in the images, if those are to be cut out.
   """
   data = run.config.data
   if data.get('name') != 'aligned':
     if landmarks:
       raise ConfigError(f'--landmarks: {run.workdir} was trained on faces as they are, and must '
                         'see them so')
-    return run.fit(images), np.zeros(len(images), bool)
+    shown = cut_out(found, run.facts.image.shape[1]) if found else images
+    return run.fit(shown), np.zeros(len(images), bool)
   landmarks = landmarks or data.get('landmarks', '')
   if not landmarks:
     raise ConfigError(f'{run.workdir} was trained on faces that are aligned by known landmarks; '
                       'name a run that finds them: --landmarks=runs/faces_landmarks')
-  pixels, place = finder(landmarks)(images)
+  if found:
+    pixels, place, _ = landmarks_of(load(landmarks), found)
+  else:
+    pixels, place = finder(landmarks)(images)
   return (moved(pixels, place, run.facts.image.shape[1]),
           in_profile(place, pixels.shape[1]))
 
 
-def with_faces(detector: str, files: Sequence[str]) -> tuple[list[str], list[np.ndarray]]:
-  """Of photographs those in which a face is found, and what is cut out about the surest. Says which
-  have none, or several.
+def with_faces(detector: str, files: Sequence[str]) -> tuple[list[str], list[Found]]:
+  """Of photographs those in which a face is found, and what is found there. Says which have none,
+  or several.
 
   Raises:
     ConfigError: fewer than two have a face.
   """
-  there, crops = [], []
+  there, faces = [], []
   for file, found in zip(files, face_finder(detector)(files), strict=True):
     if not len(found.boxes):
       print(f'{file}: no face is found in it; it is left out')
@@ -76,11 +82,11 @@ def with_faces(detector: str, files: Sequence[str]) -> tuple[list[str], list[np.
       print(f'{file}: {len(found.boxes)} faces; what is compared is the surest '
             f'({found.scores[0]:.0%}), about ({x:.0f}, {y:.0f})')
     there.append(file)
-    crops.append(found.crop)
+    faces.append(found)
   if len(there) < 2:
     raise ConfigError(f'{detector} finds a face in {len(there)} of {len(files)} photographs, and '
                       'two are needed to compare')
-  return there, crops
+  return there, faces
 
 
 def main(argv):
@@ -100,10 +106,11 @@ def main(argv):
   if bad:
     raise ConfigError(bad[0])
   print(f'{run.workdir}: {run.which}; threshold {threshold:.3f} ({where})')
-  photographs = good
-  if options.detector:
-    good, photographs = with_faces(options.detector, good)
-  faces, hidden = faces_of(run, photographs, options.landmarks)
+  found: list[Found] = []
+  detector = options.detector or run.config.data.get('detector', '')
+  if detector:
+    good, found = with_faces(detector, good)
+  faces, hidden = faces_of(run, good, options.landmarks, found)
   for i in np.flatnonzero(hidden):
     print(f'{good[i]}: its eyes lie as close to each other as if one were hidden; by such a face '
           'people are hardly known')
@@ -128,7 +135,7 @@ def main(argv):
 if __name__ == '__main__':
   flags.DEFINE_string('workdir', None, 'The run.', required=True)
   flags.DEFINE_string('detector', '', 'A run that finds faces, where they do not fill the '
-                      'photographs.')
+                      'photographs; default: that of the run\'s data.')
   flags.DEFINE_string('landmarks', '', 'A run that finds five landmarks, by which faces are '
                       'aligned; default: that of the run\'s data.')
   flags.DEFINE_float('threshold', None, 'From which score on two photographs are of one person; '

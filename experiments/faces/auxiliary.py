@@ -51,7 +51,9 @@ def tasks(given, folder):
     if not all(outcome(place / name) for name in own):
       place.mkdir(parents=True, exist_ok=True)
       with (place / 'log.txt').open('a') as log, contextlib.redirect_stdout(log):
-        train_together(own, place)
+        stopped = train_together(own, place)
+      if stopped.interrupted:
+        raise SystemExit(f'interrupted in {kind}; the same command with --folder={folder} goes on')
     found = errors({name: place / name for name in own})
     alone, strong = (found[str(WEIGHTS[i])] for i in (0, -1))
     gains = [a - b for a, b in zip(alone, strong, strict=True)]

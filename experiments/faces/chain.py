@@ -6,8 +6,7 @@ import numpy as np
 
 from experiments import study
 from visionlab.aligned import moved
-from visionlab.data.resize import square
-from visionlab.face_crops import Found, frame_of
+from visionlab.face_crops import LOOKS, Found, landmarks_of
 from visionlab.measures.average_precision import box_iou
 from visionlab.measures.landmarks import landmark_scores
 from visionlab.run import Run
@@ -36,33 +35,27 @@ def stages(source: Mapping, find: Callable, landmarks: Run, verify: Run, judge: 
   """
   images, objects, who = source['image'], source['objects'], source['person'][:, 0]
   boxes, points = objects['boxes'][:, 0], objects['keypoints'][:, 0]
-  size = verify.facts.image.shape[1]
-  side = landmarks.facts.image.shape[1]
+  true = [Found(image, box[None], np.ones(1)) for image, box in zip(images, boxes, strict=True)]
   found = find(list(images))
-  frames = [frame_of(box) for box in boxes]
-  exact = landmarks.fit([square(image, *frame, side) for image, frame in
-                         zip(images, frames, strict=True)])
-  true = np.stack([np.concatenate([(own[:, :2] - corner) * side / long, own[:, 2:]], -1)
-                   for own, (corner, long) in zip(points, frames, strict=True)])
-  told = landmarks.predict(exact)['landmarks']
-  crops = landmarks.fit([one.crop for one in found])
-  chained = landmarks.predict(crops)['landmarks']
-  # Back into the photograph: found landmarks are judged where the true ones lie.
-  there = [frame_of(one.boxes[0]) if len(one.boxes) else ((0., 0.), float(len(image)))
-           for one, image in zip(found, images, strict=True)]
-  back = np.stack([own * long / side + corner for own, (corner, long) in
-                   zip(chained, there, strict=True)])
-  ways = {'the whole photograph': (verify.fit(list(images)), None),
-          'true box, true landmarks': (moved(exact, true, size), 0.),
-          'true box, found landmarks': (moved(exact, told, size),
-                                        landmark_scores(told, true)['nme']),
-          'found box, found landmarks': (moved(crops, chained, size),
-                                         landmark_scores(back, points)['nme'])}
-  rows = []
-  for name, (shown, error) in ways.items():
-    scores = judge(verify.predict(shown)['embedding'], who)
-    rows.append({'faces': name,
-                 'landmarks, %': '' if error is None else study.spread([error], 1),
-                 'pairs, %': study.spread([scores['accuracy']], 1),
-                 'AUC': study.spread([scores['auc']], 3, 1)})
+  size = verify.facts.image.shape[1]
+  rows = [row('the whole photograph', judge(verify.predict(verify.fit(list(images)))['embedding'],
+                                            who))]
+  ways = {'true box, true landmarks': (true, 1, True), 'true box, one look': (true, 1, False),
+          f'true box, {LOOKS} looks': (true, LOOKS, False),
+          'found box, one look': (found, 1, False),
+          f'found box, {LOOKS} looks': (found, LOOKS, False)}
+  for name, (faces, looks, given) in ways.items():
+    pixels, place, frames = landmarks_of(landmarks, faces, looks)
+    # The true ones, moved into what was looked at.
+    own = np.stack([np.concatenate([(one[:, :2] - corner) * pixels.shape[1] / side, one[:, 2:]], -1)
+                    for one, (corner, side) in zip(points, frames, strict=True)])
+    shown = moved(pixels, own if given else place, size)
+    error = 0. if given else landmark_scores(place, own)['nme']
+    rows.append(row(name, judge(verify.predict(shown)['embedding'], who),
+                    study.spread([error], 1)))
   return rows, shares(found, boxes)
+
+
+def row(name: str, scores: Mapping, error: str = '') -> dict[str, str]:
+  return {'faces': name, 'landmarks, %': error, 'pairs, %': study.spread([scores['accuracy']], 1),
+          'AUC': study.spread([scores['auc']], 3, 1)}
