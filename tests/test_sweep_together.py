@@ -83,8 +83,13 @@ def compared(lr, seed):
                        parallel=dict(devices=2))
 
 
+def stories(lr, seed):
+  return tiny.aligned_stories(hp=dict(lr=lr, momentum=.9), seed=seed, steps=50,
+                              parallel=dict(devices=2))
+
+
 @pytest.mark.parametrize('make', [classifier, batchnorm, adversarial, players, clips, poses,
-                                  compared])
+                                  compared, stories])
 def test_a_member_equals_its_single_run(make):
   """Three on two devices: one of the four places is only filled up."""
   configs = [make(lr, seed) for lr, seed in zip(LRS, SEEDS, strict=True)]

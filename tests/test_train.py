@@ -16,7 +16,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import pytest
-from tiny import TinyNet, clips, compared, config, players, poses
+from tiny import TinyNet, aligned_stories, clips, compared, config, players, poses
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
@@ -85,8 +85,8 @@ def test_clips_resume_bit_for_bit(tmp_path, monkeypatch):
   check_resume(clips, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize('made', [poses, compared])
-def test_poses_and_pairs_resume_bit_for_bit(tmp_path, monkeypatch, made):
+@pytest.mark.parametrize('made', [poses, compared, aligned_stories])
+def test_poses_pairs_and_stories_resume_bit_for_bit(tmp_path, monkeypatch, made):
   """Of poses the errors too that later stages learn from."""
   check_resume(made, tmp_path, monkeypatch)
 

@@ -84,6 +84,15 @@ def poses(**changes):
   return config(**{**options, **changes})
 
 
+def aligned_stories(**changes):
+  """The same of films and books, of which other sentences are drawn to be told apart."""
+  task = dict(name='align', negatives=3,
+              model=dict(name='context_cnn', widths=(4,), size=(3, 3), dropout=.3))
+  options = dict(data=dict(name='stories', films=16, shots=8, sentences=20, known=4), augment={},
+                 evals={}, task=task, batch=8, hp=dict(lr=.05, momentum=.9))
+  return config(**{**options, **changes})
+
+
 def compared(**changes):
   """The same of digits, each told apart from others beside one of its kind."""
   task = dict(name='verify', loss='contrastive', mining='all', likeness='chi_square', embedding=6,
