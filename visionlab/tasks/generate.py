@@ -54,6 +54,11 @@ class Generate:
   draws = True                  # `make_step` gives batches a `draw`
   generative = True             # of normal numbers it makes images
 
+  @property
+  def open_set(self) -> bool:
+    """Whether it may be measured on images of other classes than it has learnt from."""
+    return not self.conditional
+
   def hyperparameters(self):
     return {f'{name}_weight': 10. if name == 'penalty' else 1. for name in self.penalties}
 
