@@ -9,8 +9,9 @@ python -m visionlab.evaluate --workdir=runs/flow,runs/single
 `--config.init_from=runs/single`: from a network of images, its kernels repeated over time, or its
 first layer made to see flow; or from ImageNet's weights, with a backbone that is in the zoo.
 Measured (three seeds, `--config.steps=750`), hue and movement both right: slow 99.0 %, late 98.4,
-early 97.8, fovea 93.3 (at 64 x 64 pixels 98.9, slow 98.6, one seed), LSTM 30.8, single 13.0 (movement
-12.9: chance), flow 16.7 (hue 16.7: chance), both streams 96.2, by an SVM on their scores 99.9.
+early 97.8, fovea 93.3 (at 64 x 64 pixels 98.9, slow 98.6, one seed), LSTM 30.8, single 13.0
+(movement 12.9: chance), flow 16.7 (hue 16.7: chance), both streams 96.2, by an SVM on their scores
+99.9.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -3,9 +3,9 @@ Toshev and Szegedy 2014, "DeepPose: Human pose estimation via deep neural networ
 
 python -m visionlab.train --config=configs/scenes_poses.py --workdir=runs/scenes_poses
 `:three` has a third stage, `:one` only the first.
-Measured (`:three`, seed 0, `--config.steps=1200`): of all limbs of the test's people 93.8 % are found
-by the first stage (PCP), 96.3 % by the second, 95.6 % by the third; of forearms 75.2, 84.5 and 83.2 %.
-A mean pose finds 46.7 %. See experiments/poses.
+Measured (`:three`, seed 0, `--config.steps=1200`): of all limbs of the test's people 93.8 % are
+found by the first stage (PCP), 96.3 % by the second, 95.6 % by the third; of forearms 75.2, 84.5
+and 83.2 %. A mean pose finds 46.7 %. See experiments/poses.
 """
 
 from visionlab.config import experiment, is_smoke
