@@ -127,7 +127,7 @@ def run(configs: Mapping[str, ConfigDict], folder: Path) -> dict[str, Path]:
 
 def run_together(configs: Mapping[str, ConfigDict], folder: Path) -> list[Path]:
   """`run` of configs that differ in hp and seeds alone, in one program; returns their workdirs. One
-  that diverges leaves the others alone.
+  that diverges leaves the others alone. What training prints goes to folder/log.txt.
 
   Raises:
     ConfigError, SystemExit: as from `run`.
@@ -136,7 +136,9 @@ def run_together(configs: Mapping[str, ConfigDict], folder: Path) -> list[Path]:
   for workdir, config in zip(workdirs, configs.values(), strict=True):
     check_config(workdir, adopt_options(config, workdir))
   if not all(map(outcome, workdirs)):
-    train_together(configs, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'log.txt').open('a') as log, contextlib.redirect_stdout(log):
+      train_together(configs, folder)
   if not all(map(outcome, workdirs)):
     raise SystemExit(f'interrupted in {folder.name}; the same command goes on')
   return workdirs

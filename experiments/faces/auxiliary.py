@@ -5,14 +5,11 @@ another; the runs of a kind differ in their seed and in the others' weight alone
 trained in one program.
 """
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from configs import faces_landmarks
 from experiments import study
-from visionlab.storage.workdir import outcome
-from visionlab.sweeps.together import train_together
 
 FEW = dict(people=100, each=8)
 KINDS = {'as they come': {},
@@ -47,14 +44,9 @@ def tasks(given, folder):
   """Errors of landmarks, in % of the distance of the eyes, by the weight of the other tasks"""
   rows = []
   for kind in list(KINDS)[:1] if given.quick else KINDS:
-    own, place = configs(given, kind), folder / 'tasks' / kind
-    if not all(outcome(place / name) for name in own):
-      place.mkdir(parents=True, exist_ok=True)
-      with (place / 'log.txt').open('a') as log, contextlib.redirect_stdout(log):
-        stopped = train_together(own, place)
-      if stopped.interrupted:
-        raise SystemExit(f'interrupted in {kind}; the same command with --folder={folder} goes on')
-    found = errors({name: place / name for name in own})
+    own = configs(given, kind)
+    workdirs = study.run_together(own, folder / 'tasks' / kind)
+    found = errors(dict(zip(own, workdirs, strict=True)))
     alone, strong = (found[str(WEIGHTS[i])] for i in (0, -1))
     gains = [a - b for a, b in zip(alone, strong, strict=True)]
     rows.append({'photographs': kind, **{
