@@ -4,7 +4,9 @@ eyes, nose and mouth where those of all others are.
 python -m visionlab.train --config=configs/faces_gan.py --workdir=runs/faces_gan
 python -m visionlab.sample --workdir=runs/faces_gan
 python -m visionlab.evaluate --workdir=runs/faces_gan --features=<a run of faces_verify.py>
-The recipe is R3GAN's (Huang et al. 2024). Not run at full length.
+The recipe is R3GAN's (Huang et al. 2024). Not run at full length: after 500 of 1,000 updates (one
+seed), ovals in the light of a side, some with eyes; Frechet distance of pixels 1.03, of two halves
+of the real images .22, coverage .56.
 """
 
 from visionlab.config import experiment, is_smoke
