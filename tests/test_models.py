@@ -30,7 +30,7 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
   'cifar_resnet': (dict(depth=20), (8, 8, 3)),
   'resnet': (dict(depth=18), (32, 32, 3)),
   'vit': (dict(patch=4, width=8, depth=2, heads=2, dropout=.5), (8, 12, 3)),
-  'hog_mlp': (dict(cell=4, hidden=(8,)), (32, 33, 1)),
+  'hog_mlp': (dict(cell=4, hidden=(8, 8)), (32, 33, 1)),
   'tcdcn': (dict(widths=(4, 4, 4, 4), hidden=8), (32, 33, 1)),
   'deepface': (dict(widths=(4, 4, 4, 4, 4), kernels=(3, 3, 2, 2, 2), hidden=16, deviation=.1),
                (19, 20, 1)),

@@ -59,12 +59,15 @@ def test_a_class_is_asked_for_in_any_number_of_images(monkeypatch):
   monkeypatch.setattr(sampling, 'AT_ONCE', 3)
   assert sampling.sample(task, {}, 7).tolist() == [0, 1, 0, 1, 0, 1, 0]
   assert sampling.sample(task, {}, 4, asked='dog').tolist() == [1] * 4
+  assert sampling.asked_for(task, 3) == ['cat', 'dog', 'cat']
+  assert sampling.asked_for(task, 2, 'dog') == ['dog', 'dog']
   assert set(sampling.walk(task, {}, 2, 2, asked='dog').tolist()) == {1}
   with pytest.raises(ConfigError, match="'dgo' is not one of 'cat', 'dog'"):
     sampling.sample(task, {}, 4, asked='dgo')
   with pytest.raises(ConfigError, match="'dog': this network was not trained to be asked"):
     task.conditional = False
     sampling.sample(task, {}, 1, 0, 'dog')
+  assert sampling.asked_for(task, 2) == ['', '']
 
 
 def test_between_two_codes_none_is_nearer_to_the_middle():

@@ -45,6 +45,12 @@ def _first_class(task):
   return task.classes[0] if getattr(task, 'conditional', False) else ''
 
 
+def asked_for(task: Task, n: int, asked: str = '') -> list[str]:
+  """The class that each of n samples is to be of, '' where the network is asked for none."""
+  label = _asked(task, asked, n)
+  return [''] * n if label is None else [task.classes[i] for i in label]
+
+
 def _asked(task, asked, n):
   """The class (n,) that each image is to be of, or None where nobody asks."""
   if not getattr(task, 'conditional', False):

@@ -12,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from visionlab import commandline
-from visionlab.codes import traverse, walk
+from visionlab.codes import asked_for, traverse, walk
 from visionlab.config import ConfigError
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
@@ -52,7 +52,8 @@ def main(argv):
     save_walk(images, output, .05 * len(images))
   else:
     images = run.sample(options.n, options.seed, asked)
-    charts.save(charts.image_grid(images, [''] * len(images), None, f'{run.workdir}'), output)
+    captions = asked_for(run.task, len(images), asked)
+    charts.save(charts.image_grid(images, captions, None, f'{run.workdir}'), output)
   print(f'picture: {output}')
 
 
