@@ -11,7 +11,7 @@ from jax import lax
 
 from visionlab.config import ConfigError, nearest
 from visionlab.ops.conv import conv
-from visionlab.ops.pool import adaptive_mean
+from visionlab.ops.pool import adaptive_mean, largest
 
 ACTIVATIONS = (
   'abs_tanh', 'celu', 'elu', 'exact_gelu', 'gelu', 'hard_sigmoid', 'hard_silu', 'hard_tanh',
@@ -149,10 +149,7 @@ def pooled(x: jax.Array, pool: str) -> jax.Array:
     return mean
   weights = jax.nn.softmax(x, axis=(1, 2))
   where = [(weights * axis).sum((1, 2)) for axis in map_axes(x)]
-  # Not x.max, whose gradient asks where x is its maximum: XLA may compute x anew for that, rounded
-  # otherwise, and where it is nowhere, what is divided by zero is NaN.
-  places = x.reshape(len(x), -1, x.shape[-1])
-  most = jnp.take_along_axis(places, places.argmax(1, keepdims=True), 1)[:, 0]
+  most = largest(x.reshape(len(x), -1, x.shape[-1]), 1)
   return jnp.concatenate([mean, most, *where], axis=-1)
 
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from visionlab.ops.pool import largest
+
 MINING = ('hard', 'all')
 
 
@@ -72,11 +74,7 @@ def compared(kind: str, mining: str, margin, apart: jax.Array, anchors: Photogra
 
 def worst(values, chosen):
   """The largest (n,) of those chosen of values (n m); 0 where there is none."""
-  # By its place: the gradient of a maximum is NaN where XLA computes the values anew, and rounds
-  # them otherwise (see `visionlab.models.layers.pooled`).
-  place = jnp.where(chosen, values, -jnp.inf).argmax(-1, keepdims=True)
-  most = jnp.take_along_axis(values, place, -1)[:, 0]
-  return jnp.where(chosen.any(-1), most, 0)
+  return jnp.where(chosen.any(-1), largest(jnp.where(chosen, values, -jnp.inf)), 0)
 
 
 def mean_of(values, chosen):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.ops.pool import largest
 from visionlab.understand.targets import Answer, scores
 
 EVERYWHERE = -1              # the place of a unit: all of them
@@ -194,7 +195,7 @@ class Guided(Objective):
   def sums(self, answer, maps, window):
     x, counted, _, _ = _of_window(maps[self.at], window)
     guide = jnp.broadcast_to(self.guide, (len(x), *self.guide.shape[1:]))
-    best = jnp.einsum('bhwc,bnc->bhwn', x, guide).max(-1)
+    best = largest(jnp.einsum('bhwc,bnc->bhwn', x, guide))
     return (best * counted).sum((1, 2)), counted.sum((1, 2)) + jnp.zeros(len(x))
 
   def score(self, sums, images):
