@@ -306,7 +306,9 @@ def test_show_and_tell(tmp_path):
     assert all(0 <= float(row[name]) <= 100 for name in ('wholly true, %', 'BLEU-1', 'BLEU-4'))
   cells = [visionlab.load(tmp_path / name / '0').task.model.cell for name in ('RNN', 'LSTM')]
   assert cells == ['rnn', 'lstm']
-  assert rows[0]['perplexity'] == rows[1]['perplexity'] != rows[2]['perplexity']
+  # The same run's by two programs, printed to three places: the last may be rounded otherwise.
+  greedy, beams, other = (float(row['perplexity']) for row in rows[:3])
+  assert abs(greedy - beams) < .0011 and abs(greedy - other) > .1
 
 
 def test_dann(tmp_path):
