@@ -464,7 +464,7 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
       'as photographed', 'aligned by true landmarks', 'aligned by found landmarks']
   for row in rows['alignment'] + rows['real']:
     assert all(0 <= float(v) <= 100 for k, v in row.items() if k != 'faces')
-  assert len(rows['real']) == 2
+  assert len(rows['real']) == 3
   (helped,) = rows['tasks']
   assert {'weight 0.0', 'weight 0.02', 'weight 0.1'} < set(helped)
   assert [row['landmarks, %'] == '' for row in rows['chain']] == [True] + [False] * 5
