@@ -28,11 +28,11 @@ def get_config(variant=''):
                         steps=1500, batch=128, augment=TURNED)
   return verification(
       faces if variant == 'unaligned' else dict(name='aligned', of=faces | few),
-      dict(loss='softmax', **NETWORK), 2e-3, **(dict(steps=40, batch=32) if smoke else
-                                                dict(steps=2000, batch=64)))
+      dict(loss='softmax', **NETWORK), 2e-3, steps=40 if smoke else 2000, batch=32 if smoke else 64)
 
 
 def verification(data, task, lr, **given):
+  """An experiment of so many `steps` with a `batch`, and an `augment` if wanted."""
   return experiment(
       data=data,
       task=dict(name='verify', **task),

@@ -91,6 +91,11 @@ def changed(config: ConfigDict, **changes) -> ConfigDict:
   return config
 
 
+def steps_of(given: argparse.Namespace) -> dict[str, int]:
+  """What of `changed` the option --steps asks for; without it nothing, and the config's hold."""
+  return dict(steps=given.steps) if given.steps else {}
+
+
 @contextlib.contextmanager
 def kept_in(folder: Path | None) -> Iterator[Path]:
   """The folder of the runs; without one, a folder that is gone afterwards."""

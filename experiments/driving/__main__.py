@@ -43,7 +43,7 @@ def trained(given, folder: Path, kinds) -> dict[str, list[Path]]:
   configs = {}
   for seed in range(given.seeds):
     for kind in kinds:
-      steps = dict(steps=given.steps) if given.steps else {}
+      steps = study.steps_of(given)
       configs[f'{kind}/{seed}'] = study.changed(config_of(kind, given.quick), seed=seed,
                                                 data_seed=seed, **steps)
   return study.by_kind(study.run(configs, folder))

@@ -37,7 +37,7 @@ def runs(given, folder) -> dict[str, Path]:
   """A run that finds landmarks; and runs that verify faces as they are, aligned by the true
   landmarks, and by those found."""
   smoke = 'smoke' if given.quick else ''
-  steps = dict(steps=given.steps) if given.steps else {}
+  steps = study.steps_of(given)
   made = {}
   for seed in range(given.seeds):
     seeds = dict(seed=seed, data_seed=seed)
@@ -129,7 +129,7 @@ def real(given, folder):
       *finder(str(made['landmarks'][0]))(photographs), size)
   embeddings['aligned by found landmarks'] = [embedder(load(path)) for path in made['found']]
   config = faces_verify.get_config('smoke' if given.quick else 'gradients')
-  steps = dict(steps=given.steps) if given.steps else {}
+  steps = study.steps_of(given)
   own = study.run({f'gradients/{seed}': study.changed(config, **steps, seed=seed, data_seed=seed)
                    for seed in range(given.seeds)}, folder)
   images['to a network of gradients'] = images['as photographed']

@@ -84,7 +84,7 @@ def draw(path: Path, found: Mapping[str, list[Path]]) -> None:
   study.picture(path, path)
 
 
-PARTS = dict(collapse=collapse, codes=codes, denoising=denoising)
+PARTS = {f.__name__: f for f in (collapse, codes, denoising)}
 
 
 def main(argv=None):

@@ -28,7 +28,7 @@ def scenes(given, folder):
       config = scenes_mask_rcnn.get_config(*['smoke'] * given.quick)
       made[f'{name}/{seed}'] = study.changed(
           config, seed=seed, data_seed=seed, **changes, **once(config, given, 'test[:500]', 50),
-          **dict(steps=given.steps) if given.steps else {})
+          **study.steps_of(given))
   return trained('scenes', made, given, folder)
 
 

@@ -52,7 +52,7 @@ def main(argv=None):
   options.add_argument('--steps', type=int, help='updates of each run; default: the config\'s')
   given = study.parse(options, argv, __file__)
   config = scenes_poses.get_config('smoke' if given.quick else 'three')
-  steps = dict(steps=given.steps) if given.steps else {}
+  steps = study.steps_of(given)
   with study.kept_in(given.folder) as folder:
     made = study.run({f'cascade/{seed}': study.changed(
         config, seed=seed, data_seed=seed, evals={}, **steps) for seed in range(given.seeds)},

@@ -42,7 +42,7 @@ def thoughts(given, folder):
 
 
 def runs_of(name, config, given, folder):
-  steps = dict(steps=given.steps) if given.steps else {}
+  steps = study.steps_of(given)
   made = study.run({f'{name}/{seed}': study.changed(config, seed=seed, data_seed=seed, **steps)
                     for seed in range(given.seeds)}, folder)
   return [visionlab.load(path) for path in made.values()]

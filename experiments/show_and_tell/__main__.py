@@ -30,7 +30,7 @@ def captioners(given, folder):
       config = file.get_config(*['smoke'] * given.quick)
       made[f'{name}/{seed}'] = study.changed(
           config, seed=seed, data_seed=seed, **changes, evals=dict(test=config.evals.test),
-          **dict(steps=given.steps) if given.steps else {})
+          **study.steps_of(given))
   return study.run(made, folder)
 
 

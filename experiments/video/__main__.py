@@ -38,7 +38,7 @@ def runs(given, folder) -> dict[str, list[Path]]:
         data = actions_fusion.get_config('smoke').data.to_dict()
         config = study.changed(actions_fusion.get_config('smoke'), task=config.task.to_dict(),
                                data=config.data.to_dict() | data)
-      steps = dict(steps=given.steps) if given.steps else {}
+      steps = study.steps_of(given)
       configs[f'{network}/{seed}'] = study.changed(config, seed=seed, data_seed=seed, **steps)
   return study.by_kind(study.run(configs, folder))
 

@@ -5,6 +5,7 @@ The movement cannot be told from one frame, nor the hue from the flow. Clip i is
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -96,8 +97,7 @@ class Actions:
 
   def gather(self, arrays: Mapping[str, jax.Array], indices: jax.Array) -> dict:
     """The clips at traced indices (n,), for use inside a compiled loop; arrays: `self.arrays`."""
-    clips = _draw(self.form, self.label, arrays, indices)
-    return {name: value for name, value in clips.items() if name != 'seen'}
+    return _draw(self.form, self.label, arrays, indices)
 
   def __getitem__(self, indices: np.ndarray) -> dict:
     return draw(partial(self.gather, self.arrays), indices, len(self), CHUNK)
@@ -111,7 +111,8 @@ class Actions:
     """
     if not self.form.flow:
       raise ConfigError('actions: what is seen again is known beside the flow: flow=True')
-    return draw(partial(_draw, self.form, self.label, self.arrays), indices, len(self), CHUNK)
+    form = replace(self.form, seen=True)
+    return draw(partial(_draw, form, self.label, self.arrays), indices, len(self), CHUNK)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

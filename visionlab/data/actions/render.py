@@ -41,12 +41,14 @@ class Form:
     margin: pixels of the photograph around what a frame shows of it, for a camera that moves.
     distractor: whether there is one.
     flow: whether it is wanted.
+    seen: whether, beside it, what is seen again is wanted.
   """
   size: int
   frames: int
   margin: int
   distractor: bool
   flow: bool
+  seen: bool = False
 
 
 def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
@@ -57,7 +59,7 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
       `scale` (2,), `spread`, `pan`; see `visionlab.data.actions.actions`.
 
   Returns:
-    `video` (t h w 3) uint8; `movement` and `hue` () int32; if wanted `flow` (t-1 h w 2) float32
+    `video` (t h w 3) uint8; `movement` and `hue` () int32; as wanted `flow` (t-1 h w 2) float32
     and `seen` (t-1 h w) bool.
   """
   key = key_of(arrays, index, len(SPLITS))
@@ -91,7 +93,9 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
     flow = jnp.where(cover[:-1, ..., None] > .5, _flow(route, form.size), flow)
     owner = jnp.where(cover > .5, number, owner)
   video = jnp.round(255 * jnp.clip(jnp.moveaxis(image, 1, -1), 0, 1)).astype(jnp.uint8)
-  wanted = dict(flow=flow, seen=jax.vmap(_seen)(owner[:-1], owner[1:], flow)) if form.flow else {}
+  wanted = {'flow': flow} if form.flow else {}
+  if form.seen:
+    wanted['seen'] = jax.vmap(_seen)(owner[:-1], owner[1:], flow)
   return dict(video=video, movement=movement, hue=hue, **wanted)
 
 
