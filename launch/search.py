@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from launch import programs
 from launch.trials import Sweep, read_trials
 from visionlab.config import ConfigError
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
 from visionlab.storage.workdir import write_members
 from visionlab.sweeps.settings import Choice, Setting, name_of
 

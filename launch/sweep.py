@@ -25,9 +25,9 @@ from ml_collections import ConfigDict
 
 from launch import clusters, options as flagged, processes, programs, results, trials
 from visionlab import build, commandline
-from visionlab.arguments import module_of
 from visionlab.config import ConfigError, TrainingError, check_choice, nearest
-from visionlab.overrides import override
+from visionlab.flags.arguments import module_of
+from visionlab.flags.overrides import override
 from visionlab.paths import local
 from visionlab.storage.workdir import write_members
 from visionlab.sweeps import settings as sweeps

@@ -16,14 +16,14 @@ from PIL import Image
 from tiny import config
 
 from visionlab.align import matches, read_story, scores_of
-from visionlab.alignment_page import page
 from visionlab.config import ConfigError
-from visionlab.data.shots import read_shots
+from visionlab.data.films.shots import read_shots
 from visionlab.data.source import Info
 from visionlab.models.context_cnn import ContextCNN
 from visionlab.ops.story_chain import NOWHERE
-from visionlab.run import Run
-from visionlab.similarities import channels, similarities
+from visionlab.runs.alignment_page import page
+from visionlab.runs.run import Run
+from visionlab.runs.similarities import channels, similarities
 from visionlab.tasks.align import Align, Steps, _others, align
 
 

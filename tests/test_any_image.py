@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.any_image import eight_bits, one_by_one, read
+from visionlab.data.images.any_image import eight_bits, one_by_one, read
 
 GREY, COLOUR = (8, 8, 1), (8, 8, 3)
 RNG = np.random.default_rng(0)

@@ -4,8 +4,8 @@ import pytest
 import tiny
 from ml_collections import ConfigDict
 
-from visionlab.arguments import ConfigFile, check_words, config_of
 from visionlab.config import ConfigError
+from visionlab.flags.arguments import ConfigFile, check_words, config_of
 
 FILE = '''
 import tiny

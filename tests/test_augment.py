@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage, stats
 from tiny import config
 
-from visionlab import augment as A
+from visionlab.augmentation import augment as A
 from visionlab.build import assemble
 from visionlab.config import ConfigError
 from visionlab.ops import geometry

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from visionlab import augment as A
+from visionlab.augmentation import augment as A
 from visionlab.config import ConfigError
 from visionlab.ops.host_masks import paste_bitmaps
 from visionlab.ops.masks import mask_targets

@@ -6,8 +6,8 @@ from PIL import Image
 from tiny import config
 
 from visionlab.config import ConfigError
-from visionlab.data.bands import BandCanvas, bands_of
-from visionlab.run import load
+from visionlab.data.images.bands import BandCanvas, bands_of
+from visionlab.runs.run import load
 from visionlab.train import train
 
 RNG = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def test_another_number_of_channels_is_one_line(runs, given, said):
 
 
 def test_each_channel_is_scaled_like_a_grey_image():
-  from visionlab.data.images import Canvas
+  from visionlab.data.images.decode import Canvas
   image = images_of(6, 1, (20, 10))[0]
   for resize in ('crop', 'pad', 'stretch'):
     placed = BandCanvas((8, 6), 6, resize=resize)(image)

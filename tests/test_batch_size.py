@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tiny import config
 
-from visionlab.augment import check_mixing, make_augment
+from visionlab.augmentation.augment import check_mixing, make_augment
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
-from visionlab.data.caption_rows import caption_rows
 from visionlab.data.pipeline import eval_batches
-from visionlab.data.sentence_rows import Sentences
 from visionlab.data.source import Arrays, Info
-from visionlab.data.vocabulary import build
+from visionlab.data.text.caption_rows import caption_rows
+from visionlab.data.text.sentence_rows import Sentences
+from visionlab.data.text.vocabulary import build
 from visionlab.metrics import Ratio
 from visionlab.training.evaluation import loss_evaluator
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))            # experiments are not installed; they r
 from experiments.benchmarks import decoding, films, harness, processes, steps  # noqa: E402
 from experiments.benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
 from experiments.benchmarks.harness import Row, Skip, Skipped  # noqa: E402
-from visionlab.augment import make_augment  # noqa: E402
+from visionlab.augmentation.augment import make_augment  # noqa: E402
 
 
 def fake(repeats):
@@ -153,7 +153,7 @@ def test_torch_models_are_the_same(name):
 def test_torch_digits_augments_and_schedules_as_the_config_does():
   torch = pytest.importorskip('torch')
   from experiments.benchmarks import torch_digits
-  from visionlab.schedule import make_schedule
+  from visionlab.optim.schedule import make_schedule
   ours = make_schedule(dict(name='cosine', warmup=75), 1500, lambda d, _: int(d))
   theirs = [torch_digits.multiplier(i, 75, 1500) for i in range(1500)]
   np.testing.assert_allclose(ours(jnp.arange(1500)), theirs, atol=1e-6)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
-from visionlab.data.photographs import cut_out
+from visionlab.data.images.photographs import cut_out
 from visionlab.data.sources.digits import digits
 from visionlab.data.sources.digits_m import BANDS, digits_m, views
 from visionlab.data.sources.mnist_m import mnist_m

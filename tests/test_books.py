@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.books import read_book, sentences
+from visionlab.data.text.books import read_book, sentences
 
 CONTAINER = ('<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
              '<rootfile full-path="OPS/book.opf"/></rootfiles></container>')

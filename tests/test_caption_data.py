@@ -11,14 +11,14 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.caption_rows import caption_rows, texts
-from visionlab.data.crop import RandomCrop
+from visionlab.data.images.crop import RandomCrop
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.scenes.scenes import scenes
 from visionlab.data.source import Arrays
 from visionlab.data.sources.caption_files import read_table
 from visionlab.data.sources.captions import captions
-from visionlab.data.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
+from visionlab.data.text.caption_rows import caption_rows, texts
+from visionlab.data.text.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary
 
 SAID = {'a.png': ['A red dog.', 'a dog'], 'b.png': ['A blue cat, and a dog!'],
         'c.png': ['a zebra', 'A cat', 'the café']}

@@ -14,8 +14,8 @@ from visionlab import predict
 from visionlab.build import Facts, build_optimizer, build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
-from visionlab.durations import parse_steps
 from visionlab.evaluate import evaluate
+from visionlab.options.durations import parse_steps
 from visionlab.train import train
 
 COLOURS = dict(red=(220, 30, 30), green=(30, 200, 60), blue=(40, 60, 220))

@@ -9,15 +9,15 @@ import pytest
 
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError, experiment
-from visionlab.data.caption_rows import caption_rows, texts
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.scenes.scenes import scenes
 from visionlab.data.source import Arrays, Info
 from visionlab.data.sources.digits import digits
-from visionlab.data.vocabulary import PAD, build
+from visionlab.data.text.caption_rows import caption_rows, texts
+from visionlab.data.text.vocabulary import PAD, build
 from visionlab.measures import captions as caption_metrics, retrieval
-from visionlab.optim import make_optimizer
-from visionlab.sharding import data_mesh
+from visionlab.optim.optimiser import make_optimizer
+from visionlab.parallel.sharding import data_mesh
 from visionlab.step import init_state, make_step
 from visionlab.tasks.caption_losses import coverage, detection, some_captions
 from visionlab.training.evaluation import compile_evaluation

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
 from visionlab.data.sources.folder import folder
 
 SPELT = {'.jpe': 'JPEG', '.jfif': 'JPEG', '.jif': 'JPEG', '.mpo': 'JPEG', '.JPEG': 'JPEG',

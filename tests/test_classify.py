@@ -14,7 +14,7 @@ from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, rescaled
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 from visionlab.tasks.classify import classify
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars

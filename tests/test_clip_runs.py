@@ -18,7 +18,7 @@ from visionlab.evaluate import evaluate
 from visionlab.models.cnn import CNN
 from visionlab.ops import optical_flow
 from visionlab.ops.views import rescaled
-from visionlab.run import load
+from visionlab.runs.run import load
 from visionlab.train import train
 from visionlab.training.resume import resume
 

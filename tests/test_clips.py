@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visionlab.augment import make_augment
+from visionlab.augmentation.augment import make_augment
 from visionlab.build import Facts
 from visionlab.config import ConfigError
-from visionlab.data.clip import fitted_clips
-from visionlab.data.images import Canvas
+from visionlab.data.films.clip import fitted_clips
+from visionlab.data.images.decode import Canvas
 from visionlab.data.own import adapted
 from visionlab.data.source import Arrays, Info
 from visionlab.ops import warp

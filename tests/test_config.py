@@ -23,7 +23,7 @@ from visionlab.config import (
   resolve,
   to_json,
 )
-from visionlab.durations import parse_steps
+from visionlab.options.durations import parse_steps
 
 
 def small(**changes):

@@ -6,7 +6,7 @@ import pytest
 
 from visionlab.config import ConfigError
 from visionlab.data.faces.crowds import Crowds, crowds
-from visionlab.face_crops import Found, cut_out
+from visionlab.runs.face_crops import Found, cut_out
 
 SIZE, N = 64, 96
 

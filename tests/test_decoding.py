@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 
 from visionlab.config import ConfigError
 from visionlab.ops.decoding import _nucleus, _top_k, beam, greedy, sample
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 START, END, PAD = 0, 1, 9
 KEYS = jax.random.split(jax.random.key(0), 2)

@@ -14,8 +14,8 @@ from visionlab.config import ConfigError
 from visionlab.models.detector import Detector
 from visionlab.models.resnet import ResNet
 from visionlab.models.vgg import VGG
-from visionlab.parameter_groups import paths
-from visionlab.run import load
+from visionlab.optim.parameter_groups import paths
+from visionlab.runs.run import load
 from visionlab.weights.families import COCO, IMAGENET, recognise
 from visionlab.weights.files import Weights, flat, read_weights
 from visionlab.weights.fit import adopt_options, fit

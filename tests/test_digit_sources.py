@@ -10,10 +10,10 @@ from scipy.io import savemat
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
+from visionlab.data.images.stretch import stretched
 from visionlab.data.sources.svhn import svhn
 from visionlab.data.sources.synnumbers import CONTRAST, synnumbers
 from visionlab.data.sources.usps import usps
-from visionlab.data.stretch import stretched
 
 RNG = np.random.default_rng(0)
 

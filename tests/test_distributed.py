@@ -12,10 +12,10 @@ import pytest
 import together
 from PIL import Image
 
-from visionlab import distributed
 from visionlab.config import ConfigError
-from visionlab.distributed import DONE, FAILED, Roll, rollcall
-from visionlab.run import load
+from visionlab.parallel import distributed
+from visionlab.parallel.distributed import DONE, FAILED, Roll, rollcall
+from visionlab.runs.run import load
 from visionlab.storage.checkpoint import steps_of
 
 STEPS, RESUMED = 12, 4

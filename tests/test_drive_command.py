@@ -11,7 +11,7 @@ from configs import roads_drive
 from visionlab import drive
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
-from visionlab.data.film import frame_rate
+from visionlab.data.films.film import frame_rate
 from visionlab.data.roads.roads import roads
 from visionlab.figures.films import check_film, write_film
 

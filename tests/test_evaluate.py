@@ -10,12 +10,12 @@ from PIL import Image
 from safetensors.numpy import save_file
 from tiny import config
 
-from visionlab import other_data
 from visionlab.config import ConfigError
 from visionlab.data.sources.cifar import CIFAR10
 from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of, per_image
-from visionlab.other_data import open_data, typed
-from visionlab.run import load
+from visionlab.runs import other_data
+from visionlab.runs.other_data import open_data, typed
+from visionlab.runs.run import load
 from visionlab.train import train
 
 RNG = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from visionlab import exports
 from visionlab.build import Facts, build_task
 from visionlab.data.source import Arrays, Info
 from visionlab.ops.landmarks import FIVE
-from visionlab.run import Run
+from visionlab.runs.run import Run
 
 
 def made(folder, config, entries, info, alter=lambda variables: variables):

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from tiny import config
 
-from visionlab import face_crops
-from visionlab.aligned import aligned
 from visionlab.config import ConfigError
-from visionlab.data.fitted import upright
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.fitted import upright
 from visionlab.data.source import Arrays
-from visionlab.face_crops import (
+from visionlab.runs import face_crops
+from visionlab.runs.aligned import aligned
+from visionlab.runs.face_crops import (
   Found,
   cut_out,
   face_finder,
@@ -142,8 +142,8 @@ def test_an_eye_that_is_hidden():
 
 
 def test_a_source_of_faces_that_are_found(played, monkeypatch):
-  monkeypatch.setattr('visionlab.aligned.load', lambda _: Pointing())
-  monkeypatch.setattr('visionlab.aligned.open_sources', lambda *_: Arrays(dict(
+  monkeypatch.setattr('visionlab.runs.aligned.load', lambda _: Pointing())
+  monkeypatch.setattr('visionlab.runs.aligned.open_sources', lambda *_: Arrays(dict(
       image=np.stack([BRIGHT, BRIGHT // 2]), label=np.arange(2), objects=np.zeros((2, 1)))))
   found = aligned('train', of={}, landmarks='runs/l', detector='runs/d', size=8).arrays
   assert set(found) == {'image', 'label'} and found['image'].shape == (2, 8, 8, 1)

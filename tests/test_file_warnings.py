@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.any_image import read
 from visionlab.data.file_warnings import with_files
+from visionlab.data.images.any_image import read
 from visionlab.data.sources.folder import folder
 from visionlab.data.sources.pairs import pairs
 

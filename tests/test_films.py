@@ -7,9 +7,9 @@ import pytest
 from filmed import film, folder, gif
 from PIL import Image
 
-from visionlab.data import film as reader
-from visionlab.data.film import frame_rate, read_film, seconds
-from visionlab.data.images import Canvas
+from visionlab.data.films import film as reader
+from visionlab.data.films.film import frame_rate, read_film, seconds
+from visionlab.data.images.decode import Canvas
 
 LEVELS = 10 + 16 * np.arange(15)
 CANVAS = Canvas(16)

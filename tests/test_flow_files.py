@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.flow_files import read_flow, write_flow
+from visionlab.data.films.flow_files import read_flow, write_flow
 
 FLOW = np.array([[[1.5, -2.25], [0, 0], [-100, 31.015625]], [[7, 8], [3, -3], [0, 0]]], np.float32)
 KNOWN = np.array([[True, True, True], [True, True, False]])
@@ -63,7 +63,7 @@ def test_every_filter_of_png_is_undone(tmp_path):
   """Rows filtered by hand, each by another of the five."""
   import zlib
 
-  from visionlab.data import flow_files
+  from visionlab.data.films import flow_files
   rng = np.random.default_rng(0)
   pixels = np.cumsum(rng.integers(0, 200, (5, 9, 3)), 1).astype(np.uint16)
   pixels[..., 2] = 1

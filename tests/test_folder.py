@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.images import Canvas, open_image
+from visionlab.data.images.decode import Canvas, open_image
 from visionlab.data.sources.folder import folder
 
 RNG = np.random.default_rng(0)

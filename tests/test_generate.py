@@ -12,7 +12,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.models.gan import GAN
 from visionlab.ops.spectral import normalised
-from visionlab.optim import make_optimizer
+from visionlab.optim.optimiser import make_optimizer
 from visionlab.step import init_state, make_step
 from visionlab.tasks.draws import keys_of
 from visionlab.tasks.generate import adversarial_losses, between, generate, squared_slope

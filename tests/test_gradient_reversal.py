@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from visionlab.ops.gradient_reversal import gradient_reversal, reversal_schedule, scale_gradient
-from visionlab.schedule import make_schedule
+from visionlab.optim.schedule import make_schedule
 
 RNG = np.random.default_rng(0)
 X, G = (RNG.standard_normal((3, 5)).astype(np.float32) for _ in range(2))

@@ -17,14 +17,15 @@ from sklearn.datasets import load_sample_image
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.data import open_split, resize as resizing
-from visionlab.data.crop import TRIES, RandomCrop
-from visionlab.data.images import Canvas
-from visionlab.data.jpeg import shorten
+from visionlab.data import open_split
+from visionlab.data.images import resize as resizing
+from visionlab.data.images.crop import TRIES, RandomCrop
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.jpeg import shorten
+from visionlab.data.images.resize import resize
 from visionlab.data.pipeline import Batches, Loader, prefetched
-from visionlab.data.resize import resize
 from visionlab.data.sources.folder import folder
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))            # experiments are not installed; they run from the root

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tiny import config
 
-from visionlab import likeness as module
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
-from visionlab.likeness import fitted, likeness
 from visionlab.measures import frechet
+from visionlab.runs import likeness as module
+from visionlab.runs.likeness import fitted, likeness
 from visionlab.training.own_metrics import metrics_of
 
 N, CLASSES = 40, tuple('abc')

@@ -3,7 +3,7 @@
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.masks import read_labels
+from visionlab.data.images.masks import read_labels
 
 
 @pytest.mark.parametrize('options, words', [

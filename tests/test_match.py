@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.caption_rows import caption_rows
-from visionlab.data.sentence_rows import alone
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import build
+from visionlab.data.text.caption_rows import caption_rows
+from visionlab.data.text.sentence_rows import alone
+from visionlab.data.text.vocabulary import build
 from visionlab.models.cnn import CNN
 from visionlab.models.visual_semantic import VisualSemantic
 from visionlab.tasks import match as matches

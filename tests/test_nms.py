@@ -9,7 +9,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from visionlab.ops.nms import nms
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 THRESHOLDS = np.arange(1, 10, dtype=np.float32) / 10
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.durations import parse_steps
 from visionlab.ops import recurrent
 from visionlab.ops.attention import init_attention
-from visionlab.optim import complete, make_optimizer
-from visionlab.parameter_groups import paths
-from visionlab.schedule import make_schedule
-from visionlab.update_rules import SCALARS
+from visionlab.optim.optimiser import complete, make_optimizer
+from visionlab.optim.parameter_groups import paths
+from visionlab.optim.schedule import make_schedule
+from visionlab.optim.update_rules import SCALARS
+from visionlab.options.durations import parse_steps
 
 TOTAL = 200
 STEPS = partial(parse_steps, batch=10, examples=200, total=TOTAL)       # an epoch has 20 steps

@@ -6,8 +6,8 @@ import tiny
 
 from visionlab.build import assemble
 from visionlab.config import ConfigError
-from visionlab.kinds import Count, Duration, Share, misfit, plain, typed
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
+from visionlab.options.kinds import Count, Duration, Share, misfit, plain, typed
 
 
 def objects():

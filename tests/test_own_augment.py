@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab.augment import make_augment
+from visionlab.augmentation.augment import make_augment
 from visionlab.config import ConfigError
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
 
 IMAGES = np.random.default_rng(0).random((4, 6, 5, 3), dtype=np.float32)
 

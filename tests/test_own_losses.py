@@ -11,8 +11,8 @@ import tiny
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
-from visionlab.optim import complete
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
+from visionlab.optim.optimiser import complete
 from visionlab.tasks.classify import classify
 from visionlab.tasks.own_loss import own_loss
 from visionlab.tasks.regress import regress

@@ -11,7 +11,7 @@ from test_own_losses import INFO, loss_of
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import SPECIAL
+from visionlab.data.text.vocabulary import SPECIAL
 from visionlab.tasks.adapt import adapt
 from visionlab.tasks.caption import caption
 from visionlab.tasks.detect import detect

@@ -9,7 +9,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
 from visionlab.metrics import Ratio
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 from visionlab.task import Evaluator
 from visionlab.tasks.classify import classify
 from visionlab.training.evaluation import compile_evaluation

@@ -8,7 +8,7 @@ import tiny
 
 from visionlab.build import assemble
 from visionlab.config import ConfigError
-from visionlab.parts import bind
+from visionlab.options.parts import bind
 
 
 class Plain(nn.Module):

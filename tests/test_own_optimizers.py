@@ -10,8 +10,8 @@ import optax
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.optim import optimizer_of, options_of
-from visionlab.parameter_groups import paths
+from visionlab.optim.optimiser import optimizer_of, options_of
+from visionlab.optim.parameter_groups import paths
 
 TOTAL = 8
 OPTAX = ('adabelief', 'adadelta', 'adafactor', 'adagrad', 'adam', 'adamax', 'adamaxw', 'adamw',

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import visionlab
-from visionlab.arguments import ConfigFile
 from visionlab.config import ConfigError
 from visionlab.evaluate import evaluate
+from visionlab.flags.arguments import ConfigFile
 from visionlab.sweeps.together import train_together
 from visionlab.train import train
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.crop import RandomCrop
-from visionlab.data.images import Canvas
-from visionlab.data.masks import Labels, label_map, read_labels
+from visionlab.data.images.crop import RandomCrop
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.masks import Labels, label_map, read_labels
 from visionlab.data.sources.pairs import pairs
 
 RNG = np.random.default_rng(0)

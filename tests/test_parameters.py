@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from visionlab.optim import make_optimizer
+from visionlab.optim.optimiser import make_optimizer
 from visionlab.training.parameters import ROWS, parameter_table, settings_of
 
 PARAMS = {'body': {'conv': {'kernel': jnp.zeros((3, 3, 1, 4)), 'bias': jnp.zeros(4)}},

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from visionlab.data.pipeline import Batches, open_sources
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 OPTIONS = dict(name='scenes', size=32)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.plot_alignments import Aligned, lines_of_shots, read_plot_alignments
+from visionlab.data.text.plot_alignments import Aligned, lines_of_shots, read_plot_alignments
 
 ONE = dict(qid='train:0', imdb_key='tt01', question='Who?', plot_alignment=[3, 4],
            video_clips=['tt01.sf-000010.ef-000039.video.mp4', 'tt01.sf-000100.ef-000150.video.mp4'])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from visionlab.augment import make_augment
+from visionlab.augmentation.augment import make_augment
 from visionlab.config import ConfigError
 from visionlab.ops import photometric, policies
 from visionlab.ops.policies import OPERATIONS, RAND, WIDE, operate

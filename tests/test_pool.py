@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from visionlab.ops.pool import adaptive_mean, max_pool
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 OVERLAPPING = [  # window, stride, padding, ceil
   (3, 2, 0, False), (3, 2, 1, False), (3, 2, 0, True), (3, 1, 1, False), (5, 3, 2, True),

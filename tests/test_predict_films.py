@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from filmed import film, folder, gif
 
-from visionlab import predict, records, watch
+from visionlab import predict
 from visionlab.config import ConfigError
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.runs import records, watch
 
 CLASSES = ('dark', 'bright')
 

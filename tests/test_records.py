@@ -9,7 +9,7 @@ import pytest
 from faster_coco_eval.core import mask as coco
 
 from visionlab.config import ConfigError
-from visionlab.records import as_csv, as_json, records_of
+from visionlab.runs.records import as_csv, as_json, records_of
 
 CLASSES = ('cat', 'dog')
 FILES = ['a, b.png', 'c.png']

@@ -12,7 +12,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays
 from visionlab.ops.views import rescaled
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 from visionlab.tasks.regress import regress
 from visionlab.training.evaluation import compile_evaluation, predictions
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.imagenet import aliases, synsets
+from visionlab.data.images.imagenet import aliases, synsets
 from visionlab.data.relabelled import Relabelled
 from visionlab.data.source import Arrays, Info
 

@@ -13,7 +13,7 @@ from visionlab.config import ConfigError
 from visionlab.ops.crop import crop_and_resize
 from visionlab.ops.roi_align import pyramid_level, roi_align_levels
 from visionlab.ops.roi_pool import roi_pool, spatial_pyramid_pool
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'detection.npz')
 ALIGN = dict(aligned=dict(samples=2, aligned=True), legacy=dict(samples=2, aligned=False),

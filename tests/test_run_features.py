@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import config
 
 from visionlab.config import ConfigError
-from visionlab.run import load
+from visionlab.runs.run import load
 from visionlab.train import train
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
@@ -67,11 +67,11 @@ def test_a_network_that_names_no_maps_has_its_layers(tmp_path):
 
 
 def test_of_a_network_on_a_backbone_it_is_the_mean_of_the_last_map(cnn):
-  from visionlab.features import features_of
   from visionlab.models.cnn import CNN
   from visionlab.models.fcn import FCN
   from visionlab.models.two_column import TwoColumn
   from visionlab.models.unet import UNet
+  from visionlab.understand.features import features_of
 
   def seen(model, maps=(), method=None):
     x = np.float32(IMAGES) / 255

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visionlab import codes as sampling
 from visionlab.config import ConfigError
 from visionlab.models.autoencoder import AutoEncoder
+from visionlab.runs import codes as sampling
 from visionlab.sample import save_walk
 from visionlab.tasks.reconstruct import reconstruct
 

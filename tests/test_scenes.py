@@ -12,10 +12,10 @@ from jax import lax
 from PIL import Image
 from scipy import ndimage
 
-from visionlab.augment import make_augment
+from visionlab.augmentation.augment import make_augment
 from visionlab.build import Facts
 from visionlab.config import ConfigError
-from visionlab.data import photographs
+from visionlab.data.images import photographs
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.captions import caption, caption_facts
 from visionlab.data.scenes.figures import JOINTS, LIMBS, MIRRORED

@@ -5,7 +5,7 @@ import pytest
 
 from visionlab.data.scenes.captions import COUNTS, Group, caption, words
 from visionlab.data.scenes.truth import PARTS, Said, judge, read
-from visionlab.data.vocabulary import tokenise
+from visionlab.data.text.vocabulary import tokenise
 
 CLASSES = (*COUNTS[1:10], 'zero', 'person')
 SCENE = (Group('seven', 'large', ((.2, .3),), .2), Group('three', '', ((.7, .4), (.8, .9)), .1),

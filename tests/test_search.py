@@ -9,7 +9,7 @@ from made_up import finish
 from configs.digits_cnn import get_config
 from launch import programs, search, sweep as command
 from launch.trials import Sweep, read_trials
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
 from visionlab.sweeps.settings import grid, log_uniform, named
 from visionlab.sweeps.together import Stopped
 

@@ -13,7 +13,7 @@ from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
 from visionlab.ops.views import WHOLE, rescaled, ten_crops
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 from visionlab.tasks.segment import segment
 from visionlab.training.evaluation import compile_evaluation, predictions
 from visionlab.training.log import scalars

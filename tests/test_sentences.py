@@ -8,11 +8,11 @@ import pytest
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.sentence_rows import Sentences, alone, commonest
-from visionlab.data.sentences import paragraphs, sentences
 from visionlab.data.sources import docstrings as docs
 from visionlab.data.sources.text import text
-from visionlab.data.vocabulary import END, PAD, START, Vocabulary, build
+from visionlab.data.text.sentence_rows import Sentences, alone, commonest
+from visionlab.data.text.sentences import paragraphs, sentences
+from visionlab.data.text.vocabulary import END, PAD, START, Vocabulary, build
 
 BOOK = [f'line {word} .' for word in 'abcdefghijklmnopqrst']
 

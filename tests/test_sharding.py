@@ -12,7 +12,7 @@ from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.sharding import Rules, bytes_per_device, data_mesh, local_rows, share
+from visionlab.parallel.sharding import Rules, bytes_per_device, data_mesh, local_rows, share
 from visionlab.storage.saving import Checkpoints
 from visionlab.training.parameters import parameter_table
 from visionlab.training.resume import resume

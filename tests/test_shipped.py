@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from visionlab import scripts, shipped
-from visionlab.arguments import config_of
+from visionlab import paths, scripts
 from visionlab.config import ConfigError
+from visionlab.flags.arguments import config_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,10 +50,10 @@ def test_a_wheel_holds_configs_and_launchers(tmp_path):
   for kind in ('configs', 'launch'):
     there = {p.name for p in (folder / kind).glob('*') if p.suffix != '.pyc'}
     assert there == {p.name for p in (ROOT / kind).iterdir()} - {'colab', '__pycache__'}
-  spec = importlib.util.spec_from_file_location('s', tmp_path / 'lib/visionlab/shipped.py')
+  spec = importlib.util.spec_from_file_location('s', tmp_path / 'lib/visionlab/paths.py')
   built = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(built)
-  assert built.shipped() == folder and shipped.shipped() == ROOT
+  assert built.shipped() == folder and paths.shipped() == ROOT
 
 
 def test_every_package_is_listed():

@@ -9,13 +9,13 @@ from sklearn.linear_model import Ridge
 
 from visionlab.build import Facts, build_task
 from visionlab.config import ConfigError, experiment
-from visionlab.data.sentence_rows import Sentences
-from visionlab.data.vocabulary import START, build
-from visionlab.data.word_vectors import WordVectors, read_word_vectors
-from visionlab.expansion import expand, linear_map
+from visionlab.data.text.sentence_rows import Sentences
+from visionlab.data.text.vocabulary import START, build
+from visionlab.data.text.word_vectors import WordVectors, read_word_vectors
 from visionlab.figures.sentences import nearest
 from visionlab.models.skip_thoughts import SkipThoughts
-from visionlab.run import Run
+from visionlab.runs.expansion import expand, linear_map
+from visionlab.runs.run import Run
 from visionlab.tasks.skip_thoughts import skip_thoughts
 
 TEXT = [['a dog runs', 'the cat sees a dog', 'it sleeps'], ['the dog sleeps'], ['a cat', 'the dog']]

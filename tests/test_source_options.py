@@ -12,8 +12,8 @@ from absl import logging
 from PIL import Image
 
 from visionlab.config import ConfigError, bind
-from visionlab.data.crop import RandomCrop
-from visionlab.data.images import Canvas
+from visionlab.data.images.crop import RandomCrop
+from visionlab.data.images.decode import Canvas
 from visionlab.data.sources.captions import captions
 from visionlab.data.sources.digits_m import digits_m
 from visionlab.data.sources.folder import folder

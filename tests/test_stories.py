@@ -18,9 +18,9 @@ from visionlab.data.source import Info
 from visionlab.data.stories.plot import draw_plot
 from visionlab.data.stories.stories import SCENES, tell_stories
 from visionlab.data.stories.telling import SHAPES, spoken, told
-from visionlab.data.vocabulary import SPECIAL, Vocabulary
-from visionlab.run import Run
-from visionlab.similarities import channels, seen_by, similarities, stories
+from visionlab.data.text.vocabulary import SPECIAL, Vocabulary
+from visionlab.runs.run import Run
+from visionlab.runs.similarities import channels, seen_by, similarities, stories
 
 SMALL = dict(shots=8, sentences=24)
 SEVEN = Group('seven', 'large', ((.2, .5),), .2)

@@ -8,10 +8,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.caption_rows import texts
 from visionlab.data.sources.digits import digits
 from visionlab.data.sources.strips import WORDS, number_name, numbers, strips
-from visionlab.data.vocabulary import END, START, Vocabulary
+from visionlab.data.text.caption_rows import texts
+from visionlab.data.text.vocabulary import END, START, Vocabulary
 
 KNOWN = dict(zero=0, one=1, two=2, three=3, four=4, five=5, six=6, seven=7, eight=8, nine=9, ten=10,
              eleven=11, twelve=12, thirteen=13, fourteen=14, fifteen=15, sixteen=16, seventeen=17,

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.subtitles import Cue, by_shot, read_subtitles
+from visionlab.data.text.subtitles import Cue, by_shot, read_subtitles
 
 PLAIN = '1\n00:00:01,000 --> 00:00:02,500\nHello.\n\n2\n01:00:03,000 --> 01:00:04,000\nYou\ntwo.\n'
 CUES = [Cue(1., 2.5, 'Hello.'), Cue(3603., 3604., 'You two.')]

@@ -6,7 +6,7 @@ import tiny
 from scipy import stats
 
 from visionlab.config import ConfigError
-from visionlab.overrides import override
+from visionlab.flags.overrides import override
 from visionlab.sweeps.settings import (
   arguments,
   grid,

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.text import read_json, read_text
+from visionlab.data.text.text_files import read_json, read_text
 
 WORDS = 'Füße\n猫 dog\n'
 

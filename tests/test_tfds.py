@@ -13,8 +13,8 @@ from PIL import Image
 
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.crop import RandomCrop
-from visionlab.data.images import Canvas
+from visionlab.data.images.crop import RandomCrop
+from visionlab.data.images.decode import Canvas
 from visionlab.data.source import Info
 from visionlab.data.sources.tfds import Tfds, tfds
 

@@ -8,7 +8,7 @@ from filmed import film, folder, gif
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.crop import RandomCrop
+from visionlab.data.images.crop import RandomCrop
 from visionlab.data.pipeline import Loader
 from visionlab.data.sources import videos as source
 from visionlab.data.sources.video_lists import listed

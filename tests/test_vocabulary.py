@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data import vocabulary
 from visionlab.data.scenes.captions import Group, caption
-from visionlab.data.vocabulary import END, PAD, SPECIAL, START, UNKNOWN, Vocabulary, join, tokenise
+from visionlab.data.text import vocabulary
+from visionlab.data.text.vocabulary import (
+  END,
+  PAD,
+  SPECIAL,
+  START,
+  UNKNOWN,
+  Vocabulary,
+  join,
+  tokenise,
+)
 
 GOLDEN = json.loads((Path(__file__).parent / 'golden/captions.json').read_text(encoding='utf8'))
 CAPTIONS = ('a dog and a cat', 'a dog, a man\'s dog!', 'the dog sleeps')

@@ -77,8 +77,8 @@ def free_port(first: int = 0) -> int:
 
 
 def main(path: str):
-  from visionlab import distributed
   from visionlab.data.pipeline import Batches
+  from visionlab.parallel import distributed
   distributed.PATIENCE = float(os.environ['PATIENCE'])
   put = Batches.put
 

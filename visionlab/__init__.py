@@ -10,7 +10,7 @@ __version__ = '0.1.0'
 
 def __getattr__(name: str):
   if name in ('load', 'Run'):
-    from visionlab import run  # noqa: PLC0415 - importing visionlab stays cheap
+    from visionlab.runs import run  # noqa: PLC0415 - importing visionlab stays cheap
     return getattr(run, name)
   if name == 'export':
     from visionlab.exports import export  # noqa: PLC0415

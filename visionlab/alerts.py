@@ -18,7 +18,7 @@ from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.event_logs import Weeks, event_logs
 from visionlab.data.behaviour.habits import DAYS, RESOURCES
 from visionlab.paths import output_file
-from visionlab.run import Run, load
+from visionlab.runs.run import Run, load
 from visionlab.storage.workdir import write_atomically
 
 REASONS = 3

@@ -2,7 +2,7 @@
 
 Writes a page, one .html file, with a still of each shot beside the paragraph that it was matched
 to, how sure that is, and what each measure thought. The film is a file or a folder of stills (see
-`visionlab.data.shots.read_shots`), subtitles are .srt or .vtt, the book is .epub or .txt.
+`visionlab.data.films.shots.read_shots`), subtitles are .srt or .vtt, the book is .epub or .txt.
 --workdir names a run of configs/stories_align.py; without, measures are weighed as is usual.
 --truth names MovieQA's annotations, of which the book is the plot, a line a paragraph: then it is
 said how many paragraphs are right.
@@ -16,18 +16,18 @@ import numpy as np
 from absl import flags
 
 from visionlab import commandline
-from visionlab.alignment_page import Match, page
 from visionlab.config import ConfigError
-from visionlab.data import books, subtitles
-from visionlab.data.film import frame_rate
-from visionlab.data.plot_alignments import lines_of_shots, read_plot_alignments
-from visionlab.data.shots import Shots, read_shots
+from visionlab.data.films.film import frame_rate
+from visionlab.data.films.shots import Shots, read_shots
 from visionlab.data.stories.stories import Story
+from visionlab.data.text import books, subtitles
+from visionlab.data.text.plot_alignments import lines_of_shots, read_plot_alignments
 from visionlab.figures.alignment import matrices
 from visionlab.ops.story_chain import NOWHERE
 from visionlab.paths import output_file
-from visionlab.run import Run, load
-from visionlab.similarities import channels, seen_by, similarities
+from visionlab.runs.alignment_page import Match, page
+from visionlab.runs.run import Run, load
+from visionlab.runs.similarities import channels, seen_by, similarities
 from visionlab.storage.workdir import write_atomically
 from visionlab.tasks.align import Align, Steps
 

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
-from visionlab import sharding
-from visionlab.augment import check_mixing, make_augment
+from visionlab.augmentation.augment import check_mixing, make_augment
 from visionlab.config import (
   ConfigError,
   bind,
@@ -23,14 +22,16 @@ from visionlab.config import (
 )
 from visionlab.data.balance import class_counts
 from visionlab.data.box_sizes import Anchors, anchors_like
-from visionlab.data.crop import RandomCrop
+from visionlab.data.images.crop import RandomCrop
 from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
 from visionlab.data.source import Arrays, Info
-from visionlab.durations import parse_steps
 from visionlab.models import MODELS
-from visionlab.networks import blaming, build_model
-from visionlab.optim import Optimizer, complete, optimizer_of
-from visionlab.sharding import data_mesh, platform
+from visionlab.models.from_config import blaming, build_model
+from visionlab.optim.optimiser import Optimizer, complete, optimizer_of
+from visionlab.optim.update_rules import rule_of
+from visionlab.options.durations import parse_steps
+from visionlab.parallel import sharding
+from visionlab.parallel.sharding import data_mesh, platform
 from visionlab.step import (
   AXIS,
   compile_jit,
@@ -45,7 +46,6 @@ from visionlab.step import (
 )
 from visionlab.task import Task
 from visionlab.tasks import TASKS
-from visionlab.update_rules import rule_of
 
 PRECISIONS = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
 

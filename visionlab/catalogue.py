@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from visionlab.augment import ORDER
+from visionlab.augmentation.augment import ORDER
 from visionlab.config import check_choice, resolve
 from visionlab.data import SOURCES
 from visionlab.models import MODELS
-from visionlab.optim import make_optimizer, options_of
-from visionlab.schedule import SCHEDULES
+from visionlab.optim.optimiser import make_optimizer, options_of
+from visionlab.optim.schedule import SCHEDULES
+from visionlab.optim.update_rules import SCALARS, rule_of
 from visionlab.tasks import TASKS
-from visionlab.update_rules import SCALARS, rule_of
 
 WIDTH = 100
 # What a program supplies, so that no config does.
@@ -42,7 +42,7 @@ def kinds() -> dict[str, dict[str, Callable]]:
 def options(target: Callable) -> list[Option]:
   """The options that a config may give.
 
-  >>> from visionlab.augment import cutout
+  >>> from visionlab.augmentation.augment import cutout
   >>> options(cutout)
   [Option(name='size', default='8'), Option(name='p', default='1.0')]
   """

@@ -13,10 +13,10 @@ from functools import partial
 import jax
 from absl import app, flags, logging
 
-from visionlab import distributed
-from visionlab.arguments import ConfigFile, check_words
 from visionlab.config import ConfigError, TrainingError
 from visionlab.data.file_warnings import with_files
+from visionlab.flags.arguments import ConfigFile, check_words
+from visionlab.parallel import distributed
 from visionlab.paths import cache_folder
 
 flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
@@ -26,7 +26,7 @@ UNREAD = 141            # what shells say of a process whose reader has gone: 12
 
 def config_flag():
   """--config=file.py[:argument], and --config.key=value for every option there is (see
-  `visionlab.overrides`)."""
+  `visionlab.flags.overrides`)."""
   flags.DEFINE(ConfigFile(), 'config', None, 'A config file, e.g. configs/digits_cnn.py or '
                'configs/digits_cnn.py:smoke.')
   flags.mark_flag_as_required('config')

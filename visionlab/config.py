@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
-from visionlab.kinds import Amount, Count, Duration, Natural, plain
+from visionlab.options.kinds import Amount, Count, Duration, Natural, plain
 
 # Most who read a config name its mistakes, and need no more than these beside it.
-from visionlab.mistakes import ConfigError, TrainingError, nearest  # noqa: F401
-from visionlab.parts import (  # noqa: F401
+from visionlab.options.mistakes import ConfigError, TrainingError, nearest  # noqa: F401
+from visionlab.options.parts import (  # noqa: F401
   bind,
   check_choice,
   check_kind,
@@ -93,11 +93,12 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
   """A whole experiment; the keys, what they default to, and so what may be overridden.
 
   Args:
-    steps: length of training: a duration (see `visionlab.durations.parse_steps`).
+    steps: length of training: a duration (see `visionlab.options.durations.parse_steps`).
     batch: examples per update, over all devices and processes.
     data: `name` of a source (`visionlab.data.SOURCES`) and its options.
     task: `name` of a task (`visionlab.tasks.TASKS`), its `model`, its options.
-    optim: `name`, `schedule`, `decay`, `groups`, `ema`: see `visionlab.optim.make_optimizer`.
+    optim: `name`, `schedule`, `decay`, `groups`, `ema`: see
+      `visionlab.optim.optimiser.make_optimizer`.
     hp: traced scalars (lr, weight_decay, ...): changing one never recompiles.
     seed: initialisation, dropout, augmentation.
     data_seed: the order of examples, apart from `seed`.
@@ -106,13 +107,13 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
       `workers` (processes that load batches, 0: threads), `prefetch` (batches ahead), `crop`
       (`size`, `scale`, `ratio`: random crops, cut out while decoding; see `RandomCrop`), `balance`
       (whether rare classes are repeated until all are as frequent).
-    augment: options of `visionlab.augment.make_augment`.
+    augment: options of `visionlab.augmentation.augment.make_augment`.
     evals: name -> dict(split=, every=, first=, batch=, data=, metrics=, features=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
-      a part of the batch, and `fsdp`, `shard`: see `visionlab.sharding.Rules`.
+      a part of the batch, and `fsdp`, `shard`: see `visionlab.parallel.sharding.Rules`.
     log: `every` (a duration), `tensorboard`, `hooks` (who else is told, as
       ('visionlab.training.hooks:wandb',): see there).
     checkpoint: `every`, `minutes`, `keep` (last n), `best` (a metric; with '-': smaller is better),

@@ -30,11 +30,11 @@ from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Source
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
-from visionlab.other_data import data_flags, given_data, open_data
+from visionlab.parallel.sharding import data_mesh
 from visionlab.paths import output_file
-from visionlab.records import as_csv, names_of_examples, records_of
-from visionlab.run import Run, load
-from visionlab.sharding import data_mesh
+from visionlab.runs.other_data import data_flags, given_data, open_data
+from visionlab.runs.records import as_csv, names_of_examples, records_of
+from visionlab.runs.run import Run, load
 from visionlab.storage.workdir import check_words, save_figures
 from visionlab.task import Results, Task, Variables
 from visionlab.training.evaluation import compile_evaluation, predictions
@@ -53,7 +53,7 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
   """(results, pictures) of the runs' average on a split of the first one's data, or of other data.
 
   Args:
-    split, domain, root, data: see `visionlab.other_data.open_data`.
+    split, domain, root, data: see `visionlab.runs.other_data.open_data`.
     views: pictures of each image to average over, from `visionlab.ops.views`.
 
   Raises:
@@ -67,8 +67,8 @@ def evaluate(runs: Sequence[Run], split: str = '', *, domain: str = '', root: st
 def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHOLE,),
             batch: int = 0, figures: bool = False, features: str = '',
             watch: Watch = iter) -> tuple[Results, dict[str, np.ndarray]]:
-  """`evaluate` on a source whose classes are the runs'. features: see `visionlab.likeness`. watch:
-  is given the batches and passes them on."""
+  """`evaluate` on a source whose classes are the runs'. features: see `visionlab.runs.likeness`.
+  watch: is given the batches and passes them on."""
   task, variables = averaged(runs, views)
   mesh = data_mesh(jax.devices())
   batch = -(-(batch or runs[0].batch) // mesh.size) * mesh.size
@@ -113,8 +113,8 @@ def averaged(runs: Sequence[Run], views: Sequence[View]) -> tuple[Task, Variable
 
 def per_image(runs: Sequence[Run], source: Source, views: Sequence[View] = (WHOLE,), *,
               batch: int = 0, watch: Watch = iter) -> list[dict]:
-  """A record for each image (see `visionlab.records`), with its `label`: the name of its class,
-  where it has one. What is wrong comes first, the surest mistake before the others; of an
+  """A record for each image (see `visionlab.runs.records`), with its `label`: the name of its
+  class, where it has one. What is wrong comes first, the surest mistake before the others; of an
   autoencoder what it makes again worst, which is least like what it was trained on.
 
   Raises:

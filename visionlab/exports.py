@@ -18,7 +18,7 @@ from safetensors.numpy import save as to_bytes
 
 from visionlab import __version__, commandline, config as configs
 from visionlab.config import ConfigError
-from visionlab.run import Run, load
+from visionlab.runs.run import Run, load
 from visionlab.weights.files import EXPORT, flat, nested
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')

@@ -1,10 +1,11 @@
-"""Where files may be, and where what can be made again is kept between runs."""
+"""Where files may be, where what can be made again is kept between runs, and where configs/ and
+launch/ are."""
 
 import os
 import re
 from pathlib import Path
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, nearest
 
 REMOTE = re.compile(r'[a-z][a-z0-9+.-]+:/')      # pathlib makes gs:/x of gs://x
 
@@ -53,3 +54,25 @@ def output_file(path: str | None, flag: str) -> Path | None:
   if place.is_dir():
     raise ConfigError(f'{flag}={path}: is a folder; expected the name of a file')
   return place
+
+
+def shipped() -> Path:
+  """The folder that holds configs/ and launch/: beside the package in a checkout, within an
+  installed one."""
+  package = Path(__file__).parent
+  within = package / '_shipped'
+  return within if within.is_dir() else package.parent
+
+
+def config_file(name: str) -> Path | None:
+  """The config that comes with the library: of 'digits_cnn', or 'configs/digits_cnn.py'."""
+  if not Path(name).name:
+    return None
+  path = shipped() / 'configs' / Path(name).with_suffix('.py').name
+  here = name in (path.stem, path.name, f'configs/{path.name}')
+  return path if here and path.is_file() else None
+
+
+def similar(name: str) -> str:
+  """A hint at the config that comes with the library and was probably meant; '' if none is near."""
+  return nearest(name, [path.stem for path in (shipped() / 'configs').glob('*.py')])

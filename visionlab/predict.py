@@ -19,14 +19,15 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from visionlab import commandline, records, watch
+from visionlab import commandline
 from visionlab.config import ConfigError, nearest
-from visionlab.data.film import read_film
-from visionlab.data.images import SUFFIXES
+from visionlab.data.films.film import read_film
+from visionlab.data.images.decode import SUFFIXES
 from visionlab.figures import charts, timeline
 from visionlab.figures.drawing import below
 from visionlab.paths import output_file
-from visionlab.run import Run, load
+from visionlab.runs import records, watch
+from visionlab.runs.run import Run, load
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 

@@ -12,13 +12,13 @@ import numpy as np
 from absl import flags
 
 from visionlab import commandline
-from visionlab.codes import asked_for, traverse, walk
 from visionlab.config import ConfigError
 from visionlab.figures import charts
 from visionlab.figures.drawing import as_picture
 from visionlab.figures.films import write_film
 from visionlab.predict import check_output
-from visionlab.run import load
+from visionlab.runs.codes import asked_for, traverse, walk
+from visionlab.runs.run import load
 
 SIDE = 160              # pixels, of a walk's pictures at least
 VALUES = np.linspace(-3, 3, 9)

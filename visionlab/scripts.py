@@ -5,7 +5,7 @@ import os
 import runpy
 import sys
 
-from visionlab.shipped import shipped
+from visionlab.paths import shipped
 
 
 def train():

@@ -19,8 +19,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
 from visionlab.metrics import Ratio
-from visionlab.optim import Optimizer
-from visionlab.sharding import DATA, platform
+from visionlab.optim.optimiser import Optimizer
+from visionlab.parallel.sharding import DATA, platform
 from visionlab.state import State, Tally, averageable
 from visionlab.task import Task
 

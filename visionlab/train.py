@@ -19,8 +19,8 @@ from visionlab import build, commandline
 from visionlab.data.balance import count_line
 from visionlab.data.box_sizes import anchor_line
 from visionlab.figures import charts
+from visionlab.parallel.sharding import share
 from visionlab.paths import local
-from visionlab.sharding import share
 from visionlab.state import State, Tally
 from visionlab.storage import workdir as workdirs
 from visionlab.storage.lock import one_writer

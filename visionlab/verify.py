@@ -14,12 +14,12 @@ import numpy as np
 from absl import flags
 
 from visionlab import commandline
-from visionlab.aligned import finder, moved
 from visionlab.config import ConfigError
-from visionlab.face_crops import Found, cut_out, face_finder, in_profile, landmarks_of
 from visionlab.figures import charts
 from visionlab.predict import check_output, find, read
-from visionlab.run import Run, load
+from visionlab.runs.aligned import finder, moved
+from visionlab.runs.face_crops import Found, cut_out, face_finder, in_profile, landmarks_of
+from visionlab.runs.run import Run, load
 
 
 def threshold_of(run: Run) -> tuple[float, str]:

@@ -11,7 +11,7 @@ from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.habits import DAYS, RESOURCES
 from visionlab.data.behaviour.incidents import INCIDENTS
 from visionlab.figures import charts
-from visionlab.run import Run
+from visionlab.runs.run import Run
 
 
 def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline]) -> None:

@@ -17,7 +17,8 @@ import jax
 from configs.digits_cnn import get_config
 from experiments.benchmarks.harness import Row, cores, in_turn
 from experiments.benchmarks.processes import ROOT
-from visionlab import build, distributed
+from visionlab import build
+from visionlab.parallel import distributed
 
 BATCH = 64              # examples of each process
 STEPS = 100

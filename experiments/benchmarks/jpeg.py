@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from experiments.benchmarks.harness import Row, Skip, cores, in_turn
-from visionlab.data import resize
-from visionlab.data.crop import RandomCrop
+from visionlab.data.images import resize
+from visionlab.data.images.crop import RandomCrop
 from visionlab.data.pipeline import Loader, prefetched
 from visionlab.data.sources.folder import folder
 

@@ -15,7 +15,7 @@ import numpy as np
 from configs.digits_cnn import get_config as digits_config
 from experiments.benchmarks.harness import Row, cores, in_turn, require
 from visionlab import build
-from visionlab.augment import make_augment
+from visionlab.augmentation.augment import make_augment
 from visionlab.config import experiment
 from visionlab.data.pipeline import put
 from visionlab.step import make_step

@@ -19,7 +19,7 @@ from configs.digits_cnn import get_config
 from experiments.benchmarks.torch_models import cnn
 from visionlab.data import open_split
 from visionlab.data.sources.digits import digits
-from visionlab.durations import parse_steps
+from visionlab.options.durations import parse_steps
 
 
 def dataset(split: str) -> TensorDataset:

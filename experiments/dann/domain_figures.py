@@ -7,7 +7,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.figures import charts
-from visionlab.run import Run
+from visionlab.runs.run import Run
 
 COLOURS = {'source': 'tab:blue', 'target': 'tab:red'}
 

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from visionlab.config import ConfigError, from_json, to_json
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Source
-from visionlab.run import Run
+from visionlab.runs.run import Run
 
 PSEUDO = 'pseudo_labelled.npz'
 

@@ -11,7 +11,7 @@ from visionlab.data.roads import localise, simulator
 from visionlab.data.roads.course import BEFORE, Course, course, near
 from visionlab.data.roads.road import STEP
 from visionlab.drive import MIXTURE, world_of
-from visionlab.run import Run
+from visionlab.runs.run import Run
 
 EVERY = 5                        # commands between two views that are looked at: 4 m
 VIEWS = 12

@@ -17,16 +17,16 @@ from experiments import study
 from experiments.faces.auxiliary import tasks
 from experiments.faces.chain import stages
 from experiments.faces.embeddings import EACH, PEOPLE, maps, near_own
-from visionlab.aligned import finder, moved
 from visionlab.config import ConfigError
 from visionlab.data.faces.crowds import crowds
 from visionlab.data.faces.faces import faces
 from visionlab.data.pipeline import open_sources
-from visionlab.face_crops import face_finder
 from visionlab.figures import charts, landmarks
 from visionlab.measures.verification import folded_accuracy, random_pairs, verification_scores
 from visionlab.ops.hog import hog
-from visionlab.run import Run, load
+from visionlab.runs.aligned import finder, moved
+from visionlab.runs.face_crops import face_finder
+from visionlab.runs.run import Run, load
 
 PAIRS = 10                      # of either kind, for each person
 SHOWN = 24

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from experiments import study
-from visionlab.aligned import moved
-from visionlab.face_crops import LOOKS, Found, landmarks_of
 from visionlab.measures.average_precision import box_iou
 from visionlab.measures.landmarks import landmark_scores
-from visionlab.run import Run
+from visionlab.runs.aligned import moved
+from visionlab.runs.face_crops import LOOKS, Found, landmarks_of
+from visionlab.runs.run import Run
 
 FOUND = .5                      # the overlap from which on a box is that of the face
 
@@ -30,7 +30,7 @@ def stages(source: Mapping, find: Callable, landmarks: Run, verify: Run, judge: 
 
   Args:
     source: arrays of `crowds` with one face in each photograph.
-    find: see `visionlab.face_crops.face_finder`.
+    find: see `visionlab.runs.face_crops.face_finder`.
     judge: embeddings (n d) and whose they are -> scores of pairs.
   """
   images, objects, who = source['image'], source['objects'], source['person'][:, 0]

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from visionlab.data.photographs import cut_out
+from visionlab.data.images.photographs import cut_out
 from visionlab.figures import drawing
 from visionlab.ops import filters
 from visionlab.ops.filters import filter_image

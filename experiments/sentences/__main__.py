@@ -20,14 +20,14 @@ from experiments.sentences.probes import TASKS, bag_of_words, features
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.data.sources.docstrings import PACKAGES, documents
-from visionlab.data.vocabulary import PAD
+from visionlab.data.text.vocabulary import PAD
 from visionlab.evaluate import measure
-from visionlab.expansion import expand, linear_map
 from visionlab.figures import charts
 from visionlab.figures.sentences import nearest
 from visionlab.measures.linear_probe import linear_probe
 from visionlab.measures.retrieval import of_ranks, ranks_by_cosine, unit_rows
 from visionlab.metrics import Ratio
+from visionlab.runs.expansion import expand, linear_map
 from visionlab.tasks.caption_losses import log_likelihoods
 
 MANY = 4000, 2000               # sentences, or pairs, that a probe is fitted to, and tested on

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from visionlab.data.vocabulary import tokenise
-from visionlab.data.word_vectors import WordVectors
+from visionlab.data.text.vocabulary import tokenise
+from visionlab.data.text.word_vectors import WordVectors
 
 
 def word_vectors(texts: Sequence[str], size: int = 50, window: int = 4, least_count: int = 5

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from visionlab.data.sources.docstrings import documents
-from visionlab.data.vocabulary import tokenise
+from visionlab.data.text.vocabulary import tokenise
 
 
 class Task(NamedTuple):

@@ -11,7 +11,7 @@ import visionlab
 from configs import scenes_attention_captioner, scenes_captioner
 from experiments import study
 from visionlab.data.pipeline import eval_batches, open_sources
-from visionlab.sharding import data_mesh
+from visionlab.parallel.sharding import data_mesh
 from visionlab.training.evaluation import compile_evaluation
 
 METRICS = {'wholly true, %': ('true', 100), 'a reference, %': ('exact_match', 100),

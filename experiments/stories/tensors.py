@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.data.source import Arrays, Info
-from visionlab.similarities import stories
+from visionlab.runs.similarities import stories
 
 
 def kept(split: str, *, folder: str, seed: int = 0, films: int = 0, shots: int = 40,
          sentences: int = 120, known: int = 12, runs: tuple[str, ...] = ()) -> Arrays:
-  """As `visionlab.similarities.stories`, from folder/<split>_<seed>.npz, which is made of the
+  """As `visionlab.runs.similarities.stories`, from folder/<split>_<seed>.npz, which is made of the
   options if it is not there."""
   path = Path(folder) / f'{split}_{seed}.npz'
   if not path.exists():

@@ -13,8 +13,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from visionlab.data.images import Canvas
-from visionlab.data.masks import read_labels
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.masks import read_labels
 from visionlab.data.source import check_split
 from visionlab.data.sources.pairs import Pairs
 

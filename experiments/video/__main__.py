@@ -19,7 +19,7 @@ from visionlab.data.actions.actions import actions
 from visionlab.data.actions.render import HUES
 from visionlab.data.pipeline import open_sources
 from visionlab.figures.clips import film_strips
-from visionlab.run import load
+from visionlab.runs.run import load
 
 NETWORKS = dict(single='single frame', early='early fusion', late='late fusion',
                 slow='slow fusion', flow='true flow', found='flow found in the frames',

@@ -18,13 +18,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from visionlab.config import ConfigError, bind, check_choice, check_mapping, resolve
 from visionlab.data import SOURCES, open_split
 from visionlab.data.balance import balanced
-from visionlab.data.crop import RandomCrop
+from visionlab.data.images.crop import RandomCrop
 from visionlab.data.order import batch_indices, traced_indices
 from visionlab.data.own import adapted, check_split_taken
 from visionlab.data.proposals import with_proposals
 from visionlab.data.source import Source
+from visionlab.parallel.sharding import DATA, local_rows
 from visionlab.paths import local
-from visionlab.sharding import DATA, local_rows
 
 RESIDENT_BYTES = 2**30         # 'auto' keeps a set on the device up to this size
 Sources = Source | Mapping[str, Source]
@@ -116,7 +116,7 @@ class Batches:
     resident: 'always', 'never', or 'auto': if it is in memory and below `RESIDENT_BYTES`.
     workers: processes that load batches; 0: threads of this one.
     prefetch: batches loaded, and moved to the devices, ahead of their use.
-    crop: options of `visionlab.data.crop.RandomCrop`: of each image a random part is loaded.
+    crop: options of `visionlab.data.images.crop.RandomCrop`: of each image a random part is loaded.
     balance: repeats the examples of rare classes until all are as frequent, see
       `visionlab.data.balance.balanced`.
 

@@ -21,7 +21,7 @@ class Info:
     joints: names of the keypoints of objects.
     limbs: pairs of joints, as indices, that pictures join by a line.
     proposals: what `visionlab.data.proposals` made those of each image with, if they have any.
-    words: the vocabulary of captions (see `visionlab.data.vocabulary`).
+    words: the vocabulary of captions (see `visionlab.data.text.vocabulary`).
     punctuation: whether marks are among the words.
     scale: (low, high), the range of heights by which a scene's captions say small and large (see
       `visionlab.data.scenes.captions.caption_facts`).
@@ -62,7 +62,7 @@ class Source(Protocol):
 
   # A source that reads image files may also have `crops(indices, crop, draws)`, which is
   # `self[indices]` but for `image` (n h w c): of each the part that `crop`, a
-  # `visionlab.data.crop.RandomCrop`, cuts out for the n rows of `draws`.
+  # `visionlab.data.images.crop.RandomCrop`, cuts out for the n rows of `draws`.
 
 
 class Arrays:

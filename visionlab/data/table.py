@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visionlab.config import ConfigError, nearest
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
 
 DELIMITERS = (',', '\t', ';', '|')
 FILE = (('file',), ('file_name', 'filename', 'image', 'image_name', 'image_file', 'image_path',

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from visionlab.data.vocabulary import tokenise
+from visionlab.data.text.vocabulary import tokenise
 
 ORDERS = 5                       # of n-grams, as Zhu et al. 2015 have them
 _SMALL, _TINY = 1e-9, 1e-15

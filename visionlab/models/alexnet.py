@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import (
   Conv,
   check_size,
@@ -16,6 +15,7 @@ from visionlab.models.layers import (
 from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Share
 
 WIDTHS = {  # towers: output channels of conv1 to conv5
   1: (64, 192, 384, 256, 256),

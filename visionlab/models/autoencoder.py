@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count, Natural
 from visionlab.models.layers import Conv, Dense, he_fan_in, lecun_normal, point
 from visionlab.models.network import Network, Style
 from visionlab.models.upsample import ConvTranspose, he_transposed
 from visionlab.ops.upsample import nearest
+from visionlab.options.kinds import Count, Natural
 
 ENLARGEMENTS = ('resize', 'transposed')
 

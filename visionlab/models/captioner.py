@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from visionlab.config import ConfigError, check_choice, nearest
-from visionlab.data.vocabulary import SPECIAL, START
-from visionlab.kinds import Count, Natural, Share
+from visionlab.data.text.vocabulary import SPECIAL, START
 from visionlab.models.layers import BatchNorm, Dense, Head, map_axes, noise, pooled
 from visionlab.ops import recurrent
 from visionlab.ops.attention import attend, init_attention
+from visionlab.options.kinds import Count, Natural, Share
 
 POOLS = ('mean', 'flatten', 'points')
 Memory = Mapping[str, jax.Array]

@@ -3,10 +3,10 @@
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Dense, Head, check_size, point
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Share
 
 
 class CNN(Network):

@@ -3,9 +3,9 @@
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, point
 from visionlab.models.network import Network
+from visionlab.options.kinds import Count, Share
 
 
 class ContextCNN(Network):

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Conv, Dense, Head, he_fan_in, point, pooled
 from visionlab.models.network import Network, Style, check_backbone
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Natural, Share
 
 POOLINGS = ('mean', 'flatten')
 # Figure 4 of the paper. Of each convolution its maps, the side of its kernel, and that of the

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Amount, Count, Share
 from visionlab.models.layers import Conv, Dense, noise, point
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Amount, Count, Share
 
 
 class DeepFace(Network):

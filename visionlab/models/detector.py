@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Amount, Count, Natural, Share
 from visionlab.models.fpn import FPN
 from visionlab.models.network import NormNetwork, check_backbone
 from visionlab.models.rcnn import BoxHead, KeypointHead, MaskHead, RPNHead
@@ -16,6 +15,7 @@ from visionlab.ops.anchors import pyramid_anchors
 from visionlab.ops.crop import filled_up
 from visionlab.ops.roi_align import pyramid_level, roi_align_levels
 from visionlab.ops.roi_pool import roi_pool, spatial_pyramid_pool
+from visionlab.options.kinds import Amount, Count, Natural, Share
 
 POOLINGS = ('align', 'pool', 'spp')
 

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Conv
 from visionlab.models.network import Network, check_backbone
 from visionlab.models.upsample import ConvTranspose
 from visionlab.ops.crop import centre_crop, filled_up
+from visionlab.options.kinds import Count, Natural, Share
 
 
 class FCN(Network):

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import pooled
 from visionlab.models.network import Network
 from visionlab.models.sequence import Recurrent
+from visionlab.options.kinds import Count, Share
 
 FUSIONS = ('single', 'early', 'late', 'slow')
 SLOW = ((4, 2), (2, 2), (2, 2))        # extent and stride in time of the first convolutions

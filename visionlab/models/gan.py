@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Amount, Count, Natural
 from visionlab.models.layers import Conv, Dense, he_fan_in, lecun_normal, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.upsample import nearest
+from visionlab.options.kinds import Amount, Count, Natural
 
 
 class GAN(NormNetwork):

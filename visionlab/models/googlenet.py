@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.kinds import Amount, Share
 from visionlab.models.layers import Dense, Head, check_size, global_mean, he_fan_in, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import adaptive_mean, max_pool
+from visionlab.options.kinds import Amount, Share
 
 INCEPTIONS = {  # name: channels of branch1, branch2 reduced and full, branch3 likewise, branch4
   '3a': (64, (96, 128), (16, 32), 32),

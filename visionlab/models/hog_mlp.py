@@ -5,9 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from visionlab.kinds import Count
 from visionlab.models.mlp import MLP
 from visionlab.ops.hog import hog
+from visionlab.options.kinds import Count
 
 
 class HogMLP(MLP):

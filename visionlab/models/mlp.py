@@ -3,9 +3,9 @@
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count
 from visionlab.models.layers import Dense, Head
 from visionlab.models.network import Network
+from visionlab.options.kinds import Count
 
 
 class MLP(Network):

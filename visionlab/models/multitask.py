@@ -6,10 +6,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import Dense, he_fan_in, pooled
 from visionlab.models.network import Network
+from visionlab.options.kinds import Count, Share
 
 
 class MultiHead(Network):

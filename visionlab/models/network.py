@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Amount
 from visionlab.models.layers import BatchNorm, Conv, activation, point
+from visionlab.options.kinds import Amount
 
 
 @dataclasses.dataclass(frozen=True)

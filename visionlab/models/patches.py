@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Head
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Share
 
 
 class PatchClassifier(Network):

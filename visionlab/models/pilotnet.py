@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from visionlab.kinds import Count
 from visionlab.models.layers import Conv, Dense, Head, check_size, point
 from visionlab.models.network import Network
+from visionlab.options.kinds import Count
 
 LAYERS = ((5, 2), (5, 2), (5, 2), (3, 1), (3, 1))         # size and stride of each convolution
 CHART = ((24, 5), (36, 5), (48, 3))                       # width and size, with strides of 2

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Natural, Share
 from visionlab.models.network import Network, check_backbone
 from visionlab.models.rcnn import BoxHead, per_box
 from visionlab.ops.crop import crop_and_resize
+from visionlab.options.kinds import Count, Natural, Share
 
 
 class RegionCNN(Network):

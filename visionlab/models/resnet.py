@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count
 from visionlab.models.layers import Head, global_mean, point
 from visionlab.models.network import NormNetwork, Style
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count
 
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 SHORTCUTS = ('A', 'B', 'none')

@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count
 from visionlab.models.layers import Head, he_fan_in, point
 from visionlab.models.network import NormNetwork
 from visionlab.models.upsample import ConvTranspose
@@ -12,6 +11,7 @@ from visionlab.ops.crop import filled_up
 from visionlab.ops.pool import max_pool
 from visionlab.ops.unpool import max_pool_switches, max_unpool
 from visionlab.ops.upsample import bed_of_nails, bilinear, nearest
+from visionlab.options.kinds import Count
 
 UNPOOLS = ('switches', 'nails', 'nearest', 'bilinear', 'transposed')
 

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Natural, Share
 from visionlab.models.layers import Head
 from visionlab.ops import recurrent
+from visionlab.options.kinds import Count, Natural, Share
 
 READ = {'rows': 1, 'columns': 2}       # the axis of (b h w c) that becomes time
 

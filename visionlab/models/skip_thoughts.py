@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Natural
 from visionlab.models.layers import Head, lecun_normal, noise
 from visionlab.ops import recurrent
 from visionlab.ops.recurrent import GRU
+from visionlab.options.kinds import Count, Natural
 
 READERS = dict(uni=('ahead',), bi=('ahead', 'back'), combine=('whole', 'ahead', 'back'))
 NEIGHBOURS = ('before', 'after')
@@ -33,7 +33,7 @@ class SkipThoughts(nn.Module):
   Attributes:
     words: v, of the vocabulary.
     more: words beyond these, which the encoder reads and no decoder says
-      (`visionlab.expansion`).
+      (`visionlab.runs.expansion`).
     encoder: 'uni' reads ahead; 'bi' also, with other units, from the end, both states side by side;
       'combine' is both of these side by side, trained together, where the paper joins two networks
       that were trained apart.

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Count, Share
 from visionlab.models.network import Network
 from visionlab.models.patches import PatchClassifier, check_patch, cut
+from visionlab.options.kinds import Count, Share
 
 
 class SlidingWindow(Network):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count
 from visionlab.models.layers import Conv, Dense, Head, check_size, lecun_normal, point
 from visionlab.models.network import Network
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count
 
 
 class TCDCN(Network, kw_only=True):

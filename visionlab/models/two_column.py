@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 
-from visionlab.kinds import Count, Share
 from visionlab.models.dann import Predictor, check_stand
 from visionlab.models.layers import pooled
 from visionlab.models.network import Network
+from visionlab.options.kinds import Count, Share
 
 
 class TwoColumn(Network):

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Head, he_fan_in
 from visionlab.models.network import NormNetwork, Style
 from visionlab.models.upsample import ConvTranspose, he_transposed
 from visionlab.ops.crop import centre_crop, filled_up
 from visionlab.ops.pool import max_pool
 from visionlab.ops.upsample import bilinear
+from visionlab.options.kinds import Count, Share
 
 
 class UNet(NormNetwork):

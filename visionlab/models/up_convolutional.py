@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
-from visionlab.kinds import Count
 from visionlab.models.layers import Conv, Dense, he_fan_in
+from visionlab.options.kinds import Count
 
 
 class UpConvolutional(nn.Module):

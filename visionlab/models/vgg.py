@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax
 
 from visionlab.config import check_choice
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import (
   check_size,
   fully_connected,
@@ -14,6 +13,7 @@ from visionlab.models.layers import (
 )
 from visionlab.models.network import NormNetwork
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Share
 
 WIDTHS = (64, 128, 256, 512, 512)
 STAGES = {  # depth: convolutions of each stage; the paper's table 1, columns A, B, D and E

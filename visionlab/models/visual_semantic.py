@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice, nearest
-from visionlab.kinds import Count
 from visionlab.models.captioner import POOLS
 from visionlab.models.layers import Dense, noise, pooled
 from visionlab.ops import recurrent
+from visionlab.options.kinds import Count
 
 
 class VisualSemantic(nn.Module):

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import Conv, Dense, Head, lecun_normal, noise, point
 from visionlab.models.network import Network, Style
+from visionlab.options.kinds import Count, Share
 
 POOLS = ('token', 'mean')
 

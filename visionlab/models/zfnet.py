@@ -3,7 +3,6 @@
 import flax.linen as nn
 import jax
 
-from visionlab.kinds import Count, Share
 from visionlab.models.layers import (
   Conv,
   check_size,
@@ -15,6 +14,7 @@ from visionlab.models.layers import (
 from visionlab.models.network import Network
 from visionlab.ops.normalise import local_response
 from visionlab.ops.pool import max_pool
+from visionlab.options.kinds import Count, Share
 
 
 class ZFNet(Network):

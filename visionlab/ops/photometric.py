@@ -1,7 +1,7 @@
 """What changes an example's pixels and nothing else: colours, noise, blur, holes, policies.
 
 Each function takes a key and an example whose `image` (h w c) is float32 in [0, 1], as
-`visionlab.augment` gives it.
+`visionlab.augmentation.augment` gives it.
 """
 
 import jax

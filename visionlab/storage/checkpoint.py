@@ -26,8 +26,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.text import read_json
-from visionlab.distributed import agreed
+from visionlab.data.text.text_files import read_json
+from visionlab.parallel.distributed import agreed
 from visionlab.state import State, Tally, averageable
 from visionlab.storage.fingerprint import fingerprint
 

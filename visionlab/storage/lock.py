@@ -22,7 +22,7 @@ import jax
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.distributed import agreed
+from visionlab.parallel.distributed import agreed
 
 FILE = 'writer.json'
 PERIOD = 5.            # seconds between two signs of life

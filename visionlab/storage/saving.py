@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from visionlab.config import ConfigError, Duration, bind, nearest
-from visionlab.distributed import agreed
+from visionlab.parallel.distributed import agreed
 from visionlab.state import State, Tally
 from visionlab.storage.checkpoint import USED, manager, to_save, to_use, writing
 

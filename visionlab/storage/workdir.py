@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from visionlab import config as configs
 from visionlab.config import ConfigError, nearest
-from visionlab.data.text import read_json
+from visionlab.data.text.text_files import read_json
 from visionlab.figures import charts
 from visionlab.storage.versions import versions
 

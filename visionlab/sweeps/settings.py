@@ -19,7 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from visionlab.config import ConfigError, as_config, nearest, to_json
-from visionlab.kinds import literal, plain
+from visionlab.options.kinds import literal, plain
 
 SEEDS = ('seed', 'data_seed')
 Setting = Mapping[str, Any]

@@ -11,10 +11,10 @@ import numpy as np
 from visionlab.config import ConfigError, bind
 from visionlab.data.source import Info
 from visionlab.figures import alignment as figures
-from visionlab.kinds import Amount, Count, Share
 from visionlab.measures.story_alignment import alignment_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.story_chain import NOWHERE, best_path, shares, steps
+from visionlab.options.kinds import Amount, Count, Share
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import draw_of
 from visionlab.tasks.forward import check_output, forward, fresh

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.caption_rows import texts
 from visionlab.data.scenes.captions import caption_facts
 from visionlab.data.scenes.truth import judge
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import END, START, Vocabulary, join, tokenise
+from visionlab.data.text.caption_rows import texts
+from visionlab.data.text.vocabulary import END, START, Vocabulary, join, tokenise
 from visionlab.figures import captions as caption_figures
 from visionlab.measures import captions as caption_metrics
 from visionlab.measures.retrieval import recall
@@ -31,8 +31,8 @@ from visionlab.tasks.own_loss import OwnLoss, hyperparameters_of, own_loss
 
 @dataclasses.dataclass(frozen=True)
 class Caption:
-  """batch: `image` (b h w c), `caption` as `visionlab.data.caption_rows` has it, `valid` (b,); of
-  scenes also `objects`, for `truth`.
+  """batch: `image` (b h w c), `caption` as `visionlab.data.text.caption_rows` has it, `valid` (b,);
+  of scenes also `objects`, for `truth`.
 
   predict: best first, `tokens` (b beams t), 0 after the end, their `log_probabilities` and
   `lengths` (b beams); with attention `alpha` (b t h w), the weights of the image's places at each

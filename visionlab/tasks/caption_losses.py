@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from visionlab.data.vocabulary import SPECIAL
+from visionlab.data.text.vocabulary import SPECIAL
 from visionlab.metrics import Ratio
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.vocabulary import END, PAD, START
+from visionlab.data.text.vocabulary import END, PAD, START
 from visionlab.ops import decoding
 from visionlab.tasks.draws import keys_of
 

@@ -10,9 +10,9 @@ import numpy as np
 from jax import lax
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.caption_rows import texts
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import Vocabulary
+from visionlab.data.text.caption_rows import texts
+from visionlab.data.text.vocabulary import Vocabulary
 from visionlab.figures import captions as figures
 from visionlab.measures.retrieval import of_ranks, ranks_by_cosine
 from visionlab.metrics import Ratio
@@ -26,7 +26,7 @@ from visionlab.tasks.verify import unit
 @dataclasses.dataclass(frozen=True)
 class Match:
   """batch: `image` (b h w c), or of clips `video` (b t h w c); `caption` as
-  `visionlab.data.caption_rows` has it, `valid` (b,).
+  `visionlab.data.text.caption_rows` has it, `valid` (b,).
 
   The loss ranks by cosines (Kiros et al. 2014, https://arxiv.org/abs/1411.2539, section 2.3): an
   image should be nearer, by `hp.margin`, to each of its sentences than to any other of the batch,
@@ -91,7 +91,7 @@ class Match:
         collections, {})
 
   def embed(self, variables, sentence):
-    """The vectors (b d) of sentences, as `visionlab.data.sentence_rows.alone` gives them."""
+    """The vectors (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
     return self.read(variables, sentence['tokens'][:, 1], sentence['valid'][:, 1])
 
   def predict(self, variables, batch):

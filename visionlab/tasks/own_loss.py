@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, hints_of, resolve
-from visionlab.mistakes import own_mistakes
+from visionlab.options.mistakes import own_mistakes
 
 TAKEN = (                                      # names in the log, and of other terms
   'loss', 'lr', 'grad_norm', 'accuracy', 'pixel_accuracy', 'word_accuracy', 'word_cross_entropy',

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
 from visionlab.data.sources.objects import fitted
 from visionlab.ops.host_masks import paste_bitmaps
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
-from visionlab.data.vocabulary import Vocabulary, join
+from visionlab.data.text.vocabulary import Vocabulary, join
 from visionlab.figures import sentences as figures
 from visionlab.measures.retrieval import centred, of_ranks, ranks_by_cosine
 from visionlab.metrics import Ratio
@@ -19,7 +19,7 @@ from visionlab.tasks.caption_losses import log_likelihoods
 
 @dataclasses.dataclass(frozen=True)
 class SkipThoughts:
-  """batch: `sentence` as `visionlab.data.sentence_rows` has it, `valid` (b,).
+  """batch: `sentence` as `visionlab.data.text.sentence_rows` has it, `valid` (b,).
 
   The loss has a term for each neighbour: minus the log-probability of its words and its end, over
   all that there are (Kiros et al. 2015, equation 10). A sentence without that neighbour counts
@@ -53,7 +53,7 @@ class SkipThoughts:
     return self.told(variables, batch), Aux(collections, {})
 
   def embed(self, variables, sentence):
-    """The thoughts (b d) of sentences, as `visionlab.data.sentence_rows.alone` gives them."""
+    """The thoughts (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
     tokens, valid = (sentence[k][:, 1] for k in ('tokens', 'valid'))
     return self.model.apply(variables, tokens, valid, method='encode')
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from visionlab import build
 from visionlab.config import whole
-from visionlab.distributed import slowest
+from visionlab.parallel.distributed import slowest
 from visionlab.storage.saving import at_least_one, check_metric, saving_intervals
 from visionlab.training.evaluation import Evaluations
 

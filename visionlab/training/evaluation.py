@@ -13,9 +13,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from visionlab.build import Facts
 from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
-from visionlab.distributed import agreed, gathered
 from visionlab.metrics import Ratio
-from visionlab.sharding import DATA, local_rows
+from visionlab.parallel.distributed import agreed, gathered
+from visionlab.parallel.sharding import DATA, local_rows
 from visionlab.state import State
 from visionlab.step import each_member
 from visionlab.storage.saving import at_least_one, value_of
@@ -131,7 +131,7 @@ class Evaluations:
   `batch` is by default the training batch, rounded up to divide over the devices.
   `metrics` are one's own, as ('package.module:function',): see `visionlab.training.own_metrics`.
   `features`: a run or weights, in whose features the images that a task makes are compared with
-  the split's: see `visionlab.likeness`.
+  the split's: see `visionlab.runs.likeness`.
   """
 
   def __init__(self, config: Mapping, task: Task, mesh: Mesh, total: int, steps: Callable, *,

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-from visionlab.distributed import agreed
+from visionlab.parallel.distributed import agreed
 
 
 @contextlib.contextmanager

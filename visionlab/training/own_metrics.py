@@ -9,8 +9,8 @@ import numpy as np
 from visionlab.build import Facts
 from visionlab.config import ConfigError, bind, nearest, resolve
 from visionlab.data.source import Source
-from visionlab.mistakes import own_mistakes
-from visionlab.parts import parameters_of
+from visionlab.options.mistakes import own_mistakes
+from visionlab.options.parts import parameters_of
 from visionlab.task import Evaluator, Results, Task
 
 WHOLE = ('predictions', 'batch')
@@ -32,7 +32,7 @@ def own_metrics(names: Sequence[str], task: Task, where: str) -> dict[str, Evalu
 
 
 # By name, as a task is, for it is a run's work to load another.
-LIKENESS = 'visionlab.likeness:likeness'
+LIKENESS = 'visionlab.runs.likeness:likeness'
 
 
 def metrics_of_one(options: Mapping, task: Task, where: str) -> dict[str, Evaluator]:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from visionlab.optim import Optimizer
-from visionlab.parameter_groups import paths
-from visionlab.sharding import bytes_per_device, is_cut
+from visionlab.optim.optimiser import Optimizer
+from visionlab.optim.parameter_groups import paths
+from visionlab.parallel.sharding import bytes_per_device, is_cut
 
 ROWS = 40                        # of the table, before it is shortened
 
@@ -50,7 +50,7 @@ def settings_of(optimizer: Optimizer, params: Any, hp: Mapping[str, Any]) -> lis
   Args:
     hp: of a run, or arrays of those of several.
 
-  >>> from visionlab.optim import make_optimizer
+  >>> from visionlab.optim.optimiser import make_optimizer
   >>> optimizer = make_optimizer('sgd', total=9, steps=lambda duration, key: int(duration),
   ...                            groups=(dict(match='head', lr=2.), dict(match='.', frozen=True)))
   >>> settings_of(optimizer, {'body': {'kernel': 0}, 'head': {'bias': 0, 'kernel': 0}},

@@ -18,16 +18,16 @@ from absl import flags
 
 from visionlab import commandline
 from visionlab.config import ConfigError, nearest
-from visionlab.data.fitted import upright
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.fitted import upright
 from visionlab.data.source import Source
 from visionlab.figures import charts
 from visionlab.figures.films import write_film
-from visionlab.kinds import typed
-from visionlab.other_data import data_flags, given_data, open_data
+from visionlab.options.kinds import typed
 from visionlab.paths import output_file
 from visionlab.predict import check_output, find, read
-from visionlab.run import Run, load
+from visionlab.runs.other_data import data_flags, given_data, open_data
+from visionlab.runs.run import Run, load
 from visionlab.storage.workdir import write_atomically
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress

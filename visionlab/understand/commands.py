@@ -13,8 +13,8 @@ import numpy as np
 
 from visionlab.config import ConfigError, bind, check_choice, hints_of
 from visionlab.figures.drawing import as_picture
-from visionlab.kinds import Count, Natural
 from visionlab.ops.hog import hog as histograms
+from visionlab.options.kinds import Count, Natural
 from visionlab.understand.attribute import Attribution
 from visionlab.understand.detectors import segmented
 from visionlab.understand.dissect import compared, dissect

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from visionlab.config import check_choice
-from visionlab.parts import bind
+from visionlab.options.parts import bind
 from visionlab.understand.attribute import (
   Attribution,
   grad_cam,

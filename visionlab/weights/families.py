@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from visionlab.data.imagenet import synsets
+from visionlab.data.images.imagenet import synsets
 from visionlab.data.sources.cifar import CIFAR10
 from visionlab.models import vgg
 from visionlab.weights.rcnn import COCO, rcnn_table, torch_rcnn

@@ -12,8 +12,8 @@ import numpy as np
 
 from visionlab import config as configs
 from visionlab.config import ConfigError
-from visionlab.data.text import read_json
-from visionlab.parameter_groups import paths
+from visionlab.data.text.text_files import read_json
+from visionlab.optim.parameter_groups import paths
 from visionlab.storage import checkpoint, selection
 from visionlab.weights.arrays import open_arrays, read_arrays, taken
 from visionlab.weights.state_dict import find_network

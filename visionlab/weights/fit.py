@@ -14,7 +14,7 @@ from absl import logging
 from visionlab import config as configs
 from visionlab.config import ConfigError, resolve
 from visionlab.models.vit import resampled
-from visionlab.parameter_groups import paths
+from visionlab.optim.parameter_groups import paths
 from visionlab.storage.workdir import saved_config
 from visionlab.tasks import TASKS
 from visionlab.weights.files import PREPROCESSING, Weights, read_weights

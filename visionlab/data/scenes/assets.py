@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from visionlab.data.photographs import cut_out
+from visionlab.data.images.photographs import cut_out
 from visionlab.data.sources.digits import digits
 from visionlab.data.sources.mnist import mnist
 

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.caption_rows import caption_rows
 from visionlab.data.drawn import draw
 from visionlab.data.scenes import assets
 from visionlab.data.scenes.captions import Group, caption, caption_facts, words
 from visionlab.data.scenes.render import KINDS, Recipe, scene
 from visionlab.data.source import Arrays, Info, check_split
-from visionlab.data.vocabulary import SPECIAL, Vocabulary
+from visionlab.data.text.caption_rows import caption_rows
+from visionlab.data.text.vocabulary import SPECIAL, Vocabulary
 
 EXAMPLES = dict(train=10_000, validation=1_000, test=1_000)
 SCALES = dict(digits=(.25, .5), figures=(.45, .85))
@@ -62,8 +62,8 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
     class of the object in front; and `objects` as visionlab/ops/geometry.py has them: `boxes`
     (n k 4) tight around what is seen, `classes` (n k) int32, `valid` (n k), `masks` (n k h w) bool
     of what is seen, and for figures `keypoints` (n k 14 3). With frames > 1, a t follows each n.
-    With captions there are `image`, `caption` as in `visionlab.data.caption_rows`, and `objects`
-    without masks and keypoints.
+    With captions there are `image`, `caption` as in `visionlab.data.text.caption_rows`, and
+    `objects` without masks and keypoints.
 
   Raises:
     ConfigError: an option out of its range, or files that are missing.

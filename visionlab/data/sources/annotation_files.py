@@ -10,8 +10,8 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import ON_BROKEN, in_threads
-from visionlab.data.images import open_image, upright_size
+from visionlab.data.images.decode import open_image, upright_size
+from visionlab.data.images.files import ON_BROKEN, in_threads
 from visionlab.data.sources.outlines import Outlines
 
 COORDINATES = ('upright', 'stored')

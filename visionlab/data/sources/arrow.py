@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.files import encoded
+from visionlab.data.images.files import encoded
 
 PARQUET = ('.parquet', '.pq')
 MOST_BYTES = 4 * 2**30        # of parquet, unpacked, that a process keeps in memory

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
 from visionlab.data.source import Info
 from visionlab.data.sources.arrow import Cells
 from visionlab.data.sources.encoded import Encoded

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.table import FILE, SPLIT, delimiter_of, read_rows
-from visionlab.data.text import parse_json, read_bytes, read_text
+from visionlab.data.text.text_files import parse_json, read_bytes, read_text
 
 CAPTION = (('caption',), ('captions', 'text', 'comment', 'sentence', 'sentences', 'description'))
 ENCODINGS = ('utf-8', 'latin-1', 'cp1252', 'utf-16', 'ascii', 'gb18030', 'shift_jis')

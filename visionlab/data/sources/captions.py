@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data import vocabulary as vocabularies
-from visionlab.data.caption_rows import caption_rows
-from visionlab.data.files import as_in_folder, encoded, split_file
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import as_in_folder, encoded, split_file
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.annotation_files import Faults, image_sizes
 from visionlab.data.sources.caption_files import Line, Table, decoded, file_name, read_table
 from visionlab.data.sources.folder import Folder
+from visionlab.data.text import vocabulary as vocabularies
+from visionlab.data.text.caption_rows import caption_rows
 
 FORMS = ('.csv', '.tsv', '.txt', '.token', '.json', '.jsonl')
 WIDTH = 256               # bytes of a caption, or a multiple: so splits that are added mostly agree
@@ -79,7 +79,7 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
     splits: a file with the names of a split's images, one a line, of Flickr8k
       'Flickr_8k.{split}Images.txt'.
     vocabulary: the split whose words are learnt.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     length: of a row of tokens, start and end included.
     least_count: rarer words are unknown.
     punctuation: whether marks are words. Metrics leave them out.
@@ -91,8 +91,8 @@ def captions(split: str, *, root: str = '', captions: str = 'captions.csv',
     check: read all images' headers when opening. Takes about 0.05 ms an image.
 
   Returns:
-    A source of `image` (n h w c) uint8, `caption` as in `visionlab.data.caption_rows`, and unless
-    on_broken='stop' `valid` (n,).
+    A source of `image` (n h w c) uint8, `caption` as in `visionlab.data.text.caption_rows`, and
+    unless on_broken='stop' `valid` (n,).
 
   Raises:
     ConfigError: a wrong option, split or encoding, a file of another form, nothing that is sound.

@@ -13,7 +13,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info, check_root, check_split
-from visionlab.data.text import decode
+from visionlab.data.text.text_files import decode
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship',
            'truck')

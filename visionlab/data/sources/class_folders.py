@@ -10,8 +10,8 @@ from typing import NamedTuple
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.files import is_stray
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
+from visionlab.data.images.files import is_stray
 
 SPLITS = ('train', 'training', 'val', 'valid', 'validation', 'dev', 'test', 'testing', 'eval',
           'evaluation', 'holdout')

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from visionlab.config import ConfigError
 from visionlab.data.classes import check_classes
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 
 class ClassFile(NamedTuple):

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import encoded
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import encoded
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import (
   COORDINATES,
@@ -27,7 +27,7 @@ from visionlab.data.sources.fields import identity
 from visionlab.data.sources.objects import Objects, objects_of
 from visionlab.data.sources.orientation import upright
 from visionlab.data.sources.outlines import Outlines
-from visionlab.data.text import read_json
+from visionlab.data.text.text_files import read_json
 
 
 def coco(split: str, *, root: str = '', annotations: str = 'annotations/instances_{split}.json',

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
 from visionlab.data.source import Arrays, Info, check_split
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
-from visionlab.data.photographs import cut_out
+from visionlab.data.images.photographs import cut_out
 from visionlab.data.source import Arrays, check_seed
 from visionlab.data.sources.digits import digits
 

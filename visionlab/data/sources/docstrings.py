@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from visionlab.config import ConfigError
-from visionlab.data.sentence_rows import Sentences, commonest
-from visionlab.data.sentences import paragraphs, sentences
 from visionlab.data.source import check_split
-from visionlab.kinds import Count, Natural
+from visionlab.data.text.sentence_rows import Sentences, commonest
+from visionlab.data.text.sentences import paragraphs, sentences
+from visionlab.options.kinds import Count, Natural
 
 STDLIB = 'python'
 PACKAGES = (STDLIB, 'numpy', 'scipy', 'sklearn', 'matplotlib', 'jax', 'flax', 'optax', 'orbax')
@@ -131,7 +131,7 @@ def docstrings(split: str, *, root: str = '', packages: tuple[str, ...] = PACKAG
     examples: at most so many of the split's sentences, of docstrings evenly over all; 0: all.
 
   Returns:
-    A source of `sentence`, see `visionlab.data.sentence_rows`.
+    A source of `sentence`, see `visionlab.data.text.sentence_rows`.
 
   Raises:
     ConfigError: an unknown split, or a package that is not installed.

@@ -7,13 +7,13 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.files import in_threads, split_file
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import in_threads, split_file
 from visionlab.data.source import Info, check_split
 from visionlab.data.sources.encoded import check_on_broken
 from visionlab.data.sources.folder import Folder, image_files
 from visionlab.data.table import FILE, Row, read_rows
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 COLUMNS = ('center', 'left', 'right', 'steering', 'throttle', 'brake', 'speed')
 CENTRE = (('center', 'centre', 'center_image', 'centre_image'), *FILE)
@@ -43,7 +43,7 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
       one of the right camera, which are for 'train' alone; 0: without them.
     scale: what commands are multiplied by. The simulator's are in [-1, 1] and positive to the
       right; steering is to the left.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     on_broken: 'skip' leaves out pictures that are missing or unreadable, with a warning that names
       them; 'stop' raises an error.
     check: look at every picture when opening.

@@ -7,8 +7,8 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.file_warnings import reading, warn_once
-from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, reason
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import ON_BROKEN, ImageFiles, encoded, reason
 from visionlab.data.source import Info
 
 

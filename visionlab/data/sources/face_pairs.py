@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError, nearest
-from visionlab.data.files import in_threads
-from visionlab.data.images import SUFFIXES, Canvas, open_image
+from visionlab.data.images.decode import SUFFIXES, Canvas, open_image
+from visionlab.data.images.files import in_threads
 from visionlab.data.source import Arrays, check_root, check_split
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 
 def face_pairs(split: str, *, root: str = '', pairs: str = 'pairs.txt',
@@ -25,7 +25,7 @@ def face_pairs(split: str, *, root: str = '', pairs: str = 'pairs.txt',
     split: 'test'.
     root: the folder with the people's folders, and usually the list.
     pairs: the list, in `root` or by its own path.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
 
   Returns:
     `image` and `other` (n h w c) uint8, `same` (n,) bool and, of several folds, `fold` (n,) int32.

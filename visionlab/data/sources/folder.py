@@ -9,8 +9,8 @@ from absl import logging
 
 from visionlab.config import ConfigError
 from visionlab.data.file_warnings import reading
-from visionlab.data.files import in_threads, reason, warn_of_dim
-from visionlab.data.images import Canvas, open_image
+from visionlab.data.images.decode import Canvas, open_image
+from visionlab.data.images.files import in_threads, reason, warn_of_dim
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.class_folders import class_folders
 from visionlab.data.sources.encoded import Encoded, broken, check_on_broken
@@ -53,7 +53,7 @@ def folder(split: str, *, root: str = '', size: int | tuple[int, int] = 224,
     split: the name of a split's folder, or 'train' where there are none; with `labels` see
       `visionlab.data.sources.labelled_files.labelled_files`.
     root: the folder.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     on_broken: 'skip' leaves unreadable files out, or marks those found out only when decoded as
       not `valid`, with a warning; 'stop' raises an error that names the file.
     check: read every file's header when opening, so that broken files are left out for good.

@@ -9,7 +9,7 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.classes import check_classes
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
 from visionlab.data.source import Info, check_root, check_split
 from visionlab.data.sources.annotation_files import Faults, Packed
 from visionlab.data.sources.arrow import (
@@ -27,7 +27,7 @@ from visionlab.data.sources.objects import Objects
 from visionlab.data.sources.said_objects import check_fitted, objects_in, source_of
 from visionlab.data.sources.table_rows import Rows, role_of, targets_of
 from visionlab.data.table import FILE, plain
-from visionlab.data.text import read_json
+from visionlab.data.text.text_files import read_json
 
 
 def hf(split: str, *, root: str = '', image_column: str = '', label_column: str = '',
@@ -56,7 +56,7 @@ def hf(split: str, *, root: str = '', image_column: str = '', label_column: str 
       'xyxy', two corners.
     classes: the names of classes in their order, where the dataset does not say them; see
       `visionlab.data.sources.table.table`.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     most: objects per image, see `visionlab.data.sources.coco.coco`.
     on_broken: 'skip' marks images that cannot be decoded as not `valid`, with a warning; 'stop'
       raises an error.

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from visionlab.config import ConfigError, nearest
-from visionlab.data.text import read_json
+from visionlab.data.text.text_files import read_json
 
 HOLDS = "a dataset of save_to_disk, or parquet files such as data/train-00000-of-00001.parquet"
 _SHARD = re.compile(r'(?:(.+?)[-_.])?(\d+(?:-of-\d+)?)(?:-[0-9a-f]{16})?')

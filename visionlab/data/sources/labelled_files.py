@@ -6,10 +6,10 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.classes import in_order
-from visionlab.data.files import as_in_folder, split_file, splits_with_file
+from visionlab.data.images.files import as_in_folder, split_file, splits_with_file
 from visionlab.data.source import check_split
 from visionlab.data.table import FILE, SPLIT, Row, plain, read_rows
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 LABEL = (('label',), ('class', 'class_name'), ('category', 'target', 'labels', 'class_id'))
 

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import ImageOps
 
 from visionlab.config import ConfigError
-from visionlab.data.files import image_names, in_threads
-from visionlab.data.images import open_image, to_mode
-from visionlab.data.resize import square
+from visionlab.data.images.decode import open_image, to_mode
+from visionlab.data.images.files import image_names, in_threads
+from visionlab.data.images.resize import square
 from visionlab.data.source import Arrays, Info, check_root, check_split
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 from visionlab.ops.landmarks import FIVE, five_of
 
 _POINTS = re.compile(r'n_points\s*:\s*(\d+)\s*\{([^{}]*)\}', re.S)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import split_file
+from visionlab.data.images.files import split_file
 from visionlab.data.source import Arrays, check_root, check_split
 from visionlab.data.sources.coco import coco
 from visionlab.data.sources.landmark_files import check_cut, faces_about
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 from visionlab.ops.landmarks import FIVE
 
 ORDERS = ('xy', 'x then y')

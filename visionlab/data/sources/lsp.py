@@ -6,7 +6,7 @@ import numpy as np
 import scipy.io
 
 from visionlab.config import ConfigError
-from visionlab.data.files import encoded, image_names
+from visionlab.data.images.files import encoded, image_names
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import Annotations, Faults, image_sizes
 from visionlab.data.sources.objects import Objects, objects_of

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.images.stretch import stretched
 from visionlab.data.source import Arrays, Info, check_root, check_split
 from visionlab.data.sources.arrays import arrays
-from visionlab.data.stretch import stretched
 
 DIGITS = tuple('0123456789')
 FASHION = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker',

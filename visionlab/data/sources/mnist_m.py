@@ -6,8 +6,8 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.blend import blend
-from visionlab.data.files import image_names
-from visionlab.data.images import open_image, to_mode
+from visionlab.data.images.decode import open_image, to_mode
+from visionlab.data.images.files import image_names
 from visionlab.data.source import Arrays, check_root, check_seed, check_split
 from visionlab.data.sources.arrays import arrays
 from visionlab.data.sources.mnist import DIGITS, mnist

@@ -10,7 +10,7 @@ from absl import logging
 
 from visionlab.config import ConfigError
 from visionlab.data.file_warnings import reading, warn_once
-from visionlab.data.images import Canvas, open_image, upright_size
+from visionlab.data.images.decode import Canvas, open_image, upright_size
 from visionlab.data.source import Info
 from visionlab.data.sources.annotation_files import (
   Annotations,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from visionlab.data.files import in_threads
-from visionlab.data.images import open_image, orientation_of, turned
+from visionlab.data.images.decode import open_image, orientation_of, turned
+from visionlab.data.images.files import in_threads
 from visionlab.data.sources.annotation_files import Annotations
 from visionlab.data.sources.outlines import Runs, Shape, bitmap, runs_of
 

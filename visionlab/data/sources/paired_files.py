@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from visionlab.config import ConfigError, nearest
-from visionlab.data.files import image_names
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
+from visionlab.data.images.files import image_names
 from visionlab.data.source import check_split, check_split_folders
 
 TRIED = 500               # names that are looked through for a hint

@@ -10,9 +10,16 @@ from absl import logging
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.file_warnings import reading, warn_once
-from visionlab.data.files import ON_BROKEN, ImageFiles, encoded, in_threads, reason, warn_of_dim
-from visionlab.data.images import Canvas, open_image, upright_size
-from visionlab.data.masks import Labels, label_map, read_labels
+from visionlab.data.images.decode import Canvas, open_image, upright_size
+from visionlab.data.images.files import (
+  ON_BROKEN,
+  ImageFiles,
+  encoded,
+  in_threads,
+  reason,
+  warn_of_dim,
+)
+from visionlab.data.images.masks import Labels, label_map, read_labels
 from visionlab.data.source import Info, check_root
 from visionlab.data.sources.paired_files import Affixes, paired_files
 from visionlab.ops.geometry import IGNORE
@@ -135,11 +142,12 @@ def pairs(split: str, *, root: str = '', images: str = 'images', masks: str = 'm
       '_mask.png' where there are others beside it. Both may be in one folder then.
     mask_prefix, image_prefix: likewise, what their names begin with.
     classes: names of the classes 0, 1, ...; those of the palette, sorted, if empty.
-    palette: name -> (r, g, b), or several such, or a grey: see `visionlab.data.masks.read_labels`.
+    palette: name -> (r, g, b), or several such, or a grey: see
+      `visionlab.data.images.masks.read_labels`.
     ignore: a value in masks that counts nowhere, besides 255; it becomes 255.
     offset: what is added to masks' other values: -1 where classes are counted from 1.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`. Masks
-      are put onto it by the nearest pixel; what 'pad' adds is ignored.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
+      Masks are put onto it by the nearest pixel; what 'pad' adds is ignored.
     on_broken: 'skip' leaves pairs with an unreadable file out, or marks those found out only when
       decoded as not `valid`, with a warning; 'stop' raises an error that names the file.
     check: read all headers when opening, so that what is broken or does not fit is known then.

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.files import encoded, image_names
-from visionlab.data.images import open_image
+from visionlab.data.images.decode import open_image
+from visionlab.data.images.files import encoded, image_names
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import Annotations, Faults
 from visionlab.data.sources.objects import Objects, objects_of

@@ -10,7 +10,7 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice, nearest
 from visionlab.data.classes import class_numbers
-from visionlab.data.files import encoded
+from visionlab.data.images.files import encoded
 from visionlab.data.sources.annotation_files import Annotations, Faults, Packed
 from visionlab.data.sources.fields import number
 from visionlab.data.sources.labelled_files import LABEL

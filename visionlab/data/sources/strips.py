@@ -5,10 +5,10 @@ from numbers import Integral
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.caption_rows import caption_rows
 from visionlab.data.source import Arrays, Info, check_seed
 from visionlab.data.sources.digits import digits
-from visionlab.data.vocabulary import SPECIAL, Vocabulary
+from visionlab.data.text.caption_rows import caption_rows
+from visionlab.data.text.vocabulary import SPECIAL, Vocabulary
 
 EXAMPLES = dict(train=20_000, test=2_000)
 ONES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten',
@@ -58,7 +58,7 @@ def strips(split: str, *, root: str = '', count: tuple[int, int] = (1, 4), examp
     `image` (n 16 w 1) uint8, digits of 8 x 8 pixels with 1 to 3 columns between them, higher or
     lower by up to 4 pixels, then nothing up to the width of the longest strip; `label_map` (n 16 w)
     int32, in each column 1 + the digit that has its ink there, else 0; and one `caption` each, such
-    as 'three hundred fourteen', as in `visionlab.data.caption_rows`.
+    as 'three hundred fourteen', as in `visionlab.data.text.caption_rows`.
 
   Raises:
     ConfigError: an unknown split, numbers out of range, or scikit-learn is not installed.

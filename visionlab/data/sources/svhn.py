@@ -3,9 +3,9 @@
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.images.stretch import stretched
 from visionlab.data.source import Arrays, Info, check_root, check_split
 from visionlab.data.sources.mnist import DIGITS
-from visionlab.data.stretch import stretched
 
 SPLITS = ('train', 'test', 'extra')
 

@@ -7,8 +7,8 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.files import as_in_folder, in_threads, split_file, splits_with_file
-from visionlab.data.images import Canvas
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import as_in_folder, in_threads, split_file, splits_with_file
 from visionlab.data.source import check_split
 from visionlab.data.sources.annotation_files import Faults
 from visionlab.data.sources.arrow import Cells, schema_of
@@ -59,7 +59,7 @@ def table(split: str, *, root: str = '', path: str = '', images: str = '', image
     split_column: the column of splits; '' for `split`, `set` and the like, if there is one.
     classes: the names of classes in their order; by default those that the labels are, sorted, or
       by value if they are whole numbers. Labels 0, 1, ... may stand for the classes named here.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     most: objects per image, see `visionlab.data.sources.coco.coco`.
     on_broken: 'skip' leaves rows out whose file is missing or unreadable, with a warning that names
       them; 'stop' raises an error.

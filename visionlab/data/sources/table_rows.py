@@ -12,7 +12,7 @@ from visionlab.data.classes import number_labels
 from visionlab.data.source import Info
 from visionlab.data.sources.arrow import parquet_columns, read_column
 from visionlab.data.table import Names, columns_of, read_rows
-from visionlab.data.text import parse_json, read_text
+from visionlab.data.text.text_files import parse_json, read_text
 
 TABLES = ('.csv', '.tsv', '.txt', '.jsonl', '.ndjson', '.json', '.parquet', '.pq')
 

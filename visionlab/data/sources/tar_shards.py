@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from visionlab.config import ConfigError
-from visionlab.data.files import is_stray
+from visionlab.data.images.files import is_stray
 from visionlab.data.source import check_split
 
 _BRACES = re.compile(r'\{([^{}]*)\}')

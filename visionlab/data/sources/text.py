@@ -6,13 +6,13 @@ from pathlib import Path
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import is_stray, splits_with_file
-from visionlab.data.sentence_rows import Sentences, commonest
-from visionlab.data.sentences import paragraphs, sentences
+from visionlab.data.images.files import is_stray, splits_with_file
 from visionlab.data.source import check_split
 from visionlab.data.sources.caption_files import decoded
-from visionlab.data.vocabulary import tokenise
-from visionlab.kinds import Count, Natural, Share
+from visionlab.data.text.sentence_rows import Sentences, commonest
+from visionlab.data.text.sentences import paragraphs, sentences
+from visionlab.data.text.vocabulary import tokenise
+from visionlab.options.kinds import Count, Natural, Share
 
 FORMS = ('lines', 'paragraphs')
 SUFFIXES = ('.txt', '.text', '.txt.gz', '.text.gz')
@@ -33,7 +33,7 @@ def text(split: str, *, root: str = '', files: str = '', form: str = 'lines',
     files: in it, a file or folder, such as '{split}.txt'; '': all of it. Of a folder what ends in
       .txt, .text or these with .gz is read, also in the folders in it.
     form: 'lines', a sentence in each, and empty ones count for nothing; 'paragraphs', text of any
-      lines, cut into sentences by its marks (see `visionlab.data.sentences.sentences`).
+      lines, cut into sentences by its marks (see `visionlab.data.text.sentences.sentences`).
     encoding: of the files. UTF-16 and UTF-32 that begin with a byte order mark need no word.
     held_out: the part of the sentences that is in 'validation', and as much again in 'test'.
     vocabulary: the split whose words are known.
@@ -44,8 +44,8 @@ def text(split: str, *, root: str = '', files: str = '', form: str = 'lines',
     too_long: 'cut' sentences that do not fit `length`, with a warning that counts them, or 'stop'.
 
   Returns:
-    A source of `sentence`, see `visionlab.data.sentence_rows`. A line without words is left out,
-    which a warning counts, and those on both sides of it are neighbours.
+    A source of `sentence`, see `visionlab.data.text.sentence_rows`. A line without words is left
+    out, which a warning counts, and those on both sides of it are neighbours.
 
   Raises:
     ConfigError: a wrong option, split or encoding, no file, or no sentence in them.

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from visionlab.config import ConfigError, nearest
-from visionlab.data.crop import RandomCrop
-from visionlab.data.files import reason
-from visionlab.data.images import Canvas, Cut, open_image, upright_size
-from visionlab.data.masks import Labels, label_map
+from visionlab.data.images.crop import RandomCrop
+from visionlab.data.images.decode import Canvas, Cut, open_image, upright_size
+from visionlab.data.images.files import reason
+from visionlab.data.images.masks import Labels, label_map
 from visionlab.data.source import Info, check_split
 from visionlab.ops.geometry import IGNORE
 
@@ -103,7 +103,7 @@ def tfds(split: str, *, root: str = '', dataset: str = '', image_key: str = 'ima
     image_key: the feature with the image.
     label_key: the feature with the label, a scalar; '' for none. Integers become `label` (n,)
       int32, floats `target` (n,) float32.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`;
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`;
       without a `size` the images must all have the same.
     mask_key: a feature (h w 1) with the class of every pixel; '' for none. It becomes `label_map`
       (n h w) int32 on the same canvas.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from visionlab.config import ConfigError
 from visionlab.data.source import check_split
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 HMDB = {'train': '1', 'test': '2'}      # 0 stands for films that are in neither
 

@@ -10,9 +10,9 @@ from absl import logging
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.file_warnings import reading, warn_once
-from visionlab.data.files import ImageFiles, encoded, in_threads, is_stray, reason
-from visionlab.data.film import FILMS, is_film, read_film, seconds
-from visionlab.data.images import Canvas
+from visionlab.data.films.film import FILMS, is_film, read_film, seconds
+from visionlab.data.images.decode import Canvas
+from visionlab.data.images.files import ImageFiles, encoded, in_threads, is_stray, reason
 from visionlab.data.source import Info, check_root, check_seed, check_split
 from visionlab.data.sources.encoded import check_on_broken
 from visionlab.data.sources.video_lists import listed
@@ -90,7 +90,7 @@ def videos(split: str, *, root: str = '', size: int | tuple[int, int] = 112, fra
     split: the name of a split's folder, or 'train' where there are none; with `lists` 'train' or
       'test'.
     root: the folder.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     frames: of an example.
     sampling: 'segments': a frame of each of as many equal parts of the film (Wang et al. 2016);
       'uniform': the middle of each; 'dense': frames 1 / `rate` seconds apart, from some moment on,

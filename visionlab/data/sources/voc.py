@@ -6,9 +6,9 @@ import numpy as np
 
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.classes import check_classes
-from visionlab.data.files import encoded
-from visionlab.data.images import SUFFIXES, Canvas
-from visionlab.data.masks import Labels
+from visionlab.data.images.decode import SUFFIXES, Canvas
+from visionlab.data.images.files import encoded
+from visionlab.data.images.masks import Labels
 from visionlab.data.source import check_root, check_split
 from visionlab.data.sources.annotation_files import (
   COORDINATES,

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from visionlab.config import ConfigError
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
 from visionlab.data.source import check_split
 from visionlab.data.sources.file_names import files_in, stem_of
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 _FLAGGED = re.compile(r'(.*\S)\s+(-1|0|1)')
 

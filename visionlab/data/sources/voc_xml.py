@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from visionlab.config import ConfigError, nearest
 from visionlab.data.sources.annotation_files import Faults
 from visionlab.data.sources.fields import flag, pixels
-from visionlab.data.text import MARKS, decode
+from visionlab.data.text.text_files import MARKS, decode
 
 SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from visionlab.config import ConfigError
-from visionlab.data.files import encoded, in_threads
-from visionlab.data.images import SUFFIXES, Canvas
+from visionlab.data.images.decode import SUFFIXES, Canvas
+from visionlab.data.images.files import encoded, in_threads
 from visionlab.data.source import Info, check_root
 from visionlab.data.sources.annotation_files import Faults, Packed
 from visionlab.data.sources.encoded import Encoded
@@ -78,7 +78,7 @@ def webdataset(split: str, *, root: str = '', path: str = '{split}*.tar', image_
       'xyxy', two corners.
     classes: the names of classes in their order, see `visionlab.data.sources.table.table`; with ()
       the labels of all splits are read.
-    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.Canvas`.
+    size, resize, crop_fraction, channels: the canvas, see `visionlab.data.images.decode.Canvas`.
     most: objects per image, see `visionlab.data.sources.coco.coco`.
     on_broken: 'skip' leaves samples out that lack an image or a label, and what a damaged shard has
       lost, with a warning that names the first; 'stop' raises an error.

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.files import encoded
-from visionlab.data.images import SUFFIXES
+from visionlab.data.images.decode import SUFFIXES
+from visionlab.data.images.files import encoded
 from visionlab.data.source import check_root, check_split_folders
 from visionlab.data.sources.annotation_files import (
   COORDINATES,

@@ -8,7 +8,7 @@ import numpy as np
 
 from visionlab.config import ConfigError
 from visionlab.data.sources.annotation_files import Faults
-from visionlab.data.text import read_text
+from visionlab.data.text.text_files import read_text
 
 FAR = 1e6         # shares of an image; a number beyond that is none
 
