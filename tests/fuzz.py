@@ -118,7 +118,8 @@ def draw_few():
   all of them would take minutes."""
   for split in scenes.EXAMPLES:
     scenes.EXAMPLES[split], faces.PEOPLE[split], faces.EACH[split] = FEW, FEW // 4, 4
-    behaviour.USERS[split] = FEW // 4
+    for users in behaviour.USERS.values():
+      users[split] = FEW // 4
 
 
 def main():

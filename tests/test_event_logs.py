@@ -9,7 +9,7 @@ import pytest
 
 from visionlab import alerts
 from visionlab.config import ConfigError
-from visionlab.data.behaviour.behaviour import timelines
+from visionlab.data.behaviour.populations import timelines
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log

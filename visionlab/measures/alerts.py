@@ -1,6 +1,7 @@
 """What alarms are worth: how many incidents they find, of which kinds, at how many false ones."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,53 @@ def weekly_alerts(probabilities, incident, user) -> dict[str, float]:
   """
   days = 7 * len(user) / len(np.unique(user))
   return alert_scores(probabilities[:, 1], incident, days=days)
+
+
+def error_alerts(error, incident, user) -> dict[str, float]:
+  """`weekly_alerts` of an autoencoder: error (n,) is what it leaves of each week."""
+  return weekly_alerts(np.stack([-error, error], -1), incident, user)
+
+
+class Delays(NamedTuple):
+  """Attributes, of n examples with an incident:
+    hours: (n,) from the incident's first hour to the alert; inf where there is none.
+    limits: (t,) what scores have to exceed at each time.
+  """
+  hours: np.ndarray
+  limits: np.ndarray
+
+
+def detection_delays(scores, begins, times, *, false: float) -> Delays:
+  """How long it takes until an incident is found, where examples are looked at again and again.
+
+  Args:
+    scores: (n, t), the greater the more unusual, at times (t,), in hours since each example began,
+      that rise.
+    begins: (n,) the hour at which what is wrong began; -1 where nothing is wrong.
+    false: how many usual examples may be above the threshold at each time; times a day apart, of
+      examples of w weeks, allow one false alarm a day with w.
+
+  What was above the threshold before anything was wrong is no detection.
+
+  >>> scores = [[0, 0, 1], [0, 3, 9], [5, 5, 5], [1, 2, 3]]     # the last two are as usual
+  >>> detection_delays(scores, [30, 30, -1, -1], [24, 48, 72], false=1).hours.tolist()
+  [inf, 18.0]
+  """
+  scores, begins, times = (np.asarray(x, np.float64) for x in (scores, begins, times))
+  wrong = begins >= 0
+  limits = np.array([threshold(column, false) for column in scores[~wrong].T])
+  found = (scores[wrong] > limits) & (times > begins[wrong, None])
+  hours = np.where(found, times, np.inf).min(1) - begins[wrong]
+  return Delays(hours, limits)
+
+
+def auroc_over_time(scores, kinds, when) -> dict[int, float]:
+  """The area under the ROC curve of examples (n,) of each `when` (n,) int alone; NaN where all are
+  usual, or none; kinds (n,) int, 0 where nothing is wrong."""
+  scores, wrong, when = np.asarray(scores, np.float64), np.asarray(kinds) > 0, np.asarray(when)
+  parts = {int(w): when == w for w in np.unique(when)}
+  return {w: _auroc(scores[own], wrong[own]) if 0 < wrong[own].sum() < own.sum() else np.nan
+          for w, own in parts.items()}
 
 
 def _auroc(scores, positive) -> float:
