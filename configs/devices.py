@@ -1,5 +1,5 @@
-"""Is it as ever? Weeks of devices' traffic beside the eight weeks before: what stands out is a scan,
-a download, an exfiltration, a camera that begins to upload, stolen credentials.
+"""Is it as ever? Weeks of devices' traffic beside the eight weeks before: what stands out is a
+scan, a download, an exfiltration, a camera that begins to upload, stolen credentials.
 
 python -m visionlab.train --config=configs/devices.py --workdir=runs/devices
 Cameras, printers, sensors, laptops and servers. It learns from disturbed weeks of 1,000 of them,

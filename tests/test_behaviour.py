@@ -7,10 +7,10 @@ from scipy.stats import poisson
 from experiments.behaviour.baselines import poisson_deviance, scores_of
 from visionlab.config import ConfigError
 from visionlab.data.behaviour.behaviour import behaviour
-from visionlab.data.behaviour.populations import POPULATIONS, timelines
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.habits import RESOURCES, Habits, draw_week, working_hours
 from visionlab.data.behaviour.incidents import DISTURBANCES, INCIDENTS, disturbance, incident
+from visionlab.data.behaviour.populations import POPULATIONS, timelines
 from visionlab.measures.alerts import alert_scores, threshold, weekly_alerts
 
 KINDS = POPULATIONS['people'].kinds

@@ -9,11 +9,11 @@ import pytest
 
 from visionlab import alerts
 from visionlab.config import ConfigError
-from visionlab.data.behaviour.populations import timelines
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log
 from visionlab.data.behaviour.habits import RESOURCES
+from visionlab.data.behaviour.populations import timelines
 from visionlab.runs.run import load
 from visionlab.train import train
 

@@ -6,33 +6,34 @@ from pathlib import Path
 
 import numpy as np
 
-from visionlab.data.behaviour.behaviour import KINDS, Timeline
 from visionlab.data.behaviour.encode import GROUPS
-from visionlab.data.behaviour.habits import DAYS, RESOURCES
-from visionlab.data.behaviour.incidents import INCIDENTS
+from visionlab.data.behaviour.habits import DAYS
+from visionlab.data.behaviour.populations import POPULATIONS, Timeline
 from visionlab.figures import charts
 from visionlab.runs.run import Run
 
 
-def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline]) -> None:
-  """Of each kind the first of the test split, in the resource that speaks most for the answer."""
+def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline], population: str) -> None:
+  """Of each kind the first of the test split, in the channel that speaks most for the answer."""
+  drawn = POPULATIONS[population]
   kinds = split.arrays['incident']
-  chosen = [np.flatnonzero(kinds == KINDS.index(kind))[0] for kind in INCIDENTS
-            if (kinds == KINDS.index(kind)).any()]
+  numbers = [drawn.kinds.index(kind) for kind in drawn.incidents]
+  chosen = [np.flatnonzero(kinds == number)[0] for number in numbers if (kinds == number).any()]
   images = split.arrays['image'][chosen]
   said = run.predict(images)['probabilities'][:, 1]
   why = run.explain(images, 'gradient_times_input', 'unusual')
-  why = why.reshape(*why.shape[:3], len(GROUPS), len(RESOURCES)).sum(3)
+  why = why.reshape(*why.shape[:3], len(GROUPS), len(drawn.channels)).sum(3)
   figure, axes = charts.new_axes(len(chosen), 3, (11, 1.9 * len(chosen)))
   for row, i, p, reasons in zip(np.reshape(axes, (-1, 3)), chosen, said, why, strict=True):
     line, week = divmod(i, len(lines[0].weeks))
     which = np.maximum(reasons, 0).sum((0, 1)).argmax()
-    counts, usual = lines[line].weeks[week][..., which], lines[line].history.mean(0)[..., which]
-    title = f'{KINDS[kinds[i]]}: {RESOURCES[which]}, said to be unusual: {p:.2f}'
+    counts, usual = (drawn.levels(x)[..., which] for x in (
+        lines[line].weeks[week], lines[line].history.mean(0)))
+    title = f'{drawn.kinds[kinds[i]]}: {drawn.channels[which]}, said to be unusual: {p:.2f}'
     most = max(counts.max(), usual.max())
-    shown(row[0], np.sqrt(counts), title, 'viridis', 0, np.sqrt(most))
-    shown(row[1], np.sqrt(usual), f'the {len(lines[line].history)} weeks before, on average',
-          'viridis', 0, np.sqrt(most))
+    shown(row[0], counts, title, 'viridis', 0, most)
+    shown(row[1], usual, f'the {len(lines[line].history)} weeks before, on average', 'viridis', 0,
+          most)
     least = np.abs(reasons[..., which]).max()
     shown(row[2], reasons[..., which], 'what speaks for it (red)', 'bwr', -least, least)
   charts.save(charts.rendered(figure), path)

@@ -139,8 +139,8 @@ def new_places(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_flows(device: Device, rng: np.random.Generator) -> Flows:
-  """A week of it: Poisson numbers of connections an hour, in weeks and on days that are more or less
-  busy, of log-normal sizes; and in one week of ten a large update comes from a usual place."""
+  """A week of it: Poisson numbers of connections an hour, of log-normal sizes, in weeks and on days
+  that are more or less busy; and in one week of ten a large update from a usual place."""
   n = len(device.services)
   busy = device.days * np.exp(rng.normal(0, .2, 7)) * np.exp(rng.normal(0, WEEKLY, (n, 1)))
   parts = [_service_flows(device, s, busy[s], rng) for s in range(n)]
