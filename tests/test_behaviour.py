@@ -108,8 +108,8 @@ def test_disturbances_keep_what_they_do_not_touch(kind):
 
 def test_baselines_find_what_is_unusual(lines):
   kinds = np.concatenate([t.kinds for t in lines])
-  found = {name: alert_scores(scores, kinds, days=42)['auroc']
-           for name, scores in scores_of(lines, names=('Poisson deviance', 'z of the total')).items()}
+  found = {name: alert_scores(scores, kinds, days=42)['auroc'] for name, scores in scores_of(
+      lines, names=('Poisson deviance', 'z of the total')).items()}
   assert found['Poisson deviance'] > .75 > found['z of the total']      # .897 and .51 of many more
   weeks, mean = (np.stack([t.weeks for t in lines])[:3].astype(float),
                  np.stack([t.history for t in lines]).mean(1)[:3, None])

@@ -14,6 +14,7 @@ from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log
 from visionlab.data.behaviour.habits import RESOURCES
 from visionlab.data.behaviour.populations import timelines
+from visionlab.data.behaviour.tallies import PeopleTally
 from visionlab.runs.run import load
 from visionlab.train import train
 
@@ -56,13 +57,13 @@ def test_hours_are_those_of_the_zone_and_formats_are_read(tmp_path):
           dict(time='2024-03-31 12:00', user='a', resource='file', count=3),      # of the zone
           dict(time=1711886400, user='a', resource='web')]                       # 12:00 UTC
   (tmp_path / 'log.jsonl').write_text('\n'.join(map(json.dumps, rows)))
-  log = read_log(tmp_path, RESOURCES, 'Europe/Berlin')
+  log = read_log(tmp_path, PeopleTally(RESOURCES), 'Europe/Berlin')
   (counts,) = log.counts['a'].values()
   cells = {(int(d), int(h), RESOURCES[k]): int(counts[d, h, k])
            for d, h, k in np.argwhere(counts)}
   # Summer time begins on that Sunday: 23:30 UTC is 0:30 of it, 12:00 UTC is 14:00.
   assert cells == {(6, 0, 'file'): 1, (6, 12, 'file'): 3, (6, 14, 'web'): 1}
-  utc = read_log(tmp_path, RESOURCES).counts['a']
+  utc = read_log(tmp_path, PeopleTally(RESOURCES)).counts['a']
   assert next(iter(utc.values()))[5, 23, 1] == 1
 
 
@@ -79,7 +80,7 @@ def test_what_is_odd_is_said_with_its_places(tmp_path, warned):
       '2024-01-01T13:00,a,web,1\n'
       '2024-01-01T09:00,a,mail,\n'
       '2024-01-01T14:00,b,print,1000000\n')
-  log = read_log(tmp_path / 'log.csv', RESOURCES)
+  log = read_log(tmp_path / 'log.csv', PeopleTally(RESOURCES))
   said = '\n'.join(warned)
   for text in ('no time that can be read (line 3)', 'no user (line 4)', 'no count (line 6)',
                'another resource (did you mean "file"?) (line 5)', 'the future (line 7)',
@@ -109,7 +110,7 @@ def test_huge_counts_and_silent_weeks_are_said(tmp_path, warned):
   found = event_logs('test', root=str(tmp_path / 'log.csv'), history=2)
   assert found.counts.sum() == 7 * 300 and found.arrays['image'].max() == 255
   assert any('no events at all in 1 weeks' in w and '2024-01-15' in w for w in warned)
-  assert any('7 counts are above 254' in w for w in warned)
+  assert any('7 counts, the largest 300, are above what images can show' in w for w in warned)
 
 
 @pytest.mark.parametrize('name, text, options, said', [

@@ -1,7 +1,8 @@
 """Who did not behave as usual? python -m visionlab.alerts --workdir=runs/behaviour events.csv
 
 Ranks the weeks of a log (see `visionlab.data.behaviour.event_logs`) by how sure a run of
-configs/behaviour.py is that they are not their users', with reasons. --csv, --json write all.
+configs/behaviour.py, or of configs/devices.py, is that they are not their users', with reasons.
+--csv, --json write all.
 """
 
 import csv
@@ -16,13 +17,15 @@ from visionlab.config import ConfigError
 from visionlab.data.behaviour.behaviour import CLASSES
 from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.event_logs import Weeks, event_logs
-from visionlab.data.behaviour.habits import DAYS, RESOURCES
+from visionlab.data.behaviour.flows import BYTES
+from visionlab.data.behaviour.habits import DAYS
+from visionlab.data.behaviour.populations import POPULATIONS, Population
 from visionlab.paths import output_file
 from visionlab.runs.run import Run, load
 from visionlab.storage.workdir import write_atomically
 
 REASONS = 3
-APART = .5                       # between the roots of a count and of what is usual
+APART = 8.                       # grey levels between a count and what is usual: half an event
 
 
 def alerts(run: Run, weeks: Weeks) -> list[dict]:
@@ -34,29 +37,53 @@ def alerts(run: Run, weeks: Weeks) -> list[dict]:
   """
   image = weeks.arrays['image']
   if run.facts.image.shape[1:] != image.shape[1:] or run.facts.info.classes != CLASSES:
-    raise ConfigError(f'{run.workdir}: expected a run of configs/behaviour.py, that sees weeks of '
-                      f'{image.shape[-1] // len(GROUPS)} resources')
+    raise ConfigError(f'{run.workdir}: expected a run of configs/behaviour.py, or of '
+                      'configs/devices.py for devices, that sees weeks of '
+                      f'{image.shape[-1] // len(GROUPS)} resources or channels')
   said = run.predict(image)
   # By logits, for probabilities end at 1.
   order = np.argsort(said['logits'][:, 0] - said['logits'][:, 1], kind='stable')
   why = run.explain(image, 'gradient_times_input', CLASSES[1])
   why = why.reshape(*why.shape[:3], len(GROUPS), -1).sum(3)
+  population = POPULATIONS[population_of(run)]
   users = weeks.info.attributes['user']
   return [dict(user=users[weeks.arrays['user'][i]], week=weeks.mondays[i],
                unusual=round(float(said['probabilities'][i, 1]), 4),
-               reasons=reasons(why[i], weeks.counts[i], weeks.usual[i])) for i in order]
+               reasons=reasons(why[i], weeks.counts[i], weeks.usual[i], population)) for i in order]
 
 
-def reasons(why: np.ndarray, counts: np.ndarray, usual: np.ndarray) -> list[str]:
+def population_of(run: Run) -> str:
+  """Whose weeks a run has learnt from."""
+  return run.config.data.get('population', 'people')
+
+
+def reasons(why: np.ndarray, counts: np.ndarray, usual: np.ndarray,
+            population: Population = POPULATIONS['people']) -> list[str]:
   """What is to be seen in the cells (7, 24, k) that speak most for an answer, of those that are not
   as usual: counts beside the mean of the weeks before."""
   # A network's window reaches beyond what is unusual, to cells that are as ever.
-  why = np.where(np.abs(np.sqrt(counts) - np.sqrt(usual)) > APART, why, 0)
+  apart = np.abs(population.levels(counts) - population.levels(usual)) > APART
+  why = np.where(apart, why, 0)
   best = np.argsort(-why, axis=None, kind='stable')[:REASONS]
-  return [f'{DAYS[day]} {hour}:00 {RESOURCES[kind]} {counts[day, hour, kind]} '
-          f'(usually {usual[day, hour, kind]:.1f})'
+  return [f'{DAYS[day]} {hour}:00 {population.channels[kind]} '
+          f'{amount(counts[day, hour, kind], population.channels[kind])} '
+          f'(usually {amount(usual[day, hour, kind], population.channels[kind])})'
           for day, hour, kind in zip(*np.unravel_index(best, why.shape), strict=True)
           if why[day, hour, kind] > 0]
+
+
+def amount(count, channel: str) -> str:
+  """Of events, or of bytes.
+
+  >>> amount(3, 'file'), amount(.25, 'file'), amount(2_500_000, 'sent outside')
+  ('3', '0.2', '2.5 MB')
+  """
+  if channel not in BYTES:
+    return str(count) if isinstance(count, int | np.integer) else f'{count:.1f}'
+  for unit, size in (('GB', 1e9), ('MB', 1e6), ('kB', 1e3)):
+    if count >= size:
+      return f'{count / size:.1f} {unit}'
+  return f'{count:.0f} B'
 
 
 def as_csv(found: list[dict]) -> str:
@@ -75,7 +102,8 @@ def main(argv):
   files = {kind: output_file(path, f'--{kind}')
            for kind, path in (('csv', options.csv), ('json', options.json)) if path}
   run = load(options.workdir, step=commandline.chosen_step())
-  weeks = event_logs('test', root=argv[1], zone=options.zone, history=options.history)
+  weeks = event_logs('test', root=argv[1], zone=options.zone, history=options.history,
+                     population=population_of(run))
   found = alerts(run, weeks)
   print(f'{run.workdir}: {run.which}; {len(found):,} weeks of '
         f'{len(weeks.info.attributes["user"]):,} users')
@@ -89,7 +117,8 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  flags.DEFINE_string('workdir', None, 'Folder of a run of configs/behaviour.py.', required=True)
+  flags.DEFINE_string('workdir', None, 'Folder of a run of configs/behaviour.py or devices.py.',
+                      required=True)
   flags.DEFINE_string('csv', '', 'Writes all weeks, ranked, to this file.')
   flags.DEFINE_string('json', '', 'The same as JSON.')
   flags.DEFINE_string('zone', 'UTC', 'Time zone in which days and hours are counted.')

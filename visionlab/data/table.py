@@ -39,6 +39,26 @@ def delimiter_of(text: str, roles: Mapping[str, Names]) -> str:
                or all(_column(_split(first, d), names) for names in roles.values())), '')
 
 
+class Header(NamedTuple):
+  """What the first line of a table says. Attributes:
+    delimiter: what stands between columns.
+    names: of the columns.
+    named: whether that line has the names, or is a row itself.
+  """
+  delimiter: str
+  names: Sequence[str]
+  named: bool
+
+
+def header_of(text: str, roles: Mapping[str, Names]) -> Header:
+  """That of a table whose text begins so; see `read_rows`."""
+  first = _first_line(text)
+  delimiter = delimiter_of(text, roles) or max(DELIMITERS, key=first.count)
+  names = _split(first, delimiter)
+  unnamed = _has_no_names(names, roles)
+  return Header(delimiter, list(roles) if unnamed else names, not unnamed)
+
+
 def read_rows(text: str, path: str | Path, roles: Mapping[str, Names],
               optional: Mapping[str, Names] | None = None) -> list[Row]:
   """The rows of a table whose first line names its columns.
@@ -62,21 +82,27 @@ def read_rows(text: str, path: str | Path, roles: Mapping[str, Names],
   >>> read_rows(text, 'x.csv', {'file': FILE, 'caption': (('caption', 'comment'),)})
   [Row(line=2, fields={'file': 'a.jpg', 'caption': 'A dog, running'})]
   """
-  first = _first_line(text)
-  delimiter = delimiter_of(text, roles) or max(DELIMITERS, key=first.count)
-  rows = _rows(text, delimiter, path)
-  names = _split(first, delimiter)
-  if _has_no_names(names, roles):
-    names = list(roles)
-  else:
+  return rows_below(text, header_of(text, roles), path, roles, optional or {})
+
+
+def rows_below(text: str, header: Header, path: str | Path, roles: Mapping[str, Names],
+               optional: Mapping[str, Names], begin: int = 1) -> list[Row]:
+  """`read_rows` of a part of a table, of whole lines.
+
+  Args:
+    header: of the table.
+    begin: the number of the part's first line; the part that begins at 1 has the header in it.
+  """
+  names, rows = header.names, _rows(text, header.delimiter, path, begin)
+  if header.named and begin == 1:
     next(rows, None)
-  columns = columns_of(names, roles, optional or {}, path)
+  columns = columns_of(names, roles, optional, path)
   result = []
   for line, fields in rows:
     while len(fields) > len(names) and not fields[-1].strip():
       fields.pop()                           # a spreadsheet pads its rows
     if len(fields) != len(names):
-      quoting = f'; a field with {delimiter!r} in it stands in quotes'
+      quoting = f'; a field with {header.delimiter!r} in it stands in quotes'
       raise ConfigError(
           f'{path}, line {line}: {_count(len(fields), "field")}, but {_count(len(names), "column")}'
           f' ({", ".join(names)}){quoting if len(fields) > len(names) else ""}')
@@ -139,9 +165,11 @@ def columns_of(names: Sequence[str], roles: Mapping[str, Names], optional: Mappi
   return columns
 
 
-def _rows(text: str, delimiter: str, path: str | Path) -> Iterator[tuple[int, list[str]]]:
-  """The fields of each row that is not empty, and the number of its first line."""
-  at, line = 0, 1
+def _rows(text: str, delimiter: str, path: str | Path, line: int = 1
+          ) -> Iterator[tuple[int, list[str]]]:
+  """The fields of each row that is not empty, and the number of its first line, where that of the
+  text is `line`."""
+  at = 0
   while at < len(text):
     stop = text.find('\n', at)
     stop = len(text) if stop < 0 else stop

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, check_choice
 from visionlab.data.behaviour.behaviour import CLASSES
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.events import Log, monday, read_log
 from visionlab.data.behaviour.habits import RESOURCES
+from visionlab.data.behaviour.populations import POPULATIONS
+from visionlab.data.behaviour.tallies import DeviceTally, PeopleTally
 from visionlab.data.classes import check_classes
 from visionlab.data.source import Arrays, Info, check_root, check_split
 
-LARGEST = 254                    # of counts that images tell apart
+LIGHTEST = 255.5                 # grey level up to which images tell counts apart
 
 
 class Weeks(Arrays):
@@ -27,14 +29,16 @@ class Weeks(Arrays):
   mondays: tuple[str, ...]
 
 
-def event_logs(split: str, *, root: str = '', resources: Sequence[str] = RESOURCES,
-               zone: str = 'UTC', history: int = 8) -> Weeks:
+def event_logs(split: str, *, root: str = '', population: str = 'people',
+               resources: Sequence[str] = RESOURCES, zone: str = 'UTC', history: int = 8) -> Weeks:
   """Weeks of each user that the log knows whole, beside their `history` weeks before.
 
   Args:
     split: 'test', for there is nothing to learn from here: nobody says what is unusual.
     root: a table of events, or a folder of them, see `visionlab.data.behaviour.events.read_log`.
-    resources: what is counted, one channel each, in the order that the network knows.
+    population: 'people', whose events are counted by resource, or 'devices', whose connections
+      are (see `visionlab.data.behaviour.tallies.DeviceTally`).
+    resources: what is counted of people, one channel each, in the order that the network knows.
     zone: the time zone in which days and hours are counted.
     history: weeks before the first that is an example. A user without events in one of them has
       zeros there; those who are not there that long are named, and left out.
@@ -47,33 +51,42 @@ def event_logs(split: str, *, root: str = '', resources: Sequence[str] = RESOURC
     ConfigError: there is no user with that many weeks.
   """
   check_split(split, ('test',), 'event_logs')
+  check_choice(population, POPULATIONS, 'event_logs: population')
   check_classes(resources, 'event_logs: resources')
+  if population == 'devices' and tuple(resources) != RESOURCES:
+    raise ConfigError('event_logs: resources are counted of people; of devices connections are')
   if history < 2:
     raise ConfigError(f'event_logs: history must be at least 2, not {history!r}')
   path = Path(root).expanduser()
   if not path.is_file():
     path = check_root(root, 'event_logs', 'tables of events')
-  log = read_log(path, resources, zone)
+  tally = DeviceTally() if population == 'devices' else PeopleTally(resources)
+  log, levels = read_log(path, tally, zone), POPULATIONS[population].levels
   users = _known(log, history, path)
   first, last = log.weeks
   counts, usual, images, mondays, number = [], [], [], [], []
   for i, user in enumerate(users):
-    line = _line(log, user, len(resources))
+    line = _line(log, user, tally.kinds)
     for week in range(history, len(line)):
       before = line[week - history:week]
       counts.append(line[week])
       usual.append(before.mean(0))
-      images.append(beside_history(line[week][None], before)[0])
+      images.append(beside_history(line[week][None], before, levels)[0])
       mondays.append(monday(last + 1 - len(line) + week))
       number.append(i)
-  huge = sum(int((c > LARGEST).sum()) for c in counts)
-  if huge:
-    logging.warning('%s: %d counts are above %d events an hour, and shown as %d', path, huge,
-                    LARGEST, LARGEST)
+  _warn_of_huge(np.stack(counts), levels, path)
   found = Weeks(dict(image=np.stack(images), label=np.zeros(len(images), np.int32),
                      user=np.array(number, np.int32)), Info(CLASSES, attributes=dict(user=users)))
   found.counts, found.usual, found.mondays = np.stack(counts), np.stack(usual), tuple(mondays)
   return found
+
+
+def _warn_of_huge(counts: np.ndarray, levels, path) -> None:
+  """Of counts (n, 7, 24, k) that are shown as less than they are."""
+  huge = int((levels(counts) > LIGHTEST).sum())
+  if huge:
+    logging.warning('%s: %d counts, the largest %d, are above what images can show (254 events, or '
+                    '2.5 GB, an hour), and shown as that', path, huge, counts.max())
 
 
 def _known(log: Log, history: int, path) -> tuple[str, ...]:

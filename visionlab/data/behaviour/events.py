@@ -1,27 +1,25 @@
-"""Logs of events, as counts by user, week, day, hour and resource; what is odd in them is said."""
+"""Logs of events, as counts by user, week, day and hour; what is odd in them is said."""
 
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
 from absl import logging
 
-from visionlab.config import ConfigError, nearest
-from visionlab.data.sources.table_rows import TABLES, read_table
-from visionlab.data.table import plain
+from visionlab.config import ConfigError
+from visionlab.data.behaviour.tallies import Counts, DeviceTally, PeopleTally
+from visionlab.data.sources.table_rows import TABLES
+from visionlab.data.sources.table_stream import stream_table
 
-ROLES = dict(
-    time=(('time', 'timestamp'), ('datetime', 'date', 'when', 'event_time')),
-    user=(('user',), ('user_id', 'username', 'user_name', 'device', 'account', 'host')),
-    resource=(('resource',), ('activity', 'action', 'event', 'event_type', 'category', 'type')))
-OPTIONAL = dict(count=(('count',), ('n', 'events')))
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 NAMED = 3                        # oddities of a kind that a warning names
 JUMP = timedelta(hours=1)        # back, from which on a clock is said to have been set
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)      # a clock that was never set shows 1970, or 1980
+MILLISECONDS = 1e11              # from which on a number of seconds is one of thousandths
+RECENT = 2**16                   # rows among which one is known to have been there before
+Tally = PeopleTally | DeviceTally
 
 
 class Log(NamedTuple):
@@ -30,7 +28,7 @@ class Log(NamedTuple):
       a Monday; those of a user without any event are not there.
     weeks: (first, last) of which the log knows the whole.
   """
-  counts: dict[str, dict[int, np.ndarray]]
+  counts: Counts
   weeks: tuple[int, int]
 
 
@@ -43,20 +41,22 @@ def monday(week: int) -> str:
   return (MONDAY + timedelta(weeks=week)).date().isoformat()
 
 
-def read_log(path: Path, resources: Sequence[str], zone: str = 'UTC',
-             now: datetime | None = None) -> Log:
-  """What the tables of a log say, one file after the other; only the counts are kept.
+def read_log(path: Path, tally: Tally, zone: str = 'UTC', now: datetime | None = None) -> Log:
+  """What the tables of a log say, one file after the other, some rows at a time; only what `tally`
+  counts is kept, so that memory does not grow with the number of events.
 
   Args:
     path: a table of `visionlab.data.sources.table_rows.TABLES`, or a folder of them. Its columns:
-      `time` (ISO 8601, or seconds since 1970), `user` or device, `resource`, and perhaps `count`.
-    resources: what is counted. Events of others are counted nowhere.
+      `time` (ISO 8601, or seconds or milliseconds since 1970), `user` or device, and what the
+      tally reads, see its `roles` and `optional`.
+    tally: what is counted, without any events yet.
     zone: in which days and hours are counted, and times that name none are read.
     now: what lies after it has not happened; None for the clock's.
 
-  Warns, with numbers and the first places, of rows left out (a time or count that cannot be read,
-  no user, another resource, the future), of rows that are there more than once, which count each
-  time, and of clocks that were set back.
+  Warns, with numbers and the first places, of rows left out (a time that cannot be read, before
+  2000 or in the future, no user, what the tally cannot count), of rows that were among the last
+  65,536 already, which count each time, of clocks that were set back, of files in which some times
+  name a zone and some do not, and of files that are the same.
 
   Raises:
     ConfigError: no such file, no such column or zone, or no event that counts.
@@ -70,48 +70,94 @@ def read_log(path: Path, resources: Sequence[str], zone: str = 'UTC',
       path]
   if not files or not files[0].exists():
     raise ConfigError(f'{path}: no table of events here ({", ".join(TABLES)})')
-  now = now or datetime.now(UTC)
-  numbers = {plain(name): i for i, name in enumerate(resources)}
-  counts: dict[str, dict[int, np.ndarray]] = {}
-  span: list[datetime] = []
+  _warn_of_copies(files)
+  reader = _Reader(tally, local, now or datetime.now(UTC))
   for file in files:
-    own = _read(file, numbers, local, now, counts)
-    span += own
-  if not span:
-    raise ConfigError(f'{path}: no event of {", ".join(resources)} in it')
-  return Log(counts, _whole_weeks(min(span), max(span)))
+    reader.read(file)
+  if reader.span is None:
+    raise ConfigError(f'{path}: no {tally.said} in it')
+  return Log(tally.finish(), _whole_weeks(*reader.span))
 
 
-def _read(file: Path, numbers, local, now, counts) -> list[datetime]:
-  """Adds a file's events to `counts`; returns the first and the last time, if there is one."""
-  rows = read_table(file, ROLES, OPTIONAL)
-  odd: dict[str, list[str]] = {}
-  times, seen, before = [], Counter(), {}
-  for place, when, user, resource, number in zip(
-      rows.places, *(rows.columns[role] for role in (*ROLES, *OPTIONAL)), strict=True):
-    time, count = _time(when, local), _count(number)
-    user, kind = str(user or '').strip(), plain(str(resource or ''))
-    wrong = ('no time that can be read' if time is None else 'a time in the future' if time > now
-             else 'no user' if not user else 'no count' if count is None
-             else f'another resource{nearest(kind, numbers)}' if kind not in numbers else '')
-    if wrong:
-      odd.setdefault(f'left out, {wrong}', []).append(place)
-      continue
-    if time < before.get(user, time) - JUMP:
-      odd.setdefault('earlier than the user\'s row before', []).append(place)
-    before[user] = time
-    seen[time, user, kind] += 1
-    if seen[time, user, kind] == 2:
-      odd.setdefault('there more than once, and counted each time', []).append(place)
-    week, day, hour = place_of(time)
-    weeks = counts.setdefault(user, {})
-    cells = weeks.setdefault(week, np.zeros((7, 24, len(numbers)), np.int64))
-    cells[day, hour, numbers[kind]] += count
-    times.append(time)
-  for what, places in odd.items():
-    logging.warning('%s: %d of %d rows: %s (%s%s)', file, len(places), len(rows.places), what,
-                    ', '.join(places[:NAMED]), ', ...' if len(places) > NAMED else '')
-  return [min(times), max(times)] if times else []
+class _Reader:
+  """Counts files. Attributes:
+    span: the first and the last time; None before the first.
+  """
+
+  def __init__(self, tally: Tally, local: ZoneInfo, now: datetime):
+    self.tally, self.local, self.now = tally, local, now
+    self.span: tuple[datetime, datetime] | None = None
+
+  def read(self, file: Path) -> None:
+    odd, rows, zoned = Oddities(), 0, [0, 0]
+    recent, before = {}, {}
+    for part in stream_table(file, self.tally.roles, self.tally.optional):
+      rows += len(part.places)
+      columns = list(part.columns)
+      for place, *values in zip(part.places, *part.columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        user, time = str(row['user'] or '').strip(), parse_time(row['time'], self.local)
+        said = self._wrong(user, time)
+        event, note = (None, None) if said else self.tally.read(row)
+        if said or note and note.left_out:
+          odd.add(f'left out, {said or note.what}', place)
+          continue
+        if note:
+          odd.add(note.what, place)
+        zoned[_names_zone(row['time'])] += 1
+        if time < before.get(user, time) - JUMP:
+          odd.add("earlier than the user's row before", place)
+        before[user] = time
+        self._repeated(hash((time, user, event)), recent, odd, place)
+        self.tally.add(user, *place_of(time), event)
+        first, last = self.span or (time, time)
+        self.span = min(first, time), max(last, time)
+    odd.warn(file, rows)
+    if all(zoned):
+      logging.warning('%s: %d of %d times name no zone, and are read as of %s', file, zoned[0],
+                      sum(zoned), self.local)
+
+  def _wrong(self, user: str, time: datetime | None) -> str:
+    return ('no time that can be read' if time is None else
+            'a time in the future' if time > self.now else
+            'a time before 2000, of a clock that was not set' if time < EARLIEST else
+            '' if user else 'no user')
+
+  def _repeated(self, row: int, recent: dict[int, int], odd: 'Oddities', place: str) -> None:
+    times = recent.pop(row, 0) + 1
+    recent[row] = times
+    if times == 2:
+      odd.add('there more than once, and counted each time', place)
+    if len(recent) > RECENT:
+      del recent[next(iter(recent))]
+
+
+class Oddities:
+  """How often what is odd was met, and where first."""
+
+  def __init__(self):
+    self.found: dict[str, tuple[int, list[str]]] = {}
+
+  def add(self, what: str, place: str) -> None:
+    number, places = self.found.get(what, (0, []))
+    self.found[what] = number + 1, places + [place] * (number < NAMED)
+
+  def warn(self, file: Path, rows: int) -> None:
+    for what, (number, places) in self.found.items():
+      logging.warning('%s: %d of %d rows: %s (%s%s)', file, number, rows, what, ', '.join(places),
+                      ', ...' if number > NAMED else '')
+
+
+def _warn_of_copies(files: list[Path]) -> None:
+  sizes = [file.stat().st_size for file in files]
+  known: dict[bytes, Path] = {}
+  for file, size in zip(files, sizes, strict=True):
+    if size and sizes.count(size) > 1:
+      with file.open('rb') as opened:
+        digest = hashlib.file_digest(opened, 'sha256').digest()
+      first = known.setdefault(digest, file)
+      if first != file:
+        logging.warning('%s: the same as %s, and counted again', file, first.name)
 
 
 def place_of(time: datetime) -> tuple[int, int, int]:
@@ -126,14 +172,18 @@ def _whole_weeks(first: datetime, last: datetime) -> tuple[int, int]:
   return begin + (day > 0), end - (until < 6)
 
 
-def _time(value, local: ZoneInfo) -> datetime | None:
+def parse_time(value, local: ZoneInfo) -> datetime | None:
+  """The time in a zone, which is that of times that name none; None if it is no time."""
   if isinstance(value, datetime):
     found = value
   else:
     text = str('' if value is None else value).strip()
     try:
-      found = (datetime.fromtimestamp(float(text), UTC) if text.replace('.', '', 1).isdigit()
-               else datetime.fromisoformat(text))
+      if text.replace('.', '', 1).isdigit():
+        number = float(text)
+        found = datetime.fromtimestamp(number / (1000 if number >= MILLISECONDS else 1), UTC)
+      else:
+        found = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
       return None
   try:
@@ -142,12 +192,9 @@ def _time(value, local: ZoneInfo) -> datetime | None:
     return None
 
 
-def _count(value) -> int | None:
-  """1 where nothing is said; None of what is no whole number from 0 on."""
-  if value is None or value == '':
-    return 1
-  try:
-    number = float(value)
-  except (TypeError, ValueError):
-    return None
-  return int(number) if number >= 0 and number == int(min(number, 2**53)) else None
+def _names_zone(value) -> bool:
+  """Whether a time that can be read says which zone it is of; numbers are of UTC."""
+  if isinstance(value, datetime):
+    return value.tzinfo is not None
+  text = str(value).strip()
+  return text.replace('.', '', 1).isdigit() or datetime.fromisoformat(text).tzinfo is not None

@@ -1,7 +1,7 @@
 """Rows of tables of any kind: .csv, .tsv, lines of JSON, parquet."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,16 +62,35 @@ def _json(path: Path, roles, optional) -> Rows:
   """Lines of JSON, or a list of objects."""
   text = read_text(path)
   if path.suffix.lower() == '.json' and text.lstrip().startswith('['):
-    listed = parse_json(text, path)
-    found = [(f'number {i}', one) for i, one in enumerate(listed)]
+    found = [(f'number {i}', one) for i, one in enumerate(parse_json(text, path))]
+    for place, one in found:
+      _check_object(one, f'{path}, {place}')
   else:
-    found = [(f'line {i}', _line(line, f'{path}, line {i}'))
-             for i, line in enumerate(text.split('\n'), 1) if line.strip()]
-  for place, one in found:
-    if not isinstance(one, dict):
-      raise ConfigError(f'{path}, {place}: expected an object such as '
-                        f'{{"image": "a.jpg", "label": "cat"}}, not {one!r:.60}')
-  keys = list(dict.fromkeys(key for _, one in found for key in one))
+    found = list(objects_of(text, path))
+  return rows_of_objects(path, found, dict.fromkeys(key for _, one in found for key in one), roles,
+                         optional)
+
+
+def objects_of(text: str, path: Path, begin: int = 1) -> Iterator[tuple[str, dict]]:
+  """What messages call each line of JSON that is not empty, and its object; `begin` is the number
+  of the first line."""
+  for i, line in enumerate(text.split('\n'), begin):
+    if line.strip():
+      one = _line(line, f'{path}, line {i}')
+      _check_object(one, f'{path}, line {i}')
+      yield f'line {i}', one
+
+
+def _check_object(one, where: str) -> None:
+  if not isinstance(one, dict):
+    raise ConfigError(f'{where}: expected an object such as '
+                      f'{{"image": "a.jpg", "label": "cat"}}, not {one!r:.60}')
+
+
+def rows_of_objects(path: Path, found: Sequence[tuple[str, dict]], keys: Iterable[str], roles,
+                    optional) -> Rows:
+  """The rows of objects, as `objects_of` gives them, in which there are these keys."""
+  keys = list(keys)
   columns = columns_of(keys, roles, optional, path)
   return Rows(path, {role: [one.get(keys[i]) if i >= 0 else None for _, one in found]
                      for role, i in columns.items()}, [place for place, _ in found],
