@@ -29,22 +29,27 @@ experiments/driving/README.md.
 
 from visionlab.config import experiment, is_smoke
 
-CHARTS = dict(all='all', route='route', camera='none', driver='route')
+CHARTS = dict(all='all', route='route', camera='none', driver='route', recurrent='route',
+              memoryless='route')
+CLIPS = ('recurrent', 'memoryless')
 
 
 def get_config(variant='all'):
   smoke = is_smoke(variant, *CHARTS)
-  drives = dict(fork_at=(-20., 50.)) if variant == 'driver' else {}
-  own = dict(name='roads', **drives)
-  data = own | (dict(examples=64) if smoke else dict(examples=32768) if drives else {})
-  known = dict(data=own) if drives else {}                # of the usual number
+  clips = dict(frames=8) if variant in CLIPS else {}
+  drives = dict(fork_at=(-20., 50.)) if clips or variant == 'driver' else {}
+  own = dict(name='roads', **drives, **clips)
+  many = 4096 if clips else 32768                         # clips of eight views
+  data = own | (dict(examples=64) if smoke else dict(examples=many) if drives else {})
+  known = dict(data=own | (dict(examples=512) if clips else {})) if drives else {}
+  size = dict(widths=(4, 4, 4, 4, 4), hidden=(8,)) if smoke else {}
   return experiment(
-      steps=20 if smoke else 2000,
-      batch=16 if smoke else 64,
+      steps=20 if smoke else 1000 if clips else 2000,
+      batch=16 if smoke or clips else 64,
       data=data,
       task=dict(name='drive', chart=CHARTS.get(variant, 'all'), mean=(.4,), std=(.25,),
-                model=dict(name='pilotnet', same=True,
-                           **dict(widths=(4, 4, 4, 4, 4), hidden=(8,)) if smoke else {})),
+                model=dict(name='pilot_lstm' if variant == 'recurrent' else 'pilotnet', same=True,
+                           **size)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=1e-3, weight_decay=.01),
       evals=dict(val=dict(split='validation', every='25%', batch=64 if smoke else 256, **known),

@@ -30,7 +30,7 @@ WAYS = ('mean', 'mode')
 MIXTURE = ('weights', 'means', 'sigmas')
 COLUMNS = dict(metres='m between interventions', autonomy='autonomy, %', off='off the road, %',
                offset='m off the middle', jerk='jerk, m/s^3')
-Policy = Callable[[Mapping], tuple[jax.Array, Any]]
+Policy = Callable[..., tuple]
 
 
 def constant(seen: Mapping) -> tuple[jax.Array, Any]:
@@ -54,11 +54,12 @@ BASELINES = {'straight on': constant, 'last command': last_command,
 
 def network(task: Drive, variables, by_mode: jax.Array) -> Policy:
   """The mean of a run's distribution or, where `by_mode`, where it is densest; keeps the mixture.
-  """
-  def policy(seen):
-    said = task.predict(variables, seen)
+  With a memory it is given that, and returns what it is afterwards."""
+  def policy(seen, *memory):
+    said, *memory = task.step(variables, seen, *memory) if memory else [
+        task.predict(variables, seen)]
     command = jnp.where(by_mode, said['mode'], said['prediction'])
-    return command, {name: said[name] for name in MIXTURE}
+    return command, {name: said[name] for name in MIXTURE}, *memory
   return policy
 
 
@@ -73,7 +74,8 @@ def world_of(run: Run) -> Roads:
     raise ConfigError(f'{run.workdir}: {run.kind} on {data.get("name", "several sources")}; to be '
                       'driven takes a run of the task "drive" on "roads", such as of '
                       'configs/roads_drive.py')
-  options = {k: v for k, v in data.to_dict().items() if k not in ('name', 'examples', 'keep')}
+  options = {k: v for k, v in data.to_dict().items()
+             if k not in ('name', 'examples', 'frames', 'keep')}
   return bind(roads, options, 'config.data', split='test', keep=False, examples=1)
 
 
@@ -83,8 +85,9 @@ class Driver:
   def __init__(self, run: Run, commands: int):
     self.run, self.world, self.commands = run, world_of(run), commands
     self.routed = run.task.chart == 'route'
-    self._by_network = jax.jit(lambda variables, by_mode, *given: self._simulated(
-        network(run.task, variables, by_mode), *given), static_argnums=(4, 5))
+    self._by_network = jax.jit(lambda variables, by_mode, arrays, indices, *given: self._simulated(
+        network(run.task, variables, by_mode), arrays, indices, *given,
+        run.task.begin(len(indices))), static_argnums=(4, 5))
 
   def drive(self, indices: np.ndarray, way: str, commands: int = 0, *, views: bool = False
             ) -> dict[str, Any]:
@@ -96,10 +99,10 @@ class Driver:
     return jax.device_get(simulated(*given))
 
   def _simulated(self, policy: Policy, arrays: Mapping, indices: jax.Array, commands: int,
-                 views: bool) -> dict[str, Any]:
+                 views: bool, memory: Any = None) -> dict[str, Any]:
     return simulator.simulate(policy, arrays, indices, size=self.world.size,
                               chart_size=self.world.chart_size, commands=commands,
-                              routed=self.routed, views=views)
+                              routed=self.routed, views=views, memory=memory)
 
 
 def scores(found: Mapping[str, Any]) -> dict[str, float]:

@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
   'cifar_resnet': 'visionlab.models.resnet:CifarResNet',
   'resnet': 'visionlab.models.resnet:ResNet',
   'vit': 'visionlab.models.vit:ViT',
+  'pilot_lstm': 'visionlab.models.pilotnet:PilotLSTM',
   'pilotnet': 'visionlab.models.pilotnet:PilotNet',
   'unet': 'visionlab.models.unet:UNet',
   'fcn': 'visionlab.models.fcn:FCN',

@@ -21,6 +21,7 @@ CHARTS = dict(none=(), all=(0,), route=(1,))     # the channels of `map` that ar
 NARROWEST = .03                  # standard deviation of a component, in units of target_std
 NEAR = .02                       # curvature, in 1/m, beside a branch that counts as taking it
 BRANCH = ('admissible', 'there', 'fork')
+PER_FRAME = ('map', 'steering', *BRANCH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +29,11 @@ class Drive:
   """batch: `image` (b h w c), `steering` (b,), `valid` (b,); for a task that sees a map `map`
   (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
   (b 3) and `fork` (b,), and of recordings `previous` (b,), the command before, which evaluations
-  read.
+  read. Of clips there is `video` (b t h w c) in place of `image`, and all but `valid` is said of
+  each frame: (b t ...).
 
   predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), `prediction`
-  (b,), its mean, and `mode` (b,), where it is densest; in 1/m.
+  (b,), its mean, and `mode` (b,), where it is densest; in 1/m; of clips of their last frame.
   """
   model: Any
   components: int
@@ -51,7 +53,7 @@ class Drive:
 
   def seen(self, batch):
     """What the network is given."""
-    image = self.preprocess(batch['image'])
+    image = self.preprocess(batch['video'] if 'video' in batch else batch['image'])
     channels = CHARTS[self.chart]
     if channels and 'map' not in batch:
       raise ConfigError('this run sees a map beside the image, and there is none')
@@ -61,40 +63,69 @@ class Drive:
     return fresh(self.model, key, self.seen(batch))
 
   def mixture(self, variables, batch, key=None, *, train=False):
-    """Logarithms of weights, means and standard deviations (b k), in units of target_std, and the
-    collections after this batch.
+    """Logarithms of weights, means and standard deviations (b k), or of clips (b t k), in units of
+    target_std, and the collections after this batch."""
+    out, collections = forward(self.model, variables, self.seen(batch), key, train=train)
+    times = batch['video'].shape[:2] if 'video' in batch else batch['image'].shape[:1]
+    check_output(out, (*times, 3 * self.components), self.model, 'three numbers of each component')
+    return *self.components_of(out), collections
+
+  def components_of(self, out):
+    """Logarithms of weights, means and standard deviations (... k) of a network's (... 3k).
 
     Components begin side by side, a standard deviation apart, so that each finds a branch of its
     own; none becomes narrower than `NARROWEST`, for a density has no upper bound.
     """
-    out, collections = forward(self.model, variables, self.seen(batch), key, train=train)
-    check_output(out, (len(batch['image']), 3 * self.components), self.model,
-                 'three numbers of each component')
     logits, means, widths = jnp.split(out.astype(jnp.float32), 3, -1)
     begin = np.arange(self.components, dtype=np.float32) - (self.components - 1) / 2
-    return (jax.nn.log_softmax(logits), means + begin, NARROWEST + jax.nn.softplus(widths),
-            collections)
+    return jax.nn.log_softmax(logits), means + begin, NARROWEST + jax.nn.softplus(widths)
 
   def loss(self, variables, batch, key, hp, *, train):
     *mixture, collections = self.mixture(variables, batch, key, train=train)
-    target = jnp.where(batch['valid'], batch['steering'], 0) / self.target_std
-    return {'nll': Ratio.of(-log_density(target, *mixture), batch['valid'])}, Aux(collections, {})
+    steering, valid = batch['steering'], batch['valid']
+    known = valid.reshape(-1, *[1] * (steering.ndim - 1))
+    nll = -log_density(jnp.where(known, steering, 0) / self.target_std, *mixture)
+    return {'nll': Ratio.of(nll.reshape(len(nll), -1).mean(-1), valid)}, Aux(collections, {})
 
   def predict(self, variables, batch):
-    log_weights, means, sigmas, _ = self.mixture(variables, batch)
+    *mixture, _ = self.mixture(variables, batch)
+    return self.said(*(last(part, 2) for part in mixture))
+
+  def said(self, log_weights, means, sigmas):
+    """What `predict` says of a mixture (b k)."""
     weights = jnp.exp(log_weights)
     means, sigmas = means * self.target_std, sigmas * self.target_std
     return dict(prediction=(weights * means).sum(-1), mode=mode(log_weights, means, sigmas),
                 weights=weights, means=means, sigmas=sigmas)
+
+  def begin(self, b: int):
+    """What a network with a memory knows before b drives; None of one without."""
+    return self.model.begin(b) if hasattr(self.model, 'begin') else None
+
+  def step(self, variables, seen, memory):
+    """What `predict` says of the next frame of each of b drives, and what is known afterwards.
+
+    Args:
+      seen: `image` (b h w c) and what else is seen; `fresh` (b,) bool, where a drive begins anew.
+      memory: as `begin`, or this before, gave it.
+    """
+    memory = jax.tree.map(lambda x: jnp.where(seen['fresh'][:, None], 0, x), memory)
+
+    def along(model, x, train):
+      return model(x, memory, train=train)
+    (out, memory), _ = forward(self.model, variables, self.seen(seen), None, train=False,
+                               method=along)
+    return self.said(*self.components_of(out)), memory
 
   def answer(self, variables, batch, given=None):
     return dict(outputs=self.predict(variables, batch)['prediction'][:, None])
 
   def evaluators(self):
     def update(variables, batch, hp):
-      *mixture, _ = self.mixture(variables, batch)
+      mixture = [last(part, 2) for part in self.mixture(variables, batch)[:3]]
+      batch = last_frames(batch)
       target = batch['steering'] / self.target_std
-      found = dict(prediction=self.predict(variables, batch)['prediction'],
+      found = dict(prediction=self.said(*mixture)['prediction'],
                    target=batch['steering'], nll=-log_density(target, *mixture),
                    below=cumulative(target, *mixture))
       if self.sequence:
@@ -107,7 +138,21 @@ class Drive:
     return {'driving': Evaluator(update, lambda found: driving_scores(**found), kind='collect')}
 
   def figures(self, batch, predictions, results):
-    return {'samples': figures.distributions(batch, predictions)}
+    return {'samples': figures.distributions(last_frames(batch), predictions)}
+
+
+def last(x, ndim: int):
+  """Of what is said of each frame (b t ...) the last; what has no more than `ndim` axes is said of
+  images."""
+  return x[:, -1] if x.ndim > ndim else x
+
+
+def last_frames(batch):
+  """A batch of clips as one of images, their last ones; one of images as it is."""
+  if 'video' not in batch:
+    return batch
+  each = {name: batch[name][:, -1] for name in (*PER_FRAME, 'previous') if name in batch}
+  return {**batch, **each, 'image': batch['video'][:, -1]}
 
 
 def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart: str = 'none',

@@ -57,9 +57,9 @@ def bicycle(pose: jax.Array, wheel: jax.Array, command: jax.Array) -> tuple[jax.
   return pose + jnp.stack([chord * jnp.cos(middle), chord * jnp.sin(middle), turned]), wheel
 
 
-def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping[str, jax.Array],
-             indices: jax.Array, *, size: tuple[int, int], chart_size: int, commands: int,
-             routed: bool, views: bool = False) -> dict[str, Any]:
+def simulate(policy: Callable[..., tuple], arrays: Mapping[str, jax.Array], indices: jax.Array, *,
+             size: tuple[int, int], chart_size: int, commands: int, routed: bool,
+             views: bool = False, memory: Any = None) -> dict[str, Any]:
   """Drives the courses of some indices (r,) for so many commands.
 
   Where the car's middle is off the road, or on a branch that it may not take, is an intervention:
@@ -69,10 +69,11 @@ def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping
     policy: of `image` (r h w 3) and `map` (r m m 2), both uint8, as `roads` has them; `last` (r,),
       the last commands; `fresh` (r,), whether a car has just been put on the road; and `steering`
       (r,), what pure pursuit along the route would do: the commands (r,), 1/m, and what else is to
-      be kept of them.
+      be kept of them. With a `memory` it is given that, too, and returns what it is afterwards.
     arrays, size, chart_size: those of `Roads`.
     routed: whether a fork's branches that are not the route's are forbidden.
     views: whether images and maps are kept.
+    memory: of the policy before its first command, arrays (r ...); None: it has none.
 
   Returns:
     With two leading axes (commands, r): `command`, `curvature` that was driven, 1/m; `offset` from
@@ -83,17 +84,19 @@ def simulate(policy: Callable[[Mapping], tuple[jax.Array, Any]], arrays: Mapping
   courses = jax.vmap(lambda index: course(arrays, index, steps_of(commands)))(indices)
   cars = jax.vmap(partial(started, arrays))(courses, indices)
 
-  def step(cars, number):
+  def step(carry, number):
+    cars, memory = carry
     keys = jax.vmap(lambda i: jax.random.fold_in(noise_key(arrays, i), 1 + number))(indices)
     seen = jax.vmap(partial(observed, size, chart_size, arrays))(courses, cars, keys)
-    command, kept = policy(seen)
+    command, kept, *after = policy(seen) if memory is None else policy(seen, memory)
     # Where nothing is a number, nothing is off the road.
     command = jnp.where(jnp.isfinite(command), command, 0)
     here = dict(pose=cars.pose, window=cars.window)
     cars, found = jax.vmap(partial(advanced, arrays, routed))(courses, cars, command, keys)
     more = {name: seen[name] for name in ('image', 'map')} if views else {}
-    return cars, found | here | dict(command=command, kept=kept) | more
-  return lax.scan(step, cars, jnp.arange(commands))[1]
+    after = after[0] if after else None
+    return (cars, after), found | here | dict(command=command, kept=kept) | more
+  return lax.scan(step, (cars, memory), jnp.arange(commands))[1]
 
 
 def steps_of(commands: int) -> int:
@@ -154,12 +157,16 @@ def advanced(arrays: Mapping[str, jax.Array], routed: bool, whole: Course, car: 
                intervention=lost, at_fork=(where[branch] >= at) & (road.there.sum() > 1))
   back = put(road, heading, branch, where[branch])
   pose, wheel = (jnp.where(lost, a, b) for a, b in zip(back, (pose, wheel), strict=True))
-  keeps = jnp.exp(-SECONDS / FORGETS)
-  noise = jax.random.normal(jax.random.fold_in(key, 1), (3,))
-  error = keeps * car.error + jnp.sqrt(1 - keeps ** 2) * _spread(arrays) * noise
+  error = forgotten(car.error, jax.random.normal(jax.random.fold_in(key, 1), (3,)), arrays)
   window = slid(car.window, road, heading, at, branch, where[branch])
   return Car(window, pose, wheel, error, jnp.where(lost, jnp.tan(wheel) / WHEELBASE, command),
              lost), found
+
+
+def forgotten(error: jax.Array, noise: jax.Array, arrays: Mapping[str, jax.Array]) -> jax.Array:
+  """The receiver's error (3,) a command later, of normal numbers (3,)."""
+  keeps = jnp.exp(-SECONDS / FORGETS)
+  return keeps * error + jnp.sqrt(1 - keeps ** 2) * _spread(arrays) * noise
 
 
 def _spread(arrays: Mapping[str, jax.Array]) -> jax.Array:
