@@ -109,6 +109,13 @@ TASKS = {  # the task's options, and the entries of its batch beside image and v
             dict(map=IMAGE[..., :2].copy(), steering=NUMBERS[:, 0] / 20,
                  admissible=NUMBERS[:, [0, 1, 0]] / 20, there=np.array([[True, True, False]] * N),
                  fork=LABEL > 0)),
+  'drive_clips': (dict(name='drive', chart='route', model=dict(
+      name='pilot_lstm', widths=(2,) * 5, hidden=(8,), same=True, memory=4)),
+                  dict(video=np.stack([IMAGE, IMAGE[::-1]], 1),
+                       map=np.stack([IMAGE[..., :2]] * 2, 1), steering=NUMBERS[:, :2] / 20,
+                       admissible=np.stack([NUMBERS[:, [0, 1, 0]] / 20] * 2, 1),
+                       there=np.array([[[True, True, False]] * 2] * N),
+                       fork=np.stack([LABEL > 0] * 2, 1))),
   'align': (dict(name='align', negatives=3,
                  model=dict(name='context_cnn', widths=(4,), size=(3, 3), dropout=0.)),
             dict(image=FILMS, sentence=np.tile([2, -1, 0, 3], (N, 1)), known=FILMS[..., 0, 0] > .2,

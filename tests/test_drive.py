@@ -11,7 +11,7 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.source import Arrays
 from visionlab.measures.driving import driving_scores
-from visionlab.models.pilotnet import PilotNet
+from visionlab.models.pilotnet import PilotLSTM, PilotNet
 from visionlab.ops.mixtures import cumulative, log_density
 from visionlab.runs.run import load
 from visionlab.tasks.drive import drive
@@ -123,6 +123,64 @@ def test_a_distribution_learns_both_branches_where_the_camera_cannot_tell(tmp_pa
 def saved(path, arrays):
   np.savez(path, **{f'train_{name}': value for name, value in arrays.items()})
   return path
+
+
+@pytest.fixture(scope='module')
+def remembering():
+  """A task with a memory that sees the route, its variables, and clips."""
+  rng = np.random.default_rng(0)
+  clips = dict(video=rng.integers(0, 256, (2, 5, 16, 40, 3), np.uint8),
+               map=rng.integers(0, 256, (2, 5, 16, 16, 2), np.uint8),
+               steering=rng.normal(0, .04, (2, 5)).astype(np.float32),
+               valid=np.array([True, False]))
+  example = {k: jax.ShapeDtypeStruct((1, *v.shape[1:]), v.dtype) for k, v in clips.items()}
+  task = drive(make_model=lambda classes: PilotLSTM(classes=classes, widths=(2,) * 5, hidden=(8,),
+                                                    same=True, memory=4),
+               example=example, chart='route')
+  variables = jax.tree.map(lambda x: x + rng.normal(0, .2, x.shape).astype(np.float32),
+                           task.init(jax.random.key(1), clips))
+  return task, variables, clips
+
+
+def test_steps_with_a_memory_are_the_clip(remembering):
+  task, variables, clips = remembering
+  whole = task.predict(variables, clips)
+  step, memory = jax.jit(task.step), task.begin(2)
+  for t in range(5):
+    seen = dict(image=clips['video'][:, t], map=clips['map'][:, t], fresh=np.array([t == 2, False]))
+    said, memory = step(variables, seen, memory)
+  for name, value in whole.items():
+    np.testing.assert_allclose(said[name][1], value[1], atol=1e-6)
+  # The first drive began anew at its third frame.
+  late = task.predict(variables, {k: v[:, 2:] if v.ndim > 1 else v for k, v in clips.items()})
+  for name, value in late.items():
+    np.testing.assert_allclose(said[name][0], value[0], atol=1e-6)
+  assert abs(whole['prediction'][0] - late['prediction'][0]) > 1e-5
+
+
+def test_the_loss_is_that_of_all_frames_of_valid_clips(remembering):
+  task, variables, clips = remembering
+  terms, _ = task.loss(variables, clips, None, {}, train=False)
+  log_weights, means, sigmas, _ = task.mixture(variables, clips)
+  assert means.shape == (2, 5, 3)
+  target = clips['steering'][0, :, None] / .04
+  density = (np.exp(log_weights[0]) * stats.norm.pdf(target, means[0], sigmas[0])).sum(-1)
+  assert float(terms['nll'].value) == pytest.approx(-np.log(density).mean(), rel=1e-4)
+  assert float(terms['nll'].count) == 1
+
+
+def test_a_network_without_a_memory_sees_frames_one_by_one():
+  clips = np.random.default_rng(0).normal(size=(2, 3, 16, 40, 3)).astype(np.float32)
+  net = PilotNet(classes=3, widths=(2,) * 5, hidden=(8,), same=True)
+  variables = net.init(jax.random.key(0), clips)
+  out = net.apply(variables, clips)
+  assert out.shape == (2, 3, 3)
+  np.testing.assert_allclose(out[1, 2], net.apply(variables, clips[:, 2])[1], atol=1e-6)
+  # An LSTM of 4 units on 8 numbers, and as many more inputs of the head.
+  other = PilotLSTM(classes=3, widths=(2,) * 5, hidden=(8,), same=True, memory=4)
+  sizes = [sum(x.size for x in jax.tree.leaves(jax.eval_shape(one.init, jax.random.key(0), clips)))
+           for one in (net, other)]
+  assert sizes[1] - sizes[0] == 16 * (8 + 4 + 1) + 4 * 3
 
 
 @pytest.mark.parametrize('options, said', [

@@ -40,6 +40,25 @@ def test_a_run_drives_the_roads_of_its_data(driver):
   assert not np.allclose(by_mean['command'][0], found['command'][0])
 
 
+def test_a_memory_is_carried_along_the_road():
+  config = roads_drive.get_config('recurrent')
+  config.task.model.update(widths=(2,) * 5, hidden=(8,), memory=4)
+  config.data = dict(name='roads', height=16, width=20, chart_size=16, examples=2, frames=2)
+  source = roads('train', **{k: v for k, v in config.data.items() if k != 'name'})
+  task = build_task(config, Facts.of(source))
+  variables = jax.jit(task.init)(jax.random.key(0), source[np.arange(1)])
+  variables = jax.tree.map(lambda x: x + .02, variables)
+  driven = drive.Driver(SimpleNamespace(config=config, task=task, variables=variables), 12)
+  found = driven.drive(np.arange(2), 'mean', 12, views=True)
+  step, memory, fresh = jax.jit(task.step), task.begin(2), np.ones(2, bool)
+  for t in range(12):
+    seen = dict(image=found['image'][t], map=found['map'][t], fresh=fresh)
+    said, memory = step(variables, seen, memory)
+    np.testing.assert_allclose(found['command'][t], said['prediction'], atol=1e-5)
+    fresh = found['intervention'][t]
+  assert driven.drive(np.arange(2), 'straight on', 12)['command'].shape == (12, 2)
+
+
 def test_a_film_shows_each_command(driver, tmp_path):
   found = driver.drive(np.arange(2), 'mode', 30, views=True)
   found['intervention'] = np.arange(30)[:, None] == [3, 9]

@@ -8,7 +8,8 @@ import pytest
 from visionlab.config import ConfigError
 from visionlab.data.roads import road
 from visionlab.data.roads.render import MAP_BEHIND, MAP_METRES
-from visionlab.data.roads.roads import Roads, roads
+from visionlab.data.roads.roads import Roads, drawn_place, roads
+from visionlab.data.roads.simulator import WHEELBASE
 
 
 @pytest.fixture(scope='module')
@@ -121,3 +122,33 @@ def test_a_fork_that_is_behind_has_one_way_left():
 def test_options_out_of_range(options, said):
   with pytest.raises(ConfigError, match=said):
     roads('test', **options)
+
+
+def test_a_clip_goes_on_from_its_example_as_the_car_is_steered():
+  options = dict(examples=6, height=16, width=20, chart_size=16, fork_at=(1., 4.), noise=0.,
+                 position_error=0., heading_error=0., keep=False)
+  images, clips = (roads('test', frames=n, **options) for n in (1, 6))
+  first, whole = images[np.arange(6)], clips[np.arange(6)]
+  for name in ('map', 'steering', 'admissible', 'there', 'fork'):
+    np.testing.assert_array_equal(whole[name][:, 0], first[name])
+  np.testing.assert_array_equal(whole['video'][:, 0], first['image'])
+  np.testing.assert_array_equal(whole['branch'], first['branch'])
+  # Each frame is that of a road that begins where the bicycle has come by then.
+  place, _ = jax.vmap(lambda i: drawn_place((16, 20), images.arrays, i))(np.arange(6))
+  for i in range(6):
+    one = jax.tree.map(lambda x, i=i: x[i], place)
+    x, y, heading = np.asarray(one.pose, np.float64)
+    wheel = np.arctan(WHEELBASE * whole['steering'][i, 0])
+    for t in range(6):
+      line = np.asarray(road.seen_from(one.road.lines[one.driven], jnp.array([x, y, heading])))
+      assert float(road.pursuit(jnp.asarray(line))) == pytest.approx(whole['steering'][i, t],
+                                                                     abs=1e-5)
+      assert whole['fork'][i, t] == (first['fork'][i] and float(one.fork) > .8 * t)
+      aim = np.arctan(WHEELBASE * whole['steering'][i, t])
+      wheel += np.clip(aim - wheel, -.12, .12)
+      turned = .8 * np.tan(wheel) / WHEELBASE
+      radius = .8 / turned
+      x += radius * (np.sin(heading + turned) - np.sin(heading))
+      y += radius * (np.cos(heading) - np.cos(heading + turned))
+      heading += turned
+  assert (whole['fork'][:, 0] > whole['fork'][:, -1]).any()

@@ -541,3 +541,16 @@ def test_which_digits_there_are():
   example, truth = source[np.arange(6)], source.source[np.arange(6)]['objects']
   for label, classes, valid in zip(example['label'], truth['classes'], truth['valid'], strict=True):
     assert set(np.flatnonzero(label)) == set(classes[valid])
+
+
+def test_behaviour_is_judged_found_in_time_and_after_drift(tmp_path):
+  rows = quick('behaviour', tmp_path, f'--figure={tmp_path}/figure.png')
+  for part, baselines, networks in (('people', 6, 3), ('devices', 6, 2)):
+    assert len(rows[part]) == baselines + networks
+    assert all(0 <= float(row['AUROC']) <= 1 for row in rows[part])
+  assert [row['users'] for row in rows['delays']] == ['people'] * 3 + ['devices'] * 3
+  for row in rows['delays']:
+    assert 0 <= float(row['within 24 h, %']) <= float(row['within the week, %']) <= 100
+  assert len(rows['drift']) == 2 * 2 * 5
+  for name in ('figure', 'devices', 'drift'):
+    assert 0 < (tmp_path / f'{name}.png').stat().st_size < 60_000

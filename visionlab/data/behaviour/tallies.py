@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ LOGONS = ('logon', 'login', 'log_on', 'log_in', 'authentication', 'auth', 'ssh',
 WITHIN = ('inside', 'internal', 'local', 'private', 'lan', '-')
 UNKNOWN = 'outside'              # the country of an address of which none is said
 MOST = 2**53
+word = lru_cache(2**10)(plain)
 
 Counts = dict[str, dict[int, np.ndarray]]
 
@@ -48,7 +50,7 @@ class PeopleTally:
 
   def read(self, row: Mapping[str, Any]) -> tuple[Any, Odd | None]:
     """What is to be counted of a row, or what is odd."""
-    count, kind = whole_number(row['count'], 1), plain(str(row['resource'] or ''))
+    count, kind = whole_number(row['count'], 1), word(str(row['resource'] or ''))
     if count is None:
       return None, Odd('no count')
     if kind not in self.numbers:
@@ -102,7 +104,7 @@ class DeviceTally:
   def read(self, row: Mapping[str, Any]) -> tuple[Any, Odd | None]:
     destination = str(row['destination'] or '').strip()
     sent, received = (whole_number(row[k], 0) for k in ('sent', 'received'))
-    outcome = plain(str('' if row['outcome'] is None else row['outcome']))
+    outcome = word(str('' if row['outcome'] is None else row['outcome']))
     if not destination:
       return None, Odd('no destination')
     if sent is None or received is None:
@@ -110,7 +112,7 @@ class DeviceTally:
     odd = None if outcome in FAILED or outcome in FINE else Odd(
         'an outcome that is no word for success or failure, and counted as a success', False)
     return Connection(destination, country_of(destination, str(row['country'] or '').strip()), sent,
-                      received, outcome in FAILED, plain(str(row['resource'] or '')) in LOGONS), odd
+                      received, outcome in FAILED, word(str(row['resource'] or '')) in LOGONS), odd
 
   def add(self, user: str, week: int, day: int, hour: int, event: Connection) -> None:
     cell = cells_of(self.counts, user, week, self.kinds)[day, hour]
@@ -162,6 +164,7 @@ def whole_number(value, default: int) -> int | None:
   return int(number) if 0 <= number <= MOST and number == int(number) else None
 
 
+@lru_cache(2**14)
 def country_of(destination: str, said: str) -> str:
   """The country of a destination, '' if it is inside.
 
