@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visionlab.alerts import APART
 from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.habits import DAYS
 from visionlab.data.behaviour.populations import POPULATIONS, Timeline
@@ -26,9 +27,11 @@ def draw_weeks(path: Path, run: Run, split, lines: Sequence[Timeline], populatio
   figure, axes = charts.new_axes(len(chosen), 3, (11, 1.9 * len(chosen)))
   for row, i, p, reasons in zip(np.reshape(axes, (-1, 3)), chosen, said, why, strict=True):
     line, week = divmod(i, len(lines[0].weeks))
-    which = np.maximum(reasons, 0).sum((0, 1)).argmax()
-    counts, usual = (drawn.levels(x)[..., which] for x in (
-        lines[line].weeks[week], lines[line].history.mean(0)))
+    counts, usual = (drawn.levels(x) for x in (lines[line].weeks[week],
+                                               lines[line].history.mean(0)))
+    speaks = np.where(np.abs(counts - usual) > APART, reasons, 0)
+    which = np.maximum(speaks, 0).sum((0, 1)).argmax()
+    counts, usual = counts[..., which], usual[..., which]
     title = f'{drawn.kinds[kinds[i]]}: {drawn.channels[which]}, said to be unusual: {p:.2f}'
     most = max(counts.max(), usual.max())
     shown(row[0], counts, title, 'viridis', 0, most)

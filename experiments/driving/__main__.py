@@ -18,7 +18,8 @@ from visionlab.runs.run import load
 
 KINDS = dict(camera='no map', all='map of all roads', route='map with the route',
              driver='the route, forks near and far', middle='the same, never off the middle',
-             one='all roads, one component')
+             one='all roads, one component',
+             recurrent='the route, clips, a memory', memoryless='the same clips, no memory')
 FEW = ('camera', 'driver')             # with --quick
 OPEN = dict(r2='R^2', r2_at_forks='at forks', nll='nats', nll_at_forks='nats at forks',
             coverage='within 90 %')
