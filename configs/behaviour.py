@@ -6,8 +6,8 @@ others; it has seen none. `:whose` learns to name the 240 instead: a week is unu
 it is said to be of is improbable. `:autoencoder` learns to make the usual weeks of others' again,
 from 32 numbers: what it cannot is unusual. Devices: configs/devices.py.
 Measured (three seeds, other people each, 2,000 updates, 4 minutes on 2 busy CPU cores): AUROC .924
-(sd .013), 77.8 % (3.3) of incidents at one false alarm a day; `:whose` .720 (.039) and 40.1 % (4.9);
-`:autoencoder` .841 (.009) and 51.2 % (2.1). Beside baselines: experiments/behaviour.
+(sd .013), 77.8 % (3.3) of incidents at one false alarm a day; `:whose` .720 (.039) and 40.1 %
+(4.9); `:autoencoder` .841 (.009) and 51.2 % (2.1). Beside baselines: experiments/behaviour.
 """
 
 from visionlab.config import experiment, is_smoke
