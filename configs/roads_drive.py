@@ -15,6 +15,10 @@ minutes on 2 busy CPU cores):
      mean, known
     `:driver`        .976   .968      -1.93   -1.66                        95 %
 
+`:recurrent` is `:driver` with an LSTM, on clips of eight views, 1,000 updates: on their last ones
+R^2 .974, at forks .948, -1.49 nats, at forks -1.35, 89 % within 90 % (23 minutes); `:memoryless`,
+the same clips without it, was not trained.
+
 The best normal distribution that is always the same has 1.15 nats. "Within 90 %" is the share of
 what was driven within the middle 90 % of probability: of 8,192 views networks become too sure, and
 --config.data.examples=32768 --config.evals.val.data.name=roads --config.evals.test.data.name=roads
