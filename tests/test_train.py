@@ -20,7 +20,7 @@ from tiny import TinyNet, aligned_stories, clips, compared, config, players, pos
 
 from visionlab import build, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.storage import checkpoint
 from visionlab.storage.workdir import outcome
 from visionlab.train import train

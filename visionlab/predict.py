@@ -27,7 +27,8 @@ from visionlab.figures import charts, timeline
 from visionlab.figures.drawing import below
 from visionlab.paths import output_file
 from visionlab.runs import records, watch
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 

@@ -14,7 +14,7 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
 from visionlab.ops.similarity import aligned as one_aligned
 from visionlab.runs.face_crops import face_finder, landmarks_in, landmarks_of, warn_of_none
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.understand.subject import in_chunks
 
 CHUNK = 64

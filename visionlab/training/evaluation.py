@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.build import Facts
 from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
+from visionlab.facts import Facts
 from visionlab.metrics import Ratio
 from visionlab.parallel.distributed import agreed, gathered
 from visionlab.parallel.sharding import DATA, local_rows
