@@ -47,7 +47,7 @@ from visionlab.tasks import TASKS
 PRECISIONS = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
 
 
-def _batch_of(example, n: int, mesh=None):
+def batch_of(example, n: int, mesh=None):
   """The form of n examples like this one. mesh: on which they are to be, or a trace for them would
   not serve where they are."""
   place = mesh and NamedSharding(mesh, P())
@@ -67,9 +67,13 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
   def make_model(**given):
     return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
                        axis_name=axis, **given)
-  return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
+  task = bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
               counts=facts.counts, anchors=facts.anchors, axis=axis)
+  # Evaluators, pictures, the count of FLOPs and a reloaded run all ask for it, and tracing a
+  # detector takes seconds: jitted, it is traced once for all that ask with the same batch.
+  object.__setattr__(task, 'predict', jax.jit(task.predict))
+  return task
 
 
 def _anchors(task: Mapping, sources: Sources) -> Anchors | tuple:
@@ -154,7 +158,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   # devices that are known within it alone.
   plain = jax.jit(make(task))
   step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
-  batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
+  batch = batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
   init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
   blame = partial(blaming, config['task'])
   _check_crop(batches.loader.crop, plain, init, batch)
@@ -224,7 +228,11 @@ def _data_seeds(members, batches: Batches):
   return np.array(_filled(seeds, batches.mesh), np.uint32)
 
 
-def flops(task: Task, variables, example) -> float | None:
-  """Of one example's forward pass, as XLA counts them before it optimises; None if it does not."""
-  cost = jax.jit(task.predict).lower(variables, example).cost_analysis()
-  return cost.get('flops') if isinstance(cost, Mapping) else None
+def flops(task: Task, variables, batch) -> float | None:
+  """Of one example's forward pass, as XLA counts those of a batch before it optimises; None if it
+  does not."""
+  # On one device, as pictures are made: one trace for both.
+  form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables)
+  cost = task.predict.lower(form, batch).cost_analysis()
+  total = cost.get('flops') if isinstance(cost, Mapping) else None
+  return total and total / len(jax.tree.leaves(batch)[0])
