@@ -20,7 +20,7 @@ from visionlab.data.behaviour.tallies import DeviceTally, PeopleTally, whole_num
 from visionlab.data.sources import table_stream
 from visionlab.data.sources.table_rows import read_table
 from visionlab.data.sources.table_stream import stream_table
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)                   # a Monday

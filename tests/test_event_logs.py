@@ -15,7 +15,7 @@ from visionlab.data.behaviour.events import monday, place_of, read_log
 from visionlab.data.behaviour.habits import RESOURCES
 from visionlab.data.behaviour.populations import timelines
 from visionlab.data.behaviour.tallies import PeopleTally
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)                   # a Monday

@@ -21,7 +21,8 @@ from visionlab.data.behaviour.flows import BYTES
 from visionlab.data.behaviour.habits import DAYS
 from visionlab.data.behaviour.populations import POPULATIONS, Population
 from visionlab.paths import output_file
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.storage.workdir import write_atomically
 
 REASONS = 3
