@@ -15,6 +15,7 @@ from filmed import film as film_file
 from PIL import Image
 from tiny import config
 
+from configs import docs_quick_thoughts, scenes_captioner, stories_align
 from visionlab.align import matches, read_story, scores_of
 from visionlab.config import ConfigError
 from visionlab.data.films.shots import read_shots
@@ -25,6 +26,7 @@ from visionlab.runs.alignment_page import page
 from visionlab.runs.run import Run
 from visionlab.runs.similarities import channels, similarities
 from visionlab.tasks.align import Align, Steps, _others, align
+from visionlab.train import train
 
 
 class Given(nn.Module):
@@ -209,3 +211,27 @@ def test_the_command_writes_a_page_and_holds_it_against_annotations(folder):
   assert (folder / 'page.html').read_text().count('class="shot"') == 5
   done = subprocess.run(command + words[:2], cwd=folder, capture_output=True, text=True)
   assert done.returncode == 2 and 'book: none' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_the_command_asks_the_runs_that_a_run_has_learnt_from(folder):
+  runs = {}
+  for name, own in dict(thoughts=docs_quick_thoughts, captioner=scenes_captioner).items():
+    runs[name] = str(folder / name)
+    train(own.get_config('smoke'), runs[name])
+  learnt = stories_align.get_config('smoke')
+  learnt.data.runs = (runs['captioner'], runs['thoughts'])
+  learnt.evals = {}
+  train(learnt, folder / 'cnn')
+  command = [sys.executable, '-m', 'visionlab.align', 'film.srt', 'film', 'book.txt',
+             '--output=page.html', '--workdir=cnn']
+  done = subprocess.run([*command, f'--seen={",".join(learnt.data.runs)}'], cwd=folder,
+                        capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr
+  assert 'shots are told, by cnn (step 10), with the chain' in done.stdout
+  text = (folder / 'page.html').read_text()
+  assert text.count('class="shot"') == 5 and 'likelihood' in text and 'thoughts' in text
+  done = subprocess.run([*command, f'--seen={runs["thoughts"]}'], cwd=folder, capture_output=True,
+                        text=True)
+  assert done.returncode == 2 and 'Traceback' not in done.stderr
+  assert 'from bleu_1, bleu_2, bleu_3, bleu_4, bleu_5, tfidf, time, likelihood, thoughts; see ' in (
+      done.stderr)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from visionlab.models.layers import noise
 from visionlab.models.sentence_encoder import SentenceEncoder, check_encoder
-from visionlab.options.kinds import Count, Natural
+from visionlab.options.kinds import Amount, Count, Natural
 
 
 class QuickThoughts(nn.Module):
@@ -23,6 +23,7 @@ class QuickThoughts(nn.Module):
     encoder, pool: see `visionlab.models.sentence_encoder.SentenceEncoder`.
     width: of a sentence's vector, of which each encoder gives a half.
     embedding: width of what stands for a word.
+    spread: standard deviation of these numbers at first.
     dtype: dtype of the products; vectors are float32.
 
   Raises:
@@ -35,6 +36,7 @@ class QuickThoughts(nn.Module):
   pool: str = 'last'
   width: Count = 512
   embedding: Count = 256
+  spread: Amount = 1.
   dtype: Any = jnp.float32
   axis_name: str | None = None
 
@@ -43,7 +45,8 @@ class QuickThoughts(nn.Module):
     super().__post_init__()
 
   def setup(self):
-    self.table = self.param('table', noise, (self.words + self.more, self.embedding))
+    self.table = self.param('table', lambda key: self.spread * noise(
+        key, (self.words + self.more, self.embedding)))
     self.f, self.g = (SentenceEncoder(self.encoder, self.width // 2, self.pool, self.dtype)
                       for _ in range(2))
 

@@ -10,7 +10,7 @@ from visionlab.models.layers import Head, lecun_normal, noise
 from visionlab.models.sentence_encoder import SentenceEncoder, check_encoder, read
 from visionlab.ops import recurrent
 from visionlab.ops.recurrent import GRU
-from visionlab.options.kinds import Count, Natural
+from visionlab.options.kinds import Amount, Count, Natural
 
 NEIGHBOURS = ('before', 'after')
 
@@ -36,6 +36,7 @@ class SkipThoughts(nn.Module):
     encoder, width, pool: see `visionlab.models.sentence_encoder.SentenceEncoder`; the two of
       'combine' are trained together, where the paper joins two networks that were trained apart.
     embedding: width of what stands for a word.
+    spread: standard deviation of these numbers at first.
     decoder: width of the decoders' states; 0: that of the thought.
     dtype: dtype of the products; logits and states are float32.
 
@@ -49,6 +50,7 @@ class SkipThoughts(nn.Module):
   pool: str = 'last'
   width: Count = 512
   embedding: Count = 256
+  spread: Amount = 1.
   decoder: Natural = 0
   dtype: Any = jnp.float32
   axis_name: str | None = None
@@ -61,7 +63,8 @@ class SkipThoughts(nn.Module):
     decoder = self.decoder or self.width
     # Words that began as small as the paper's, within .1, left all thoughts alike after three
     # epochs of 32,000 sentences.
-    self.table = self.param('table', noise, (self.words + self.more, self.embedding))
+    self.table = self.param('table', lambda key: self.spread * noise(
+        key, (self.words + self.more, self.embedding)))
     self.reader = SentenceEncoder(self.encoder, self.width, self.pool, self.dtype)
     self.tellers = [self.param(name, recurrent.init, GRU, self.embedding, decoder)
                     for name in NEIGHBOURS]
