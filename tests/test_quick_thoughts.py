@@ -105,17 +105,18 @@ def test_dropped_words_are_drawn_for_each_example():
 
 
 def test_a_word_that_is_dropped_is_not_read():
-  task, variables = made()
-  loss = jax.jit(lambda batch, hp: task.loss(variables, batch, None, hp, train=True)[0])
+  task, variables = made(encoder='bag')
   batch = dict(BATCH, draw=jax.random.split(jax.random.key(0), 8))
-  whole, none = loss(batch, dict(word_dropout=0.)), loss(batch, dict(word_dropout=1.))
-  np.testing.assert_allclose(whole['after'].sum, loss(BATCH, HP)['after'].sum, rtol=1e-6)
-  assert abs(float(loss(batch, HP)['after'].sum - whole['after'].sum)) > .1
-  # Of all sentences nothing is left: all are alike, whatever words there are.
-  _, other = made()
-  other['params']['table'] = -variables['params']['table']
-  again = task.loss(other, batch, None, dict(word_dropout=1.), train=True)[0]
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), none, again)
+
+  @jax.jit
+  def loss(params, share):
+    return task.loss(dict(params=params), batch, None, dict(word_dropout=share), train=True)[0]
+  params = variables['params']
+  other = dict(params, table=-params['table'])
+  whole, half, none = (loss(params, share)['after'].sum for share in (0., .5, 1.))
+  assert abs(float(half - whole)) > .1
+  # Where nothing is left all sentences are alike, whatever words there are.
+  assert float(none) == float(loss(other, 1.)['after'].sum) != float(whole)
 
 
 @pytest.mark.parametrize('pool', ['mean', 'max'])
@@ -127,7 +128,7 @@ def test_pools_are_over_the_words_there_are(pool):
 
 
 @pytest.mark.parametrize('options', [dict(encoder='combine', pool='mean'),
-                                     dict(encoder='bi', pool='max')])
+                                     dict(encoder='bi', pool='max'), dict(encoder='both')])
 def test_padding_changes_no_vector(options):
   task, variables = made(**options)
   embed = jax.jit(task.embed)
@@ -135,6 +136,18 @@ def test_padding_changes_no_vector(options):
                  for length in (5, 9))
   assert short.shape == (2, 8)
   np.testing.assert_allclose(short, long, atol=1e-6)
+
+
+def test_a_bag_is_a_linear_map_of_the_mean_of_the_words():
+  task, variables = made(encoder='bag', spread=0.)
+  assert not jax.jit(task.init)(jax.random.key(0), BATCH)['params']['table'].any()
+  params = variables['params']
+  means = np.stack([params['table'][row[row > 0]].mean(0)
+                    for row in BATCH['sentence']['tokens'][:, 1]])
+  found = jax.jit(task.predict)(variables, BATCH)['embedding']
+  for own, name in ((found[:, :4], 'f'), (found[:, 4:], 'g')):
+    layer = params[name]['bag']
+    np.testing.assert_allclose(own, means @ layer['kernel'] + layer['bias'], rtol=1e-4, atol=1e-5)
 
 
 def test_what_does_not_fit_is_refused():

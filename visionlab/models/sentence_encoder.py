@@ -1,4 +1,4 @@
-"""What reads a sentence and gives its vector, by gated recurrent units."""
+"""What reads a sentence and gives its vector: gated recurrent units, or the mean of its words."""
 
 from typing import Any
 
@@ -22,9 +22,11 @@ class SentenceEncoder(nn.Module):
 
   Attributes:
     kind: 'uni' reads ahead; 'bi' also, with other units, from the end, both vectors side by side;
-      'combine' is both of these side by side.
-    width: of the vector; with 'bi' of two halves, with 'combine' of a half and two quarters.
-    pool: what is taken of the states of a reader: the 'last', or of each unit the 'mean' or the
+      'combine' is both of these side by side. 'bag' is a linear map of the mean of the words, which
+      knows no order, 'both' that and 'uni' side by side.
+    width: of the vector; with 'bi' and 'both' of two halves, with 'combine' of a half and two
+      quarters.
+    pool: what is taken of the states of units: the 'last', or of each unit the 'mean' or the
       'max' over words (Conneau et al. 2017, https://arxiv.org/abs/1705.02364, section 3.2).
     dtype: dtype of the products; states are float32.
   """
