@@ -43,7 +43,11 @@ def test_the_strength_is_that_of_scikit_learns_cross_validation():
                         dict(logisticregression__C=strengths), cv=PredefinedSplit(fold))
   tested = RNG.normal(size=(200, 30))
   own = tested[:, :3].sum(1) > 0
-  assert linear_probe(x, true, tested, own, strengths) == search.fit(x, true).score(tested, own)
+  expected = search.fit(x, true).score(tested, own)
+  assert linear_probe(x, true, tested, own, strengths) == expected
+  turned = np.argsort(fold, kind='stable')                    # the same folds by their groups
+  assert linear_probe(x[turned], true[turned], tested, own, strengths, 7 * fold[turned]) == (
+      pytest.approx(expected, abs=.01))
 
 
 @pytest.mark.parametrize('shapes, words', [(((5, 2), 4, (3, 2), 3), 'of .4,. labels'),

@@ -96,11 +96,13 @@ def compared(given, name, runs, tasks):
            'untrained': [fresh(run).embed for run in runs],
            given.kind: [run.embed for run in runs]}
   most = np.unique(tested.labels, return_counts=True)[1].max() / len(tested.labels)
+
+  def right(vectors):
+    return linear_probe(features(fitted, vectors), fitted.labels,
+                        features(tested, vectors), tested.labels, groups=fitted.groups)
   return {'task': name, 'fitted / tested': f'{len(fitted.labels):,} / {len(tested.labels):,}',
           'the commonest': study.spread([most], 1)} | {
-      kind: study.spread([linear_probe(features(fitted, vectors), fitted.labels,
-                                       features(tested, vectors), tested.labels)
-                          for vectors in own], 1) for kind, own in kinds.items()}
+      kind: study.spread(list(map(right, own)), 1) for kind, own in kinds.items()}
 
 
 def perplexity(given, folder):

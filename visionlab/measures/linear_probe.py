@@ -12,7 +12,8 @@ FOLDS = 3
 
 
 def linear_probe(features, labels: Sequence, tested, true: Sequence,
-                 strengths: Sequence[float] = STRENGTHS) -> float:
+                 strengths: Sequence[float] = STRENGTHS, groups: Sequence[int] | None = None
+                 ) -> float:
   """The accuracy of logistic regression on features, as of SentEval (Conneau and Kiela 2018,
   https://arxiv.org/abs/1803.05449).
 
@@ -25,6 +26,7 @@ def linear_probe(features, labels: Sequence, tested, true: Sequence,
     features, labels: (n d), also sparse, and (n,), in no order.
     tested, true: (m d) and (m,), of others.
     strengths: rising; after two that do worse than one before them, no greater ones are tried.
+    groups: (n,) int, of rows that are not to be told by each other, such as those of one file.
 
   Raises:
     ConfigError: features and labels that do not fit, or labels of fewer than two kinds.
@@ -38,6 +40,8 @@ def linear_probe(features, labels: Sequence, tested, true: Sequence,
       raise ConfigError(f'linear_probe: {x.shape} features of {y.shape} labels; expected (n d) and '
                         f'(n,), and as many features of those tested, {features.shape[1:]}')
   fold = np.arange(len(labels)) % FOLDS
+  if groups is not None:
+    fold = np.unique(np.asarray(groups), return_inverse=True)[1] % FOLDS
   if any(len(set(labels[fold != k].tolist())) < 2 for k in range(FOLDS)):
     raise ConfigError('linear_probe: labels of at least two kinds are needed')
 
