@@ -1,6 +1,10 @@
 """Quick thoughts on prose that is on every machine: docstrings of Python, NumPy, SciPy and others.
 
 python -m visionlab.train --config=configs/docs_quick_thoughts.py --workdir=runs/quick_thoughts
+Three seeds, three minutes each on 2 CPU cores that other jobs shared (30 November 2026, Python
+3.11, NumPy 2.4, JAX 0.10): by a linear probe 50.4 ± 1.1 % of packages and 69.7 ± 1.5 % of
+neighbours are right, where a bag of words has 45.1 and 60.4, an untrained network 25.6 and 60.8;
+the sentence that follows is found at rank 267 ± 7 of 3,743 (experiments/sentences).
 """
 
 from visionlab.config import experiment, is_smoke
