@@ -77,7 +77,8 @@ def shuffled(rows: Sequence[tuple], rng: np.random.Generator) -> Task:
   """A task of rows (text, or two, label, document)."""
   rows = [rows[i] for i in rng.permutation(len(rows))]
   *texts, labels, places = (list(column) for column in zip(*rows, strict=True))
-  return Task(tuple(texts), np.array(labels), np.array(places) // STRETCH)
+  stretch = min(STRETCH, max(len(set(places)) // 6, 1))            # in a short text, six of them
+  return Task(tuple(texts), np.array(labels), np.array(places) // stretch)
 
 
 def features(task: Task, vectors: Callable[[list[str]], np.ndarray]):
