@@ -16,6 +16,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info
 from visionlab.data.sources.digits import digits
 from visionlab.data.sources.digits_m import digits_m
+from visionlab.facts import Facts
 from visionlab.metrics import Ratio
 from visionlab.models.dann import DANN
 from visionlab.tasks.adapt import ADVERSARIAL, DISTANCES, METHODS, adapt
@@ -368,6 +369,6 @@ def test_evaluations_name_the_domain_they_measure():
 
 def test_facts_of_several_sources_survive_being_saved():
   facts = job('dann').facts
-  assert build.Facts.from_json(facts.to_json()) == facts
+  assert Facts.from_json(facts.to_json()) == facts
   assert set(facts.infos) == set(facts.example) == {'source', 'target'}
   assert facts.image.shape == (1, 8, 8, 3)

@@ -7,7 +7,7 @@ from tiny import config
 
 from visionlab.config import ConfigError
 from visionlab.data.images.bands import BandCanvas, bands_of
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 RNG = np.random.default_rng(0)

@@ -11,13 +11,14 @@ import pytest
 from tiny import config
 
 from visionlab.augmentation.augment import check_mixing, make_augment
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Arrays, Info
 from visionlab.data.text.caption_rows import caption_rows
 from visionlab.data.text.sentence_rows import Sentences
 from visionlab.data.text.vocabulary import build
+from visionlab.facts import Facts
 from visionlab.metrics import Ratio
 from visionlab.training.evaluation import loss_evaluator
 

@@ -9,7 +9,7 @@ import tiny
 from annotated import coco_json, one
 from pictured import picture
 
-from visionlab.build import Facts, assemble, build_task
+from visionlab.build import assemble, build_task
 from visionlab.config import ConfigError
 from visionlab.data.box_sizes import (
   Anchors,
@@ -23,6 +23,7 @@ from visionlab.data.box_sizes import (
 )
 from visionlab.data.source import Arrays, Info, concat, subset
 from visionlab.data.sources.coco import coco
+from visionlab.facts import Facts
 from visionlab.measures.average_precision import box_iou
 from visionlab.ops.anchors import cell_anchors
 

@@ -11,10 +11,11 @@ import visionlab
 from configs import coco_captioner, flickr8k_captioner
 from experiments import study
 from visionlab import predict
-from visionlab.build import Facts, build_optimizer, build_task
+from visionlab.build import build_optimizer, build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
 from visionlab.evaluate import evaluate
+from visionlab.facts import Facts
 from visionlab.options.durations import parse_steps
 from visionlab.train import train
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError, experiment
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.scenes.scenes import scenes
@@ -15,6 +15,7 @@ from visionlab.data.source import Arrays, Info
 from visionlab.data.sources.digits import digits
 from visionlab.data.text.caption_rows import caption_rows, texts
 from visionlab.data.text.vocabulary import PAD, build
+from visionlab.facts import Facts
 from visionlab.measures import captions as caption_metrics, retrieval
 from visionlab.optim.optimiser import make_optimizer
 from visionlab.parallel.sharding import data_mesh

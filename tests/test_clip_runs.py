@@ -11,14 +11,15 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from visionlab import build, exports
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.actions.actions import actions
 from visionlab.evaluate import evaluate
+from visionlab.facts import Facts
 from visionlab.models.cnn import CNN
 from visionlab.ops import optical_flow
 from visionlab.ops.views import rescaled
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 from visionlab.training.resume import resume
 

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from visionlab.augmentation.augment import make_augment
-from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data.films.clip import fitted_clips
 from visionlab.data.images.decode import Canvas
 from visionlab.data.own import adapted
 from visionlab.data.source import Arrays, Info
+from visionlab.facts import Facts
 from visionlab.ops import warp
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from PIL import Image
 from visionlab import predict as command
 from visionlab.config import experiment
 from visionlab.evaluate import evaluate
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 

@@ -8,10 +8,11 @@ from drawn import drawn_variables
 from PIL import Image
 from tiny import config
 
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Info
+from visionlab.facts import Facts
 from visionlab.measures.average_precision import box_iou
 from visionlab.ops.image import Standardise
 from visionlab.tasks.detect import Detect

@@ -15,7 +15,7 @@ from visionlab.models.detector import Detector
 from visionlab.models.resnet import ResNet
 from visionlab.models.vgg import VGG
 from visionlab.optim.parameter_groups import paths
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.weights.families import COCO, IMAGENET, recognise
 from visionlab.weights.files import Weights, flat, read_weights
 from visionlab.weights.fit import adopt_options, fit

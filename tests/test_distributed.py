@@ -15,7 +15,7 @@ from PIL import Image
 from visionlab.config import ConfigError
 from visionlab.parallel import distributed
 from visionlab.parallel.distributed import DONE, FAILED, Roll, rollcall
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.storage.checkpoint import steps_of
 
 STEPS, RESUMED = 12, 4

@@ -13,7 +13,7 @@ from visionlab.data.source import Arrays
 from visionlab.measures.driving import driving_scores
 from visionlab.models.pilotnet import PilotNet
 from visionlab.ops.mixtures import cumulative, log_density
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.tasks.drive import drive
 from visionlab.train import train
 

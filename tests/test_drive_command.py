@@ -9,10 +9,11 @@ from PIL import Image
 
 from configs import roads_drive
 from visionlab import drive
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.films.film import frame_rate
 from visionlab.data.roads.roads import roads
+from visionlab.facts import Facts
 from visionlab.figures.films import check_film, write_film
 
 

@@ -14,8 +14,8 @@ from visionlab.config import ConfigError
 from visionlab.data.sources.cifar import CIFAR10
 from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of, per_image
 from visionlab.runs import other_data
+from visionlab.runs.load import load
 from visionlab.runs.other_data import open_data, typed
-from visionlab.runs.run import load
 from visionlab.train import train
 
 RNG = np.random.default_rng(0)

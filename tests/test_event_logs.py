@@ -14,7 +14,7 @@ from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log
 from visionlab.data.behaviour.habits import RESOURCES
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)                   # a Monday

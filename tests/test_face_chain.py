@@ -12,8 +12,9 @@ from PIL import Image
 from configs import crowds_faster_rcnn, faces_landmarks, faces_verify
 from experiments.study import changed
 from visionlab import exports
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.data.source import Arrays, Info
+from visionlab.facts import Facts
 from visionlab.ops.landmarks import FIVE
 from visionlab.runs.run import Run
 

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data.faces import shape, skin
 from visionlab.data.faces.faces import Faces, _draw, faces
 from visionlab.data.faces.strokes import line, padded, polygon
 from visionlab.data.images import photographs
 from visionlab.data.scenes import assets
+from visionlab.facts import Facts
 from visionlab.ops.landmarks import five_of
 from visionlab.ops.similarity import TEMPLATE
 from visionlab.runs.aligned import aligned, moved

@@ -9,9 +9,10 @@ from tiny import config as tiny_config
 
 import visionlab
 from visionlab import build
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
+from visionlab.facts import Facts
 from visionlab.models.up_convolutional import UpConvolutional, doublings
 from visionlab.tasks.invert import read_layers
 from visionlab.train import train

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from tiny import config
 
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
+from visionlab.facts import Facts
 from visionlab.measures import frechet
 from visionlab.runs import likeness as module
 from visionlab.runs.likeness import fitted, likeness

@@ -10,7 +10,7 @@ from test_weights import flat_shapes, torch_names
 from visionlab.config import ConfigError
 from visionlab.models.resnet import CifarResNet, ResNet
 from visionlab.models.vgg import VGG
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.weights import files
 from visionlab.weights.arrays import Stored
 from visionlab.weights.families import recognise

@@ -11,7 +11,7 @@ from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
 from visionlab.paths import local, output_file
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 

@@ -11,7 +11,7 @@ from tiny import config
 
 from visionlab import predict
 from visionlab.config import ConfigError
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 

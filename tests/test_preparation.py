@@ -12,7 +12,7 @@ from configs.cifar10_resnet import get_config
 from visionlab import config as configs
 from visionlab.config import ConfigError
 from visionlab.ops.image import Standardise
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.weights.families import IMAGENET
 from visionlab.weights.files import read_weights
 from visionlab.weights.fit import adopt_options

@@ -9,10 +9,11 @@ from tiny import config as tiny_config
 import visionlab
 from configs import scenes_rcnn
 from experiments.rcnn import region_svm
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.exports import save
+from visionlab.facts import Facts
 from visionlab.models.cnn import CNN
 from visionlab.models.detector import Detector
 from visionlab.models.low_rank import truncated

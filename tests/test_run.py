@@ -13,7 +13,7 @@ import visionlab
 from visionlab.config import ConfigError
 from visionlab.evaluate import evaluate
 from visionlab.exports import save
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import config
 
 from visionlab.config import ConfigError
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)

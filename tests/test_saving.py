@@ -13,7 +13,7 @@ from tiny import config
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.storage.checkpoint import steps_of, to_save
 from visionlab.storage.saving import Checkpoints, improves, saving_intervals
 from visionlab.sweeps.checkpoints import SharedCheckpoints

@@ -13,7 +13,6 @@ from PIL import Image
 from scipy import ndimage
 
 from visionlab.augmentation.augment import make_augment
-from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data.images import photographs
 from visionlab.data.scenes import assets
@@ -22,6 +21,7 @@ from visionlab.data.scenes.figures import JOINTS, LIMBS, MIRRORED
 from visionlab.data.scenes.render import bounce, coloured, scene
 from visionlab.data.scenes.scenes import Scenes, _draw, scenes
 from visionlab.data.sources.digits import digits
+from visionlab.facts import Facts
 
 SOME = np.arange(64)
 KINDS = ('digits', 'figures')

@@ -7,7 +7,7 @@ from tiny import config
 
 import visionlab
 from visionlab.config import ConfigError
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.storage.workdir import write_members
 from visionlab.train import train
 from visionlab.weights.files import read_weights

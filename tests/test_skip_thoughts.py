@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError, experiment
 from visionlab.data.text.sentence_rows import Sentences
 from visionlab.data.text.vocabulary import START, UNKNOWN, build
 from visionlab.data.text.word_vectors import WordVectors, read_word_vectors
+from visionlab.facts import Facts
 from visionlab.figures.sentences import nearest
 from visionlab.models.skip_thoughts import SkipThoughts
 from visionlab.runs.expansion import expand, linear_map

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import config
 
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.scenes.captions import Group, caption, words
 from visionlab.data.scenes.digits import CLASSES
@@ -19,6 +19,7 @@ from visionlab.data.stories.plot import draw_plot
 from visionlab.data.stories.stories import SCENES, Story, tell_stories
 from visionlab.data.stories.telling import SHAPES, spoken, told
 from visionlab.data.text.vocabulary import SPECIAL, Vocabulary, build
+from visionlab.facts import Facts
 from visionlab.runs import similarities as similarities_of
 from visionlab.runs.run import Run
 from visionlab.runs.similarities import (

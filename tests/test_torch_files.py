@@ -14,7 +14,7 @@ from test_weights import flat_shapes, torch_names
 
 from visionlab.config import ConfigError
 from visionlab.models.resnet import CifarResNet
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.weights.arrays import read_arrays
 from visionlab.weights.files import read_weights
 from visionlab.weights.torch_file import Opaque, read_torch

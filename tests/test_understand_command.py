@@ -17,7 +17,7 @@ from tiny import config
 
 from visionlab.config import ConfigError
 from visionlab.ops.hog import hog
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 from visionlab.understand.__main__ import (
   images_of,

@@ -10,7 +10,7 @@ from tiny import config
 
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import open_sources
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 from visionlab.verify import faces_of, threshold_of
 

@@ -11,7 +11,7 @@ from test_models import build, shapes, variables_of
 from visionlab.config import ConfigError
 from visionlab.models.network import Style
 from visionlab.models.vit import Block, resampled
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.weights.families import near_misses, recognise
 from visionlab.weights.files import flat, nested, read_weights
 from visionlab.weights.fit import fit

@@ -20,7 +20,7 @@ from visionlab.config import ConfigError
 from visionlab.models.resnet import CifarResNet, ResNet
 from visionlab.models.vgg import VGG
 from visionlab.ops.image import standardise
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.train import train
 from visionlab.weights.arrays import read_arrays
 from visionlab.weights.families import FAMILIES, recognise

@@ -9,9 +9,13 @@ __version__ = '0.1.0'
 
 
 def __getattr__(name: str):
-  if name in ('load', 'Run'):
-    from visionlab.runs import run  # noqa: PLC0415 - importing visionlab stays cheap
-    return getattr(run, name)
+  # Importing visionlab stays cheap.
+  if name == 'load':
+    from visionlab.runs.load import load  # noqa: PLC0415
+    return load
+  if name == 'Run':
+    from visionlab.runs.run import Run  # noqa: PLC0415
+    return Run
   if name == 'export':
     from visionlab.exports import export  # noqa: PLC0415
     return export

@@ -18,7 +18,8 @@ from visionlab.data.behaviour.encode import GROUPS
 from visionlab.data.behaviour.event_logs import Weeks, event_logs
 from visionlab.data.behaviour.habits import DAYS, RESOURCES
 from visionlab.paths import output_file
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.storage.workdir import write_atomically
 
 REASONS = 3

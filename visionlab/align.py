@@ -26,7 +26,8 @@ from visionlab.figures.alignment import matrices
 from visionlab.ops.story_chain import NOWHERE
 from visionlab.paths import output_file
 from visionlab.runs.alignment_page import Match, page
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.runs.similarities import channels, measures_of, similarities
 from visionlab.storage.workdir import write_atomically
 from visionlab.tasks.align import Align, Steps

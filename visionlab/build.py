@@ -1,8 +1,7 @@
-"""From a config to the things it names: the data's facts, the task, the optimiser."""
+"""From a config to the things it names: the task, the optimiser, the compiled step."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,13 +17,11 @@ from visionlab.config import (
   check_choice,
   resolve,
   whole,
-  with_tuples,
 )
-from visionlab.data.balance import class_counts
 from visionlab.data.box_sizes import Anchors, anchors_like
 from visionlab.data.images.crop import RandomCrop
-from visionlab.data.pipeline import Batches, Sources, examples, load, open_sources, parts
-from visionlab.data.source import Arrays, Info
+from visionlab.data.pipeline import Batches, Sources, open_sources, parts
+from visionlab.facts import Facts
 from visionlab.models import MODELS
 from visionlab.models.from_config import blaming, build_model
 from visionlab.optim.optimiser import Optimizer, complete, optimizer_of
@@ -50,100 +47,7 @@ from visionlab.tasks import TASKS
 PRECISIONS = dict(float32=jnp.float32, bfloat16=jnp.bfloat16)
 
 
-@dataclass(frozen=True)
-class Facts:
-  """What of the data a task is built from; saved with a run, which then needs no data to reload.
-
-  Attributes:
-    info: of the source, or of the first where there are several.
-    example: one example's arrays, as shapes with a leading axis of 1; by source, where there are
-      several.
-    examples: in an epoch.
-    infos: of every source by name, where there are several.
-    counts: examples of each class, where that is known (see `visionlab.data.balance`).
-    anchors: fitted to the boxes, where the config asks for it (see `visionlab.data.box_sizes`).
-  """
-  info: Info
-  example: Any
-  examples: int
-  infos: Mapping[str, Info] = field(default_factory=dict)
-  counts: tuple[int, ...] = ()
-  anchors: Anchors | tuple = ()
-
-  @property
-  def image(self) -> jax.ShapeDtypeStruct:
-    """Of one image, one frame of a clip, or one image of the first source, (1 h w c).
-
-    Raises:
-      ConfigError: the data are sentences alone.
-    """
-    example = self.example
-    if self.sentences:
-      raise ConfigError('this is for images, and these data are sentences; run.embed(sentences) '
-                        'gives the vectors of such')
-    if self.frames:
-      _, _, *shape = example['video'].shape
-      return jax.ShapeDtypeStruct((1, *shape), example['video'].dtype)
-    return (example if 'image' in example else next(iter(example.values())))['image']
-
-  @property
-  def shown(self) -> dict[str, jax.ShapeDtypeStruct]:
-    """What a network is given to predict from: {'image': (1 h w c)}, or {'video': (1 t h w c)}."""
-    return {'video': self.example['video']} if self.frames else {'image': self.image}
-
-  @property
-  def sentences(self) -> bool:
-    """Whether there are sentences, and no images."""
-    return 'sentence' in self.example and not {'image', 'video'} & set(self.example)
-
-  @property
-  def frames(self) -> int:
-    """Of a clip; 0 where there are images."""
-    return self.example['video'].shape[1] if 'video' in self.example else 0
-
-  @classmethod
-  def of(cls, sources: Sources) -> 'Facts':
-    named = {name: source for name, (source, _) in parts(sources).items()}
-    for name, source in named.items():
-      if not len(source):
-        raise ConfigError(f'config.data{"." + name if name else ""}: the split has no examples')
-    first = {name: _first(source) for name, source in named.items()}
-    infos = {} if '' in named else {name: source.info for name, source in named.items()}
-    counts = class_counts(named['']) if '' in named else ()
-    return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos,
-               counts)
-
-  def to_json(self) -> str:
-    example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
-    infos = {name: asdict(info) for name, info in self.infos.items()}
-    return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos,
-                           counts=self.counts, anchors=self.anchors), indent=2)
-
-  @classmethod
-  def from_json(cls, text: str) -> 'Facts':
-    saved = with_tuples(json.loads(text))
-
-    def spec(text):
-      dtype, *shape = text.split()
-      return jax.ShapeDtypeStruct(tuple(map(int, shape)), dtype)
-    # Older runs lack the newer fields.
-    def info(saved):
-      return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
-    infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
-    return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos,
-               saved.get('counts', ()), Anchors(*saved['anchors']) if saved.get('anchors') else ())
-
-
-def _first(source):
-  """The form of one example. What is drawn by a program is not drawn for this: to compile it takes
-  seconds."""
-  if hasattr(source, 'gather') and not isinstance(source, Arrays):
-    one = jax.eval_shape(source.gather, source.arrays, np.zeros(1, np.int32))
-    return {'valid': jax.ShapeDtypeStruct((1,), bool), **one}
-  return _batch_of(load(source, np.zeros(1, np.int64)), 1)
-
-
-def _batch_of(example, n: int, mesh=None):
+def batch_of(example, n: int, mesh=None):
   """The form of n examples like this one. mesh: on which they are to be, or a trace for them would
   not serve where they are."""
   place = mesh and NamedSharding(mesh, P())
@@ -163,9 +67,13 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
   def make_model(**given):
     return build_model(model, f'{where}.model', dtype=PRECISIONS[config['precision']],
                        axis_name=axis, **given)
-  return bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
+  task = bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
               counts=facts.counts, anchors=facts.anchors, axis=axis)
+  # Evaluators, pictures, the count of FLOPs and a reloaded run all ask for it, and tracing a
+  # detector takes seconds: jitted, it is traced once for all that ask with the same batch.
+  object.__setattr__(task, 'predict', jax.jit(task.predict))
+  return task
 
 
 def _anchors(task: Mapping, sources: Sources) -> Anchors | tuple:
@@ -250,7 +158,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   # devices that are known within it alone.
   plain = jax.jit(make(task))
   step = make(build_task(config, facts, axis=axis), axis=axis) if axis else plain
-  batch = _batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
+  batch = batch_of(facts.example, config['batch'] // len(parts(sources)), mesh)
   init = partial(init_state, task, optimizer, hps[0], config['seed'], facts.example, mesh)
   blame = partial(blaming, config['task'])
   _check_crop(batches.loader.crop, plain, init, batch)
@@ -320,7 +228,11 @@ def _data_seeds(members, batches: Batches):
   return np.array(_filled(seeds, batches.mesh), np.uint32)
 
 
-def flops(task: Task, variables, example) -> float | None:
-  """Of one example's forward pass, as XLA counts them before it optimises; None if it does not."""
-  cost = jax.jit(task.predict).lower(variables, example).cost_analysis()
-  return cost.get('flops') if isinstance(cost, Mapping) else None
+def flops(task: Task, variables, batch) -> float | None:
+  """Of one example's forward pass, as XLA counts those of a batch before it optimises; None if it
+  does not."""
+  # On one device, as pictures are made: one trace for both.
+  form = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables)
+  cost = task.predict.lower(form, batch).cost_analysis()
+  total = cost.get('flops') if isinstance(cost, Mapping) else None
+  return total and total / len(jax.tree.leaves(batch)[0])

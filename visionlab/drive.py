@@ -23,7 +23,8 @@ from visionlab.figures import driving as figures
 from visionlab.figures.films import check_film, write_film
 from visionlab.measures.class_table import in_columns
 from visionlab.measures.driving import closed_loop_scores
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.tasks.drive import CHARTS, Drive
 
 WAYS = ('mean', 'mode')

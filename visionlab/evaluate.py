@@ -24,17 +24,18 @@ from flax.errors import ScopeParamShapeError
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab import commandline
-from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data.pipeline import eval_batches
 from visionlab.data.source import Source
+from visionlab.facts import Facts
 from visionlab.measures.class_table import class_table
 from visionlab.ops.views import WHOLE, View, rescaled, ten_crops
 from visionlab.parallel.sharding import data_mesh
 from visionlab.paths import output_file
+from visionlab.runs.load import load
 from visionlab.runs.other_data import data_flags, given_data, open_data
 from visionlab.runs.records import as_csv, names_of_examples, records_of
-from visionlab.runs.run import Run, load
+from visionlab.runs.run import Run
 from visionlab.storage.workdir import check_words, save_figures
 from visionlab.task import Results, Task, Variables
 from visionlab.training.evaluation import compile_evaluation, predictions

@@ -18,7 +18,8 @@ from safetensors.numpy import save as to_bytes
 
 from visionlab import __version__, commandline, config as configs
 from visionlab.config import ConfigError
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.weights.files import EXPORT, flat, nested
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')

@@ -27,7 +27,8 @@ from visionlab.figures import charts, timeline
 from visionlab.figures.drawing import below
 from visionlab.paths import output_file
 from visionlab.runs import records, watch
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress
 
@@ -189,13 +190,8 @@ def main(argv):
   if not count:
     raise ConfigError('none of the files is a readable image')
   write(kept, as_table, as_text)
-  if not output:
-    print('no picture: --output=predictions.png draws one')
-    return
   some = f', the first {len(shown)} of {count:,} images' if count > len(shown) else ''
-  charts.save(picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'),
-              output)
-  print(f'picture: {output}{some}')
+  draw(lambda: picture_of(run, shown, captions, joined(said), f'{run.workdir}{some}'), output, some)
 
 
 def of_films(run: Run, films: Sequence[str], console: Console, output: str,
@@ -218,12 +214,17 @@ def of_films(run: Run, films: Sequence[str], console: Console, output: str,
   if not parts:
     raise ConfigError('none of the files is a readable film')
   write(kept, as_table, as_text)
+  some = f', the first {FILMS_SHOWN} of {len(parts)} films' if len(parts) > FILMS_SHOWN else ''
+  draw(lambda: below([film_picture(run, film, parts[film]) for film in list(parts)[:FILMS_SHOWN]]),
+       output, some)
+
+
+def draw(picture: Callable[[], np.ndarray], output: str, some: str):
+  """Writes the picture of all, or of some, if it is wanted, and says so."""
   if not output:
     print('no picture: --output=predictions.png draws one')
     return
-  some = f', the first {FILMS_SHOWN} of {len(parts)} films' if len(parts) > FILMS_SHOWN else ''
-  charts.save(below([film_picture(run, film, parts[film]) for film in list(parts)[:FILMS_SHOWN]]),
-              output)
+  charts.save(picture(), output)
   print(f'picture: {output}{some}')
 
 

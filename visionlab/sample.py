@@ -18,7 +18,7 @@ from visionlab.figures.drawing import as_picture
 from visionlab.figures.films import write_film
 from visionlab.predict import check_output
 from visionlab.runs.codes import asked_for, traverse, walk
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 
 SIDE = 160              # pixels, of a walk's pictures at least
 VALUES = np.linspace(-3, 3, 9)

@@ -78,8 +78,8 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
             epoch=job.facts.examples, tensorboard=config.log.tensorboard,
             hooks=open_hooks(workdir, config), loss=loss_of_training(config))
   log.settings(config)
-  log.say(parameter_table(state.params, build.flops(job.task, state.variables, job.facts.example),
-                          settings_of(job.optimizer, state.params, state.hp)))
+  cost = build.flops(job.task, state.variables, evaluations.form(job.facts))
+  log.say(parameter_table(state.params, cost, settings_of(job.optimizer, state.params, state.hp)))
   many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
   log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
           f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')

@@ -19,7 +19,8 @@ from visionlab.figures import charts
 from visionlab.predict import check_output, find, read
 from visionlab.runs.aligned import finder, moved
 from visionlab.runs.face_crops import Found, cut_out, face_finder, in_profile, landmarks_of
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 
 
 def threshold_of(run: Run) -> tuple[float, str]:

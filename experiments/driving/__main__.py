@@ -14,7 +14,7 @@ from experiments.driving.places import BEGIN, EVERY, METRES, known
 from visionlab.data.roads.simulator import SECONDS
 from visionlab.drive import WAYS, Driver, frames, row_of, scores
 from visionlab.figures.drawing import below, beside
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 
 KINDS = dict(camera='no map', all='map of all roads', route='map with the route',
              driver='the route, forks near and far', middle='the same, never off the middle',

@@ -26,7 +26,8 @@ from visionlab.measures.verification import folded_accuracy, random_pairs, verif
 from visionlab.ops.hog import hog
 from visionlab.runs.aligned import finder, moved
 from visionlab.runs.face_crops import face_finder
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 
 PAIRS = 10                      # of either kind, for each person
 SHOWN = 24

@@ -13,7 +13,7 @@ from visionlab.data.pipeline import open_sources
 from visionlab.figures import poses as figures
 from visionlab.measures.poses import PARTS, pose_scores
 from visionlab.ops.joints import TORSO
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.tasks.pose import frames
 
 BATCH = 50

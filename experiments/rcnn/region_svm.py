@@ -27,7 +27,8 @@ from visionlab.data.pipeline import eval_batches, open_sources
 from visionlab.exports import save
 from visionlab.measures.average_precision import box_iou
 from visionlab.ops import boxes as box_ops
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.tasks.detect import learnt
 
 POSITIVE, NEGATIVE = .6, .3      # IoU: from here on regressed from, up to here negative

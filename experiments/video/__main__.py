@@ -14,12 +14,13 @@ from PIL import Image
 
 from configs import actions_fusion
 from experiments import study
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.data.actions.actions import actions
 from visionlab.data.actions.render import HUES
 from visionlab.data.pipeline import open_sources
+from visionlab.facts import Facts
 from visionlab.figures.clips import film_strips
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 
 NETWORKS = dict(single='single frame', early='early fusion', late='late fusion',
                 slow='slow fusion', flow='true flow', found='flow found in the frames',

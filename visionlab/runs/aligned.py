@@ -14,7 +14,7 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.source import Arrays, Source
 from visionlab.ops.similarity import aligned as one_aligned
 from visionlab.runs.face_crops import face_finder, landmarks_in, landmarks_of, warn_of_none
-from visionlab.runs.run import load
+from visionlab.runs.load import load
 from visionlab.understand.subject import in_chunks
 
 CHUNK = 64
@@ -78,15 +78,10 @@ class Aligned:
 
   def __init__(self, source: Source, size: int, find: Callable | None = None):
     self.source, self.size, self.find = source, size, find
-    self.info = source.info
+    self.info, self.labels = source.info, labels_of(source)
 
   def __len__(self) -> int:
     return len(self.source)
-
-  @property
-  def labels(self) -> np.ndarray | None:
-    """As the source's, known without reading it."""
-    return labels_of(self.source)
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     examples = dict(self.source[np.asarray(indices)])

@@ -10,7 +10,8 @@ from visionlab.data.file_warnings import warn_once
 from visionlab.data.images.decode import Canvas
 from visionlab.data.images.fitted import upright
 from visionlab.data.images.resize import square
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 
 SURE = .5                       # the score from which on something is a face
 CONTEXT = 1.25                  # the side of what is cut out, in the longer sides of boxes

@@ -8,7 +8,8 @@ from absl import logging
 from visionlab.config import ConfigError
 from visionlab.measures import frechet
 from visionlab.ops.image import to_float
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.task import Evaluator, Task
 from visionlab.tasks.generate import small
 from visionlab.understand.features import features_of

@@ -10,13 +10,13 @@ from typing import Any
 
 from absl import flags, logging
 
-from visionlab.build import Facts
 from visionlab.config import ConfigError, check_choice, resolve
 from visionlab.data import SOURCES
 from visionlab.data.images.imagenet import aliases
 from visionlab.data.pipeline import open_sources
 from visionlab.data.relabelled import Relabelled
 from visionlab.data.source import Source, UnknownSplit
+from visionlab.facts import Facts
 from visionlab.runs.published import numbered
 from visionlab.runs.run import Run
 

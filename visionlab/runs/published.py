@@ -8,9 +8,10 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from visionlab import config as configs
-from visionlab.build import Facts, build_task
+from visionlab.build import build_task
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
+from visionlab.facts import Facts
 from visionlab.task import Task, Variables
 from visionlab.weights.files import Weights, read_weights
 from visionlab.weights.fit import fit

@@ -7,9 +7,9 @@ from ml_collections import ConfigDict
 from safetensors import safe_open
 
 from visionlab import config as configs
-from visionlab.build import Facts
 from visionlab.config import ConfigError
 from visionlab.data.text.text_files import read_json
+from visionlab.facts import Facts
 
 
 def saved(workdir: Path) -> tuple[ConfigDict, Facts]:

@@ -14,7 +14,8 @@ from visionlab.data.stories.stories import Story, Words, tell_stories
 from visionlab.data.text.vocabulary import tokenise
 from visionlab.measures.retrieval import centred, unit_rows
 from visionlab.measures.text_likeness import ORDERS, bleu_of_pairs, tfidf_cosines
-from visionlab.runs.run import Run, load
+from visionlab.runs.load import load
+from visionlab.runs.run import Run
 from visionlab.tasks.caption_losses import log_likelihoods
 
 TEXT = (*(f'bleu_{n}' for n in range(1, ORDERS + 1)), 'tfidf')

@@ -165,7 +165,7 @@ class Classify:
     return topk_correct(logits, _hard(label), 1)
 
   def _class_counts(self, variables, batch, hp):
-    logits = self.outputs(variables, batch)[0]['logits']
+    logits = self.predict(variables, batch)['logits']
     label, valid = _hard(batch['label']), known(batch)
     probabilities = jax.nn.softmax(logits)
     correct = topk_correct(logits, label, 1)
@@ -190,7 +190,7 @@ class Classify:
     return results
 
   def _label_counts(self, variables, batch, hp):
-    logits = self.outputs(variables, batch)[0]['logits']
+    logits = self.predict(variables, batch)['logits']
     true = _one_hot(batch['label'], len(self.classes)) > .5
     predicted, valid = logits > 0, known(batch)
     counted = valid[:, None]
@@ -205,7 +205,7 @@ class Classify:
                 macro_f1=mean(named['f1']), **{f'class_{k}': v for k, v in named.items()})
 
   def _scores(self, variables, batch, hp):
-    logits = self.outputs(variables, batch)[0]['logits']
+    logits = self.predict(variables, batch)['logits']
     scores = jax.nn.sigmoid(logits) if self.head == 'sigmoid' else jax.nn.softmax(logits)
     return dict(scores=scores, positive=_one_hot(batch['label'], len(self.classes)) > .5,
                 known=known(batch))

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
-from visionlab.build import Facts
+from visionlab.build import batch_of
 from visionlab.config import ConfigError, whole
 from visionlab.data.pipeline import eval_batches, open_sources, put
+from visionlab.facts import Facts
 from visionlab.metrics import Ratio
 from visionlab.parallel.distributed import agreed, gathered
 from visionlab.parallel.sharding import DATA, local_rows
@@ -139,7 +140,6 @@ class Evaluations:
     config = whole(config)
     self.task, self.mesh, self.total, self.config = task, mesh, total, config
     self.swept = swept
-    self.predict = jax.jit(task.predict)
     self.make = jax.jit(partial(_made, task), out_shardings=NamedSharding(mesh, P()))
     self.sources, self.every, self.first, self.batch, self.results = {}, {}, {}, {}, {}
     self.runs, compiled = {}, {}          # by name; by what is measured: one program for many
@@ -196,6 +196,11 @@ class Evaluations:
     return eval_batches(self.sources[name], self.batch[name], self.config['pipeline']['workers'],
                         rows=rows)
 
+  def form(self, facts: Facts):
+    """Of a batch that is measured, where a network that has one source is; or of one example."""
+    own = [k for k in self.sources if 'data' not in self.config['evals'][k]]
+    return batch_of(facts.example, self.batch[own[0]]) if own else facts.example
+
   def evaluate(self, name: str, state: State):
     """Measures the state, with its averaged weights where it has them: results, or a list of them
     where the state is that of several members."""
@@ -222,7 +227,7 @@ class Evaluations:
     variables = jax.tree.map(lambda x: x.addressable_data(0), whole)
     for name, results in self.results.items():
       own = drawn(f'the pictures of {name}', lambda name=name: first_rows(
-          self.predict, variables, self.batches(name), limit))
+          self.task.predict, variables, self.batches(name), limit))
       if agreed(not own):            # or the others would wait for it
         continue
       seen = gathered(own, self._places(name, len(own[0]['valid'])))

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from visionlab.build import Facts
 from visionlab.config import ConfigError, bind, nearest, resolve
 from visionlab.data.source import Source
+from visionlab.facts import Facts
 from visionlab.options.mistakes import own_mistakes
 from visionlab.options.parts import parameters_of
 from visionlab.task import Evaluator, Results, Task

@@ -22,9 +22,9 @@ def preview(config, workdir: Path) -> str:
   config, job, evaluations, schedule = Plan.of(config, workdir)
   state = job.init()
   job.empty(state)                     # traces a step, which may not fit together
-  flops = build.flops(job.task, state.variables, job.facts.example)
+  cost = build.flops(job.task, state.variables, evaluations.form(job.facts))
   lines = [to_json(config),
-           parameter_table(state.params, flops, settings_of(job.optimizer, state.params, state.hp)),
+           parameter_table(state.params, cost, settings_of(job.optimizer, state.params, state.hp)),
            f'state: {bytes_of(state) / 2**20:,.1f} MiB, of it parameters '
            f'{bytes_of(state.params) / 2**20:,.1f} MiB',
            f'train: {config.split}, {job.facts.examples:,} examples, {job.total:,} steps of '

@@ -26,8 +26,9 @@ from visionlab.figures.films import write_film
 from visionlab.options.kinds import typed
 from visionlab.paths import output_file
 from visionlab.predict import check_output, find, read
+from visionlab.runs.load import load
 from visionlab.runs.other_data import data_flags, given_data, open_data
-from visionlab.runs.run import Run, load
+from visionlab.runs.run import Run
 from visionlab.storage.workdir import write_atomically
 from visionlab.training.console import Console
 from visionlab.training.progress import Progress

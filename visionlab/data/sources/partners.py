@@ -61,14 +61,10 @@ class Partners:
 
   def __init__(self, source: Source, partner: np.ndarray):
     self.source, self.partner, self.info = source, partner, source.info
+    self.labels = labels_of(source)
 
   def __len__(self) -> int:
     return len(self.source)
-
-  @property
-  def labels(self) -> np.ndarray | None:
-    """As the source's, known without reading it."""
-    return labels_of(self.source)
 
   def __getitem__(self, indices: np.ndarray) -> dict[str, np.ndarray]:
     indices = np.asarray(indices)
