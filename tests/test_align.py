@@ -15,6 +15,7 @@ from filmed import film as film_file
 from PIL import Image
 from tiny import config
 
+from configs import docs_quick_thoughts, stories_align
 from visionlab.align import matches, read_story, scores_of
 from visionlab.config import ConfigError
 from visionlab.data.films.shots import read_shots
@@ -25,6 +26,7 @@ from visionlab.runs.alignment_page import page
 from visionlab.runs.run import Run
 from visionlab.runs.similarities import channels, similarities
 from visionlab.tasks.align import Align, Steps, _others, align
+from visionlab.train import train
 
 
 class Given(nn.Module):
@@ -209,3 +211,22 @@ def test_the_command_writes_a_page_and_holds_it_against_annotations(folder):
   assert (folder / 'page.html').read_text().count('class="shot"') == 5
   done = subprocess.run(command + words[:2], cwd=folder, capture_output=True, text=True)
   assert done.returncode == 2 and 'book: none' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_the_command_asks_the_run_that_a_run_has_learnt_from(folder):
+  thoughts, learnt = (part.get_config('smoke') for part in (docs_quick_thoughts, stories_align))
+  learnt.data.runs = (str(folder / 'thoughts'),)
+  for name, own in dict(thoughts=thoughts, cnn=learnt).items():
+    own.evals, own.parallel = {}, dict(devices=1)
+    train(own, folder / name)
+  command = [sys.executable, '-m', 'visionlab.align', 'film.srt', 'film', 'book.txt',
+             '--output=page.html', '--workdir=cnn']
+  done, refused = (subprocess.run([*command, *more], cwd=folder, capture_output=True, text=True)
+                   for more in (['--seen=thoughts'], []))
+  assert done.returncode == 0, done.stderr
+  assert 'shots are told, by cnn (step 10), with the chain' in done.stdout
+  text = (folder / 'page.html').read_text()
+  assert text.count('class="shot"') == 5 and 'thoughts' in text
+  assert refused.returncode == 2 and 'Traceback' not in refused.stderr
+  assert 'from bleu_1, bleu_2, bleu_3, bleu_4, bleu_5, tfidf, time, thoughts; see --seen' in (
+      refused.stderr)

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.data.text.books import read_book, sentences
+from visionlab.data.text.books import read_book
 
 CONTAINER = ('<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
              '<rootfile full-path="OPS/book.opf"/></rootfiles></container>')
@@ -81,11 +81,7 @@ def test_paragraphs_of_plain_text(tmp_path, text, expected):
   assert book.paragraph.tolist() == expected and len(book.sentences) == 3
 
 
-@pytest.mark.parametrize('text, expected', [
-    ('He ran. “Stop!” she cried. He did.', ['He ran.', '“Stop!” she cried.', 'He did.']),
-    ('Mr. and Mrs. Dursley of No. 4 were proud.', ['Mr. and Mrs. Dursley of No. 4 were proud.']),
-    ('What?! Never… Well. * * *', ['What?!', 'Never…', 'Well.']),
-    ('J. K. Rowling wrote. (She did.) Yes', ['J. K. Rowling wrote.', '(She did.)', 'Yes']),
-    ('no marks at all', ['no marks at all']), ('...', [])])
-def test_sentences(text, expected):
-  assert sentences(text) == expected
+def test_what_has_no_words_is_no_sentence_of_a_book(tmp_path):
+  (tmp_path / 'b.txt').write_text('Never… Well. * * *\n\n...\n\nNo marks')
+  book = read_book(tmp_path / 'b.txt')
+  assert book.sentences == ('Never…', 'Well.', 'No marks') and book.paragraph.tolist() == [0, 0, 1]

@@ -39,8 +39,7 @@ SMALL = {  # every model, small enough to run: its fields beside `classes`, the 
 OTHERS = {'unet', 'fcn', 'segnet', 'patch_classifier', 'detector', 'dann', 'dann_cnn',
           'region_cnn', 'sliding_window', 'captioner', 'recurrent', 'two_column', 'multitask',
           'autoencoder', 'gan', 'fusion', 'frame_lstm', 'pilotnet',
-          'pilot_lstm',
-          'context_cnn', 'skip_thoughts', 'visual_semantic'}
+          'pilot_lstm', 'context_cnn', 'skip_thoughts', 'quick_thoughts', 'visual_semantic'}
 COUNTS = [
   ('mlp', {}, 10, (28, 28, 1), 407_050),
   ('cnn', {}, 10, (28, 28, 1), 3_241_354),

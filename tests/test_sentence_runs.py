@@ -13,11 +13,14 @@ THOUGHTS = dict(
     data=dict(name='docstrings', packages=('optax',), length=8, words=30, examples=64),
     task=dict(name='skip_thoughts',
               model=dict(name='skip_thoughts', width=8, embedding=4, decoder=4)))
+QUICK = dict(THOUGHTS, hp=dict(lr=.1, momentum=0., weight_decay=0., word_dropout=.3),
+             task=dict(name='quick_thoughts',
+                       model=dict(name='quick_thoughts', encoder='both', width=8, embedding=4)))
 MATCH = dict(
     data=dict(name='scenes', size=16, captions=2, examples=64),
     task=dict(name='match', model=dict(name='visual_semantic', width=6, embedding=4,
                                        backbone=dict(name='cnn', widths=(4,)))))
-KINDS = dict(skip_thoughts=THOUGHTS, match=MATCH)
+KINDS = dict(skip_thoughts=THOUGHTS, quick_thoughts=QUICK, match=MATCH)
 
 
 def settings(kind, **changes):

@@ -30,7 +30,15 @@ def said(source, i):
      ['See Fig. 3, e.g. the left, by J. R. Doe et al. There it is.']),
     ('It costs 3.50 euros. "Why?" he said. (No.)  \n Yes...',
      ['It costs 3.50 euros.', '"Why?" he said.', '(No.)', 'Yes...']),
-    ('Был дом. Стоял сад.', ['Был дом.', 'Стоял сад.']), (' \n ', [])])
+    ('Был дом. Стоял сад. и', ['Был дом.', 'Стоял сад. и']), (' \n ', []),
+    ('He ran. “Stop!” she cried. He did... so. "— Oui." — Non.',
+     ['He ran.', '“Stop!” she cried.', 'He did... so.', '"— Oui."', '— Non.']),
+    ('Mr. and Mrs. Dursley of No. 4 said no. They were proud. 12 men left.',
+     ['Mr. and Mrs. Dursley of No. 4 said no.', 'They were proud.', '12 men left.']),
+    ('J. K. Rowling and (J.R.R. Tolkien) wrote. So did I. A function of x. It is I. Newton\'s.',
+     ['J. K. Rowling and (J.R.R. Tolkien) wrote.', 'So did I.', 'A function of x.', 'It is I.',
+      'Newton\'s.']),
+    ('What?! Well. * * *', ['What?!', 'Well.', '* * *']), ('no marks at all', ['no marks at all'])])
 def test_a_paragraph_is_cut_where_sentences_end(paragraph, parts):
   assert sentences(paragraph) == parts
 
@@ -175,6 +183,7 @@ def package(tmp_path, monkeypatch):
         f'"""{DOCSTRING}"""\n\n\ndef f():\n{own}\n\n\ndef g():\n  """Has one sentence only."""\n')
   (tmp_path / 'mine' / 'tests' / 'a.py').write_text(f'"""{DOCSTRING}"""')
   (tmp_path / 'mine' / 'broken.py').write_bytes(b'"""\xff"""')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   monkeypatch.setattr(docs.sysconfig, 'get_paths', lambda: dict(
       stdlib=str(tmp_path), purelib=str(tmp_path), platlib=str(tmp_path)))
   docs.of_package.cache_clear()
@@ -202,6 +211,25 @@ def test_files_are_in_one_split_and_repeated_docstrings_in_one_file(package):
     docs.docstrings('train', packages=())
   with pytest.raises(ConfigError, match='has no split "val"; there are train, validation, test'):
     docs.docstrings('val', packages=('mine',))
+
+
+def test_what_was_read_of_a_package_is_kept_until_its_files_change(package, monkeypatch, warned):
+  def read(again=True):
+    docs.of_package.cache_clear()
+    with monkeypatch.context() as patch:
+      if not again:
+        patch.setattr(docs, 'prose', None)                   # which reading needs
+      return docs.of_package('mine')
+  first = read()
+  folder = package / 'cache' / 'visionlab' / 'docstrings'
+  kept, = folder.iterdir()
+  assert read(again=False) == first and len(first) == 41
+  kept.write_text(kept.read_text()[:-9])                     # torn
+  assert read() == first and read(again=False) == first
+  (package / 'mine' / 'f0.py').write_text('')
+  assert len(read()) == 40 and len(list(folder.iterdir())) == 2 and not warned
+  monkeypatch.setenv('XDG_CACHE_HOME', str(package / 'mine' / 'f0.py'))
+  assert len(read()) == 40 and 'not kept for later runs' in warned[0]
 
 
 def test_installed_packages_have_prose():

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from visionlab.build import build_task
 from visionlab.config import ConfigError, experiment
 from visionlab.data.text.sentence_rows import Sentences
-from visionlab.data.text.vocabulary import START, build
+from visionlab.data.text.vocabulary import START, UNKNOWN, build
 from visionlab.data.text.word_vectors import WordVectors, read_word_vectors
 from visionlab.facts import Facts
 from visionlab.figures.sentences import nearest
@@ -69,7 +69,7 @@ def by_hand(params, encoder, sentence):
   for name, width in zip(names, MODELS[encoder], strict=True):
     h = np.zeros(width)
     for token in sentence[::-1] if name == 'back' else sentence:
-      h = unit_step(params[name], table[token], h)
+      h = unit_step(params['reader'][name], table[token], h)
     thought.append(h)
   thought = np.concatenate(thought)
 
@@ -87,7 +87,8 @@ def test_thoughts_and_losses_are_those_of_the_equations(made):
   task, variables = made
   encoder, params = task.model.encoder, variables['params']
   thoughts = np.asarray(jax.jit(task.predict)(variables, BATCH)['embedding'])
-  terms = jax.jit(lambda v, b: task.loss(v, b, None, {}, train=True)[0])(variables, BATCH)
+  loss = jax.jit(lambda v, b: task.loss(v, b, None, dict(word_dropout=1.), train=True)[0])
+  terms = loss(variables, BATCH)                 # without `draw`, every word is heard
   words = [row[row > 0] for row in BATCH['sentence']['tokens'][:, 1]]
   neighbours = dict(before={1: 0, 2: 1, 5: 4}, after={0: 1, 1: 2, 4: 5})
   found = dict(before=[], after=[])
@@ -102,6 +103,23 @@ def test_thoughts_and_losses_are_those_of_the_equations(made):
     np.testing.assert_allclose(terms[name].sum, -np.sum(logs), rtol=1e-4)
   results = task.evaluators()['words'].finish(terms)
   assert results['perplexity_after'] == pytest.approx(np.exp(-np.mean(found['after'])), rel=1e-3)
+
+
+def test_a_decoder_hears_dropped_words_as_unknown():
+  task = task_of()
+  variables = weights(task)
+  loss = jax.jit(lambda b, share: task.loss(variables, b, None, dict(word_dropout=share),
+                                            train=True)[0]['after'].sum)
+  batch = dict(BATCH, draw=jax.random.split(jax.random.key(0), 6))
+  expected = 0
+  for i, j in ((0, 1), (1, 2), (4, 5)):
+    own, after = (row[row > 0] for row in BATCH['sentence']['tokens'][[i, j], 1])
+    told = by_hand(variables['params'], 'uni', own)[1]
+    for n in range(1, len(after)):               # START is heard, all others are not
+      deaf = [*[UNKNOWN] * (n - 1), after[n]]
+      expected -= told('after', deaf)[n - 1]
+  np.testing.assert_allclose(loss(batch, 1.), expected, rtol=1e-4)
+  assert loss(batch, 0.) == pytest.approx(float(loss(BATCH, 1.)))
 
 
 def test_neighbours_are_found_among_the_whole_split():

@@ -16,12 +16,20 @@ from visionlab.data.scenes.scenes import scenes
 from visionlab.data.scenes.truth import judge
 from visionlab.data.source import Info
 from visionlab.data.stories.plot import draw_plot
-from visionlab.data.stories.stories import SCENES, tell_stories
+from visionlab.data.stories.stories import SCENES, Story, tell_stories
 from visionlab.data.stories.telling import SHAPES, spoken, told
-from visionlab.data.text.vocabulary import SPECIAL, Vocabulary
+from visionlab.data.text.vocabulary import SPECIAL, Vocabulary, build
 from visionlab.facts import Facts
+from visionlab.runs import similarities as similarities_of
 from visionlab.runs.run import Run
-from visionlab.runs.similarities import channels, seen_by, similarities, stories
+from visionlab.runs.similarities import (
+  channels,
+  measures_of,
+  seen_by,
+  shots_for,
+  similarities,
+  stories,
+)
 
 SMALL = dict(shots=8, sentences=24)
 SEVEN = Group('seven', 'large', ((.2, .5),), .2)
@@ -128,6 +136,8 @@ def test_likelihood_is_what_a_captioner_says_of_a_shot(told_stories):
   variables['params']['head']['kernel'] = variables['params']['head']['kernel'] * 100
   name, measure = seen_by(Run(Path('run'), options, task, variables, {}, 0, facts))
   found = measure(story)
+  clips = np.stack([story.shots, 255 - story.shots], 1)         # the first frame is what is told
+  np.testing.assert_array_equal(measure(story._replace(shots=clips)), found)
   known = [' '.join(w for w in text.split() if w in vocabulary.words) for text in story.sentences]
   said = jax.jit(lambda tokens: task.answer(variables, dict(image=story.shots), dict(
       tokens=jnp.tile(tokens[1:], (8, 1))))['log_likelihoods'].sum(1))
@@ -138,9 +148,59 @@ def test_likelihood_is_what_a_captioner_says_of_a_shot(told_stories):
   assert name == 'likelihood' and found.std() > 0 and '' in known
 
 
+def made(task, model, form, known):
+  """A run with random weights."""
+  options = config(task=dict(name=task, model=model))
+  facts = Facts(Info(words=known.words), jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), form), 1)
+  task = build_task(options, facts)
+  return Run(Path('run'), options, task, jax.jit(task.init)(jax.random.key(0), jax.tree.map(
+      lambda x: np.zeros(x.shape, x.dtype), facts.example)), {}, 0, facts)
+
+
+@pytest.mark.parametrize('task', ['quick_thoughts', 'skip_thoughts'])
+def test_thoughts_compare_what_is_said_with_what_is_told(task):
+  story = Story(np.zeros((4, 8, 8, 3), np.uint8), ('a seven', '', 'birds!', '...'),
+                ('a seven', 'two birds', 'birds!'), np.zeros(3, np.int32))
+  row = np.zeros((3, 7), np.int32)
+  form = dict(sentence=dict(tokens=row, valid=row > 0, place=row[:, 0]))
+  run = made(task, dict(name=task, width=8, embedding=4), form, build(story.sentences, 1))
+  name, measure = seen_by(run)
+  found, vectors = measure(story), run.embed(story.sentences)
+  x = vectors - vectors.mean(0)
+  x /= np.linalg.norm(x, axis=1, keepdims=True)
+  np.testing.assert_allclose(found[[0, 2]], x[[0, 2]] @ x.T, atol=1e-5)
+  assert name == 'thoughts' and not found[[1, 3]].any()
+  silent = measure(story._replace(subtitles=('',) * 4, sentences=('...',) * 3))
+  assert silent.shape == (4, 3) and not silent.any()
+
+
+def test_a_space_of_shots_and_sentences_is_a_measure(monkeypatch):
+  story = tell_stories('test', 1, shots=2, sentences=6, frames=3)[0]
+  row = np.zeros((2, 7), np.int32)
+  model = dict(name='visual_semantic', width=6, embedding=4,
+               backbone=dict(name='cnn', widths=(4,)))
+  form = dict(caption=dict(tokens=row, valid=row > 0))
+  image, clip = np.zeros((32, 32, 3), np.uint8), np.zeros((3, 32, 32, 3), np.uint8)
+  stills, clips = (made('match', model, form | own, build(story.sentences, 1))
+                   for own in (dict(image=image), dict(video=clip)))
+  for run, shots in (stills, story.shots[:, 0]), (clips, story.shots):
+    name, measure = seen_by(run)
+    np.testing.assert_array_equal(shots_for(run, story), shots)
+    expected = run.predict(shots)['embedding'] @ run.embed(story.sentences).T
+    np.testing.assert_allclose(measure(story), expected, atol=1e-6)
+    assert name == 'space' and np.abs(expected).max() <= 1 + 1e-6
+  with pytest.raises(ConfigError, match='sees clips of 3 frames, and these shots are stills'):
+    seen_by(clips)[1](story._replace(shots=story.shots[:, 0]))
+  monkeypatch.setattr(similarities_of, 'load', dict(a=stills, b=stills).get)
+  assert list(measures_of(['a'])) == ['space']
+  with pytest.raises(ConfigError, match='b gives "space", as a run before it does'):
+    measures_of(['a', 'b'])
+
+
 def test_a_run_that_sees_nothing_is_refused():
   run = Run(Path('run'), config(), None, {}, {}, 0, None)
-  with pytest.raises(ConfigError, match='run is classify by .*; a run of caption does'):
+  with pytest.raises(ConfigError, match='run is classify by .*; a run of caption, match, quick_'):
     seen_by(run)
 
 

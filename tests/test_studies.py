@@ -512,7 +512,7 @@ def test_sentences_are_probed_expanded_and_matched(tmp_path):
   assert [row['task'] for row in rows['probes']] == ['neighbours', 'order']
   frequencies, *told = (float(row['perplexity']) for row in rows['perplexity'])
   assert 1 < frequencies < 104 and len(told) == 2 and all(50 < one < 150 for one in told)
-  kinds = ('the commonest', 'bag of words', 'bag of words, tf-idf', 'untrained', 'skip-thoughts')
+  kinds = ('the commonest', 'bag of words', 'bag of words, tf-idf', 'untrained', 'quick thoughts')
   assert all(0 <= float(row[kind]) <= 100 for row in rows['probes'] for kind in kinds)
   assert float(rows['probes'][1]['bag of words']) < 70          # it has no order
   assert [row['words'].partition(',')[0] for row in rows['expansion']] == ['fitted', 'others']

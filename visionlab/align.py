@@ -28,7 +28,7 @@ from visionlab.paths import output_file
 from visionlab.runs.alignment_page import Match, page
 from visionlab.runs.load import load
 from visionlab.runs.run import Run
-from visionlab.runs.similarities import channels, seen_by, similarities
+from visionlab.runs.similarities import channels, measures_of, similarities
 from visionlab.storage.workdir import write_atomically
 from visionlab.tasks.align import Align, Steps
 
@@ -84,7 +84,7 @@ def main(argv):
   film, spoken, book = _sorted(argv[1:])
   output = output_file(options.output, '--output')
   run = load(options.workdir, step=commandline.chosen_step()) if options.workdir else None
-  seen = dict(seen_by(load(place)) for place in options.seen)
+  seen = measures_of(options.seen)
   story, shots = read_story(film, spoken, book, options.every)
   names, tensor = channels(seen), similarities(story, seen)
   scores = scores_of(tensor, names, run)
@@ -135,8 +135,9 @@ def _sorted(words: Sequence[str]) -> tuple[Path, Path, Path]:
 if __name__ == '__main__':
   flags.DEFINE_string('output', 'alignment.html', 'Where the page goes.')
   flags.DEFINE_string('workdir', '', 'Folder of a run of configs/stories_align.py.')
-  flags.DEFINE_list('seen', [], 'Folders of runs that see, such as one of '
-                    'configs/scenes_captioner.py; each is a measure more.')
+  flags.DEFINE_list('seen', [], 'Folders of runs that see or read, such as those of '
+                    'configs/scenes_captioner.py and docs_quick_thoughts.py; each is a measure '
+                    'more.')
   flags.DEFINE_string('truth', '', "A JSON file of MovieQA's questions, with lines and clips.")
   flags.DEFINE_string('film', '', 'Which film of --truth it is, such as tt0120815.')
   flags.DEFINE_float('rate', 0., 'Frames a second in --truth; 0: as the film file says.', 0.)

@@ -1,6 +1,6 @@
-"""What skip-thoughts know of sentences beside a bag of words; scenes and sentences in one space.
+"""What vectors of sentences know beside a bag of words; scenes and sentences in one space.
 
-python -m experiments.sentences [perplexity probes expansion match] [--folder=runs/sentences]
+python -m experiments.sentences [probes expansion match perplexity] [--folder=runs/sentences]
 python -m experiments.sentences captions --captions=<Flickr8k.token.txt and its lists>
 """
 
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import visionlab
-from configs import docs_skip_thoughts, scenes_match
+from configs import docs_quick_thoughts, docs_skip_thoughts, scenes_match
 from experiments import study
 from experiments.sentences.cooccurrence import word_vectors
 from experiments.sentences.flickr8k import as_text, same_image
@@ -32,13 +32,18 @@ from visionlab.tasks.caption_losses import log_likelihoods
 
 MANY = 4000, 2000               # sentences, or pairs, that a probe is fitted to, and tested on
 BATCH = 50
+KINDS = {'quick thoughts': docs_quick_thoughts, 'skip-thoughts': docs_skip_thoughts}
 RECALL = {f'R@{k}, %': f'recall_at_{k}' for k in (1, 5, 10)}
 
 
-def thoughts(given, folder):
-  """The runs of skip-thoughts, over their seeds."""
-  config = docs_skip_thoughts.get_config('smoke' if given.quick else '')
-  return runs_of('thoughts', config, given, folder)
+def thoughts(given, folder, kind=''):
+  """The runs of --kind, over their seeds."""
+  kind = kind or given.kind
+  return runs_of(kind.replace(' ', '_'), config_of(given, kind), given, folder)
+
+
+def config_of(given, kind):
+  return KINDS[kind].get_config('smoke' if given.quick else given.encoder)
 
 
 def runs_of(name, config, given, folder):
@@ -52,8 +57,10 @@ def probes(given, folder):
   """Accuracy of logistic regression on docstrings, in per cent."""
   runs = thoughts(given, folder)
   packages = runs[0].config.data.get('packages', PACKAGES)
-  rows = [compared(name, runs, [make(split, packages, n, np.random.default_rng(7))
-                                for split, n in zip(('train', 'test'), many(given), strict=True)])
+  # Sentences that no network has learnt from: their vectors are what those of others are.
+  rows = [compared(given, name, runs, [
+      make(split, packages, n, np.random.default_rng(7))
+      for split, n in zip(('validation', 'test'), many(given), strict=True)])
           for name, make in TASKS.items() if name != 'package' or len(packages) > 1]
   if given.figure:
     said = [text for _, own in documents('test', packages) for text in own][::2]
@@ -67,39 +74,41 @@ def captions(given, folder):
   """The same on Flickr8k's captions, of networks that have learnt from those."""
   if not given.captions:
     raise ConfigError('--captions: name the folder with Flickr8k.token.txt and its lists of images')
-  config = docs_skip_thoughts.get_config('smoke' if given.quick else '')
+  config = config_of(given, given.kind)
   data = dict(name='text', root=str(as_text(given.captions, folder / 'flickr8k')),
               files='{split}.txt', length=18, words=config.data.words)
   runs = runs_of('captions', study.changed(config, data=data, evals={}), given, folder)
   tasks = [same_image(given.captions, split, n, np.random.default_rng(7))
-           for split, n in zip(('train', 'test'), many(given), strict=True)]
-  return [compared('same image', runs, tasks)]
+           for split, n in zip(('validation', 'test'), many(given), strict=True)]
+  return [compared(given, 'same image', runs, tasks)]
 
 
 def many(given):
   return (90, 60) if given.quick else MANY
 
 
-def compared(name, runs, tasks):
+def compared(given, name, runs, tasks):
   """A row of a task's accuracies, fitted to the first of two and tested on the other."""
   fitted, tested = tasks
   texts = sum(fitted.texts, [])
   kinds = {'bag of words': [bag_of_words(texts, False)],
            'bag of words, tf-idf': [bag_of_words(texts, True)],
            'untrained': [fresh(run).embed for run in runs],
-           'skip-thoughts': [run.embed for run in runs]}
+           given.kind: [run.embed for run in runs]}
   most = np.unique(tested.labels, return_counts=True)[1].max() / len(tested.labels)
+
+  def right(vectors):
+    return linear_probe(features(fitted, vectors), fitted.labels,
+                        features(tested, vectors), tested.labels, groups=fitted.groups)
   return {'task': name, 'fitted / tested': f'{len(fitted.labels):,} / {len(tested.labels):,}',
           'the commonest': study.spread([most], 1)} | {
-      kind: study.spread([linear_probe(features(fitted, vectors), fitted.labels,
-                                       features(tested, vectors), tested.labels)
-                          for vectors in own], 1) for kind, own in kinds.items()}
+      kind: study.spread(list(map(right, own)), 1) for kind, own in kinds.items()}
 
 
 def perplexity(given, folder):
   """Perplexity of the words of both neighbours on the test split, by what they are told from."""
   rows = []
-  for run in thoughts(given, folder):
+  for run in thoughts(given, folder, 'skip-thoughts'):
     train, test = (open_sources(run.config.data.to_dict(), split) for split in ('train', 'test'))
     counts = np.bincount(train.arrays['tokens'][:, 1:].ravel(), minlength=len(train.info.words))
     counts[PAD] = 0
@@ -188,7 +197,7 @@ def match(given, folder):
           for name, own in (('random', chance), *(('learnt', own) for own in rows))]
 
 
-PARTS = dict(perplexity=perplexity, probes=probes, expansion=expansion, match=match,
+PARTS = dict(probes=probes, expansion=expansion, match=match, perplexity=perplexity,
              captions=captions)
 EMBEDDED = tuple(PARTS)[:-1]
 
@@ -196,6 +205,9 @@ EMBEDDED = tuple(PARTS)[:-1]
 def main(argv=None):
   options = study.parser('sentences', __doc__, seeds=1)
   options.add_argument('--steps', type=int, help='updates of each run; default: the configs\'')
+  options.add_argument('--kind', choices=KINDS, default='quick thoughts',
+                       help='whose vectors are probed and expanded; %(default)s')
+  options.add_argument('--encoder', default='', help='variant of the config, such as uni')
   options.add_argument('--captions', type=Path, help='of the part `captions`: the folder with '
                        'Flickr8k.token.txt and Flickr_8k.*Images.txt')
   study.add_parts(options, PARTS, EMBEDDED)

@@ -37,5 +37,5 @@ def same_image(root: Path, split: str, n: int, rng: np.random.Generator) -> Task
   for k in range(n // 2):
     i, j = k % len(own), (k + rng.integers(1, len(own))) % len(own)
     a, b = rng.choice(len(own[i]), 2, replace=False)
-    chosen += [(own[i][a], own[i][b], 1), (own[i][a], own[j][rng.integers(len(own[j]))], 0)]
+    chosen += [(own[i][a], own[i][b], 1, i), (own[i][a], own[j][rng.integers(len(own[j]))], 0, i)]
   return shuffled(chosen, rng)

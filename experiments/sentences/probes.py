@@ -15,19 +15,27 @@ class Task(NamedTuple):
   Attributes:
     texts: n sentences of each column, one or two.
     labels: (n,).
+    groups: (n,) int, of which stretch of the text each is: what is near may be nearly alike, so
+      that a probe is chosen by other stretches.
   """
   texts: tuple[list[str], ...]
   labels: np.ndarray
+  groups: np.ndarray
+
+
+STRETCH = 25                    # docstrings, mostly of one file or a few
 
 
 def package(split: str, packages: Sequence[str], n: int, rng: np.random.Generator) -> Task:
   """Which package a sentence is from: none that two packages have, of each at most as many."""
   owner: dict[str, set] = {}
-  for name, said in documents(split, packages):
+  place = {}
+  for i, (name, said) in enumerate(documents(split, packages)):
     for text in said:
       owner.setdefault(text, set()).add(name)
+      place[text] = i
   own = {name: [text for text, names in owner.items() if names == {name}] for name in packages}
-  chosen = [(text, i) for i, name in enumerate(packages)
+  chosen = [(text, i, place[text]) for i, name in enumerate(packages)
             for text in rng.permutation(own[name])[:n // len(packages)].tolist()]
   return shuffled(chosen, rng)
 
@@ -42,22 +50,23 @@ def neighbours(split: str, packages: Sequence[str], n: int, rng: np.random.Gener
     for k in rng.permutation(len(pairs))[:n // (2 * len(packages))]:
       i, a, b = pairs[k]
       other = own[(i + rng.integers(1, len(own))) % len(own)]
-      chosen += [(a, b, 1), (a, other[rng.integers(len(other))], 0)]
+      chosen += [(a, b, 1, i), (a, other[rng.integers(len(other))], 0, i)]
   return shuffled(chosen, rng)
 
 
 def order(split: str, packages: Sequence[str], n: int, rng: np.random.Generator) -> Task:
   """Whether two words beside each other have changed places ("bigram shift", Conneau et al. 2018).
   """
-  every = [text for _, said in documents(split, packages) for text in said]
+  every = [(text, k) for k, (_, said) in enumerate(documents(split, packages)) for text in said]
   chosen = []
-  for text in rng.permutation(every)[:n].tolist():
+  for row in rng.permutation(len(every))[:n]:
+    text, k = every[row]
     words = tokenise(text)
     i = rng.integers(len(words) - 2)           # the full stop stays where it is
     swapped = rng.random() < .5 and words[i] != words[i + 1]
     if swapped:
       words[i:i + 2] = words[i + 1], words[i]
-    chosen.append((' '.join(words), int(swapped)))
+    chosen.append((' '.join(words), int(swapped), k))
   return shuffled(chosen, rng)
 
 
@@ -65,9 +74,11 @@ TASKS = dict(package=package, neighbours=neighbours, order=order)
 
 
 def shuffled(rows: Sequence[tuple], rng: np.random.Generator) -> Task:
+  """A task of rows (text, or two, label, document)."""
   rows = [rows[i] for i in rng.permutation(len(rows))]
-  *texts, labels = (list(column) for column in zip(*rows, strict=True))
-  return Task(tuple(texts), np.array(labels))
+  *texts, labels, places = (list(column) for column in zip(*rows, strict=True))
+  stretch = min(STRETCH, max(len(set(places)) // 6, 1))            # in a short text, six of them
+  return Task(tuple(texts), np.array(labels), np.array(places) // stretch)
 
 
 def features(task: Task, vectors: Callable[[list[str]], np.ndarray]):

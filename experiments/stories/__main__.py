@@ -1,6 +1,7 @@
 """Which sentence tells which shot? A CNN that reads measures in context, beside what is simpler.
 
-python -m experiments.stories [--seeds=3] [--captioner=runs/scenes_captioner] [--folder=...]
+python -m experiments.stories [--seeds=3] [--captioner=runs/scenes_captioner]
+    [--thoughts=runs/quick_thoughts] [--folder=...]
 """
 
 from collections.abc import Mapping
@@ -32,8 +33,8 @@ COLUMNS = {
 def data_of(given, folder, split: str, seed: int) -> dict:
   """The options of the study's films of a split."""
   return dict(name='experiments.stories.tensors:kept', folder=str(folder / 'films'), seed=seed,
-              runs=(given.captioner,) if given.captioner else (),
-              **(QUICK if given.quick else dict(films=FILMS[split])))
+              runs=tuple(filter(None, (given.captioner, given.thoughts))),
+              **(QUICK if given.quick else dict(films=FILMS[split] * given.films // 100)))
 
 
 def films(given, folder, split: str, seed: int):
@@ -62,9 +63,9 @@ def scores_of(given, folder, seed: int, run: visionlab.Run) -> dict[str, np.ndar
   train, test = (films(given, folder, split, seed) for split in ('train', 'test'))
   names = train.info.attributes['image']
   found = {name: logistic(train.arrays, test.arrays, [k]) for k, name in enumerate(names)}
-  if given.captioner:
-    found['linear, without likelihood'] = logistic(train.arrays, test.arrays,
-                                                   range(len(names) - 1))
+  for seen in (name for name in ('likelihood', 'thoughts') if name in names):
+    found[f'linear, without {seen}'] = logistic(
+        train.arrays, test.arrays, [k for k, name in enumerate(names) if name != seen])
   found['linear, all measures'] = logistic(train.arrays, test.arrays, range(len(names)))
   found['context CNN'] = np.asarray(jax.jit(run.task.scores)(run.variables, test.arrays)[0])
   return found
@@ -95,6 +96,9 @@ def main(argv=None):
   options.add_argument('--steps', type=int, help='updates of the CNN; 600')
   options.add_argument('--captioner', default='', help='a run of '
                        'configs/scenes_captioner.py, whose opinion is a measure more')
+  options.add_argument('--thoughts', default='', help='a run of configs/docs_quick_thoughts.py, '
+                       'likewise')
+  options.add_argument('--films', type=int, default=100, help='so many per cent of the films')
   given = study.parse(options, argv, __file__)
   with study.kept_in(given.folder) as folder:
     runs = {name: visionlab.load(path)

@@ -41,5 +41,6 @@ MODELS: dict[str, str] = {
   'context_cnn': 'visionlab.models.context_cnn:ContextCNN',
   'patch_classifier': 'visionlab.models.patches:PatchClassifier',
   'skip_thoughts': 'visionlab.models.skip_thoughts:SkipThoughts',
+  'quick_thoughts': 'visionlab.models.quick_thoughts:QuickThoughts',
   'visual_semantic': 'visionlab.models.visual_semantic:VisualSemantic',
 }

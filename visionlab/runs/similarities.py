@@ -12,6 +12,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Info, check_ranges
 from visionlab.data.stories.stories import Story, Words, tell_stories
 from visionlab.data.text.vocabulary import tokenise
+from visionlab.measures.retrieval import centred, unit_rows
 from visionlab.measures.text_likeness import ORDERS, bleu_of_pairs, tfidf_cosines
 from visionlab.runs.load import load
 from visionlab.runs.run import Run
@@ -35,7 +36,7 @@ def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sent
       `visionlab.data.stories.stories.tell_stories`.
     plain, allusive, repeated, silent, strayed: see `visionlab.data.stories.stories.Words`.
     known: of each film of 'train', so many of the shots are known; 0: all, as in other splits.
-    runs: workdirs of runs that see, each a channel more; see `seen_by`.
+    runs: workdirs of runs that see or read, each a channel more; see `seen_by`.
 
   Returns:
     A source of films: `image` (n shots sentences k) float32, the tensor of `similarities`, whose
@@ -51,7 +52,7 @@ def stories(split: str, *, root: str = '', films: int = 0, shots: int = 40, sent
   """
   del root
   check_ranges('stories', known=(known, 0, shots))
-  measures = dict(seen_by(load(place)) for place in runs)
+  measures = measures_of(runs)
   told = tell_stories(split, films, shots=shots, sentences=sentences, untold=untold,
                       unfilmed=unfilmed, swapped=swapped, frames=frames, seed=seed,
                       words=Words(plain, allusive, repeated, silent, strayed))
@@ -83,8 +84,25 @@ def similarities(story: Story, measures: dict[str, Measure] | None = None) -> np
       [tfidf_cosines(story.subtitles, story.sentences), time, *own], -1)], -1).astype(np.float32)
 
 
+def measures_of(runs: Sequence[str]) -> dict[str, Measure]:
+  """The measures of runs, by their workdirs; see `seen_by`.
+
+  Raises:
+    ConfigError: two of them give the same.
+  """
+  found: dict[str, Measure] = {}
+  for place in runs:
+    name, measure = seen_by(load(place))
+    if name in found:
+      raise ConfigError(f'stories: runs: {place} gives "{name}", as a run before it does; '
+                        'expected at most one of a kind')
+    found[name] = measure
+  return found
+
+
 def seen_by(run: Run) -> tuple[str, Measure]:
-  """A run that sees, as a measure with its name: 'likelihood', of a task 'caption'.
+  """A run as a measure with its name: 'likelihood' of a task 'caption', 'space' of 'match', and
+  'thoughts' of 'quick_thoughts' and 'skip_thoughts'.
 
   Raises:
     ConfigError: it does not compare shots and sentences.
@@ -94,6 +112,19 @@ def seen_by(run: Run) -> tuple[str, Measure]:
                       f'sentences; a run of {", ".join(SEEN)} does')
   name, make = SEEN[run.config.task.name]
   return name, make(run)
+
+
+def shots_for(run: Run, story: Story) -> np.ndarray:
+  """The shots as a run sees them: clips, or of each the first frame, whose scene a book tells.
+
+  Raises:
+    ConfigError: a run of clips, and shots that are stills.
+  """
+  clips = story.shots.ndim == 5
+  if run.facts.frames and not clips:
+    raise ConfigError(f'stories: {run.workdir} sees clips of {run.facts.frames} frames, and these '
+                      f'shots are stills; of drawn films frames={run.facts.frames} gives clips')
+  return run.fit(story.shots[:, 0] if clips and not run.facts.frames else story.shots)
 
 
 def likelihood_by(run: Run) -> Measure:
@@ -118,7 +149,7 @@ def likelihood_by(run: Run) -> Measure:
     tokens = np.zeros((-(-max(len(different), 1) // SENTENCES) * SENTENCES, length), np.int32)
     if different:
       tokens[:len(different)] = vocabulary.encode(different, length).tokens
-    images = run.fit(story.shots if story.shots.ndim == 4 else story.shots[:, 0])
+    images = shots_for(run, story)
     each = np.concatenate([compare(images, part)
                            for part in tokens.reshape(-1, SENTENCES, length)], 1)
     there = np.array([bool(text) for text in known])
@@ -128,7 +159,31 @@ def likelihood_by(run: Run) -> Measure:
   return measure
 
 
-SEEN = dict(caption=('likelihood', likelihood_by))
+def space_by(run: Run) -> Measure:
+  """The cosine of a shot and a sentence in the space of a run that puts both into one."""
+  def measure(story: Story) -> np.ndarray:
+    return run.predict(shots_for(run, story))['embedding'] @ run.embed(story.sentences).T
+  return measure
+
+
+def thoughts_by(run: Run) -> Measure:
+  """The cosine of what is said in a shot and a sentence, of vectors less the mean of those of the
+  film and its book; 0 where one of both has no words."""
+  def measure(story: Story) -> np.ndarray:
+    texts = dict.fromkeys((*story.subtitles, *story.sentences))
+    told = [text for text in texts if tokenise(text, punctuation=False)]
+    if not told:
+      return np.zeros((len(story.subtitles), len(story.sentences)), np.float32)
+    vectors = dict(zip(told, unit_rows(centred(run.embed(told))), strict=True))
+    nothing = np.zeros_like(vectors[told[0]])
+    said, told = (np.stack([vectors.get(text, nothing) for text in rows])
+                  for rows in (story.subtitles, story.sentences))
+    return said @ told.T
+  return measure
+
+
+SEEN = dict(caption=('likelihood', likelihood_by), match=('space', space_by),
+            quick_thoughts=('thoughts', thoughts_by), skip_thoughts=('thoughts', thoughts_by))
 """By the name of a run's task, what its measure is called, and what makes it of the run."""
 
 

@@ -18,5 +18,6 @@ TASKS: dict[str, str] = {
     'drive': 'visionlab.tasks.drive:drive',
     'align': 'visionlab.tasks.align:align',
     'skip_thoughts': 'visionlab.tasks.skip_thoughts:skip_thoughts',
+    'quick_thoughts': 'visionlab.tasks.quick_thoughts:quick_thoughts',
     'match': 'visionlab.tasks.match:match',
 }

@@ -4,16 +4,15 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from visionlab.config import ConfigError
 from visionlab.data.source import Info
-from visionlab.data.text.vocabulary import Vocabulary, join
-from visionlab.figures import sentences as figures
-from visionlab.measures.retrieval import centred, of_ranks, ranks_by_cosine
+from visionlab.data.text.vocabulary import SPECIAL, UNKNOWN, Vocabulary
 from visionlab.metrics import Ratio
 from visionlab.models.skip_thoughts import NEIGHBOURS
 from visionlab.task import Aux, Evaluator
+from visionlab.tasks import sentence_vectors
 from visionlab.tasks.caption_losses import log_likelihoods
 
 
@@ -25,23 +24,29 @@ class SkipThoughts:
   all that there are (Kiros et al. 2015, equation 10). A sentence without that neighbour counts
   nowhere.
 
+  In training a decoder hears a word as unknown with a probability of `hp.word_dropout` (Bowman et
+  al. 2016, https://arxiv.org/abs/1511.06349, section 3.2): from the words before it alone a
+  decoder tells most of a neighbour without the thought.
+
   predict: `embedding` (b d), the thought of each sentence.
   """
   model: Any
   vocabulary: Vocabulary
   length: int
+  draws = True
 
   def hyperparameters(self):
-    return {}
+    return dict(word_dropout=0.)
 
   def init(self, key, batch):
     sentence = batch['sentence']
     return self.model.init(key, sentence['tokens'], sentence['valid'])
 
-  def told(self, variables, batch):
+  def told(self, variables, batch, word_dropout=0.):
     """Of the words of the sentence before and of the one after, minus their log-probabilities."""
     tokens, valid = (batch['sentence'][k] for k in ('tokens', 'valid'))
-    logits = self.model.apply(variables, tokens, valid)
+    kept = sentence_vectors.kept_words(batch, word_dropout) | (tokens < len(SPECIAL))
+    logits = self.model.apply(variables, tokens, valid, jnp.where(kept, tokens, UNKNOWN))
     found = {}
     for i, name in enumerate(NEIGHBOURS):
       counted = valid[:, 2 * i, 1:] & batch['valid'][:, None]
@@ -50,7 +55,7 @@ class SkipThoughts:
 
   def loss(self, variables, batch, key, hp, *, train):
     collections = {k: v for k, v in variables.items() if k != 'params'}
-    return self.told(variables, batch), Aux(collections, {})
+    return self.told(variables, batch, hp['word_dropout']), Aux(collections, {})
 
   def embed(self, variables, sentence):
     """The thoughts (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
@@ -63,31 +68,13 @@ class SkipThoughts:
   def evaluators(self):
     return {'words': Evaluator(lambda variables, batch, hp: self.told(variables, batch),
                                self._finish_words),
-            'neighbours': Evaluator(self._collect, self._finish_neighbours, kind='collect')}
+            'neighbours': sentence_vectors.neighbours(self.predict)}
 
   def _finish_words(self, stats):
     return {f'perplexity_{name}': float(np.exp(ratio.value)) for name, ratio in stats.items()}
 
-  def _collect(self, variables, batch, hp):
-    return dict(self.predict(variables, batch), place=batch['sentence']['place'])
-
-  def _finish_neighbours(self, rows):
-    """How well thoughts, less their mean, find the sentence after by their cosines: among all
-    others of the split."""
-    embedding, (_, place, after) = centred(rows['embedding']), rows['place'].T
-    asked = np.flatnonzero(np.isin(after, place))
-    if not len(asked):
-      return {}
-    rank = ranks_by_cosine(embedding[asked], embedding, after[asked, None] == place, asked)
-    return {f'after_{name}': value for name, value in of_ranks(rank).items()}
-
-  def text(self, tokens) -> str:
-    """A row of tokens as a sentence for people."""
-    return join(self.vocabulary.decode(tokens).split())
-
   def figures(self, batch, predictions, results):
-    said = [self.text(tokens) for tokens in batch['sentence']['tokens'][:, 1]]
-    return {'nearest': figures.nearest(said, predictions['embedding'])}
+    return sentence_vectors.pictures(self.vocabulary, batch, predictions)
 
 
 def skip_thoughts(*, make_model: Callable, info: Info, example: Mapping) -> SkipThoughts:
@@ -96,10 +83,7 @@ def skip_thoughts(*, make_model: Callable, info: Info, example: Mapping) -> Skip
   Raises:
     ConfigError: a source without sentences in their order.
   """
-  if 'sentence' not in example:
-    raise ConfigError('config.task: skip_thoughts learns from sentences in their order, as '
-                      'dict(name="text") and dict(name="docstrings") have them, and this source '
-                      f'gives {", ".join(sorted(example))}')
+  sentence_vectors.check_sentences(example, 'skip_thoughts')
   vocabulary = Vocabulary(info.words, info.punctuation)
   return SkipThoughts(make_model(words=len(vocabulary)), vocabulary,
                       example['sentence']['tokens'].shape[-1])

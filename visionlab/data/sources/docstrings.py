@@ -1,6 +1,9 @@
 """Prose that is on every machine: the docstrings of Python's library and of installed packages."""
 
+import hashlib
 import inspect
+import json
+import os
 import re
 import sysconfig
 import zlib
@@ -8,14 +11,19 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from absl import logging
+
 from visionlab.config import ConfigError
 from visionlab.data.source import check_split
+from visionlab.data.text import sentences as cutting
 from visionlab.data.text.sentence_rows import Sentences, commonest
 from visionlab.data.text.sentences import paragraphs, sentences
 from visionlab.options.kinds import Count, Natural
+from visionlab.paths import cache_folder
 
 STDLIB = 'python'
 PACKAGES = (STDLIB, 'numpy', 'scipy', 'sklearn', 'matplotlib', 'jax', 'flax', 'optax', 'orbax')
+LEFT_OUT = frozenset(('tests', 'test', 'site-packages', 'idlelib'))      # folders
 SPLITS = dict(train=range(8), validation=range(8, 9), test=range(9, 10))    # of ten parts
 
 # A docstring begins its line; few other texts in three quotes do.
@@ -78,15 +86,43 @@ def package_folder(name: str) -> Path:
                     f'"{STDLIB}" is Python\'s own library')
 
 
+Docstrings = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @cache
-def of_package(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def of_package(name: str) -> Docstrings:
   """(file, sentences) of each docstring that has several, in the order of the files' names; a
-  docstring that was there before is left out."""
-  folder, found = package_folder(name), {}
-  for path in sorted(folder.rglob('*.py')):
-    file = path.relative_to(folder)
-    if {'tests', 'test', 'site-packages', 'idlelib'} & set(file.parts):
-      continue
+  docstring that was there before is left out.
+
+  What was read of the package's files is kept for later runs, in `cache_folder('docstrings')`.
+  """
+  folder = package_folder(name)
+  files = [path for path in sorted(folder.rglob('*.py'))
+           if not LEFT_OUT & set(path.relative_to(folder).parts)]
+  path = cache_folder('docstrings') / f'{name}-{_fingerprint(folder, files)}.json'
+  try:
+    kept = json.loads(path.read_text('utf-8'))
+  except (OSError, ValueError):                    # not there, or torn
+    kept = _read(folder, files)
+    _keep(path, kept)
+  return tuple((file, tuple(said)) for file, said in kept)
+
+
+def _fingerprint(folder: Path, files: Sequence[Path]) -> str:
+  """Of the files, by their sizes and times, which a version of its own need not have changed; and
+  of how they are read."""
+  digest = hashlib.sha256(str(folder).encode())
+  for module in (__file__, cutting.__file__):
+    digest.update(Path(module).read_bytes())
+  for path in files:
+    stat = path.stat()
+    digest.update(f'{path} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
+  return digest.hexdigest()[:32]
+
+
+def _read(folder: Path, files: Sequence[Path]) -> Docstrings:
+  found: dict[tuple[str, ...], str] = {}
+  for path in files:
     try:
       content = path.read_text('utf-8')
     except (OSError, UnicodeDecodeError):          # some of Python's own are there to be broken
@@ -94,8 +130,18 @@ def of_package(name: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for docstring in _DOCSTRING.findall(content):
       said = tuple(prose(docstring))
       if len(said) > 1:
-        found.setdefault(said, file.as_posix())
+        found.setdefault(said, path.relative_to(folder).as_posix())
   return tuple((file, said) for said, file in found.items())
+
+
+def _keep(path: Path, content: Docstrings) -> None:
+  part = path.with_suffix(f'.{os.getpid()}.part')  # of several runs each writes its own
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part.write_text(json.dumps(content), 'utf-8')
+    part.replace(path)
+  except OSError as error:                         # a home that cannot be written to
+    logging.warning('docstrings are not kept for later runs: %s', error)
 
 
 def documents(split: str, packages: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:

@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
+from visionlab.data.text.sentences import paragraphs, sentences
 from visionlab.data.text.text_files import decode, read_text
 
 SUFFIXES = ('.txt', '.epub')
@@ -21,10 +22,6 @@ BLOCKS = frozenset((
     'p', 'div', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'li', 'blockquote', 'br', 'hr', 'tr', 'td',
     'dt', 'dd', 'section', 'article', 'pre', 'body', 'figcaption'))
 HIDDEN = frozenset(('head', 'script', 'style', 'svg'))
-SHORT = ('mr', 'mrs', 'ms', 'dr', 'prof', 'st', 'sr', 'jr', 'capt', 'col', 'gen', 'lt', 'rev',
-         'hon', 'no', 'vol', 'vs', 'etc', 'e.g', 'i.e')
-# A sentence ends behind its mark, and the quotes and brackets that close there.
-_END = re.compile(r'''(?<=[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[*]*[A-Z0-9À-Þ*])''')
 _CONTAINER = 'META-INF/container.xml'
 
 
@@ -45,8 +42,8 @@ def read_book(path: str | Path) -> Book:
     ConfigError: it cannot be read, or has no words.
   """
   path = Path(path)
-  paragraphs = _of_epub(path) if path.suffix.lower() == '.epub' else _of_text(read_text(path))
-  parted = [sentences(text) for text in paragraphs]
+  blocks = _of_epub(path) if path.suffix.lower() == '.epub' else _of_text(read_text(path))
+  parted = [[said for said in sentences(text) if re.search(r'\w', said)] for text in blocks]
   parted = [found for found in parted if found]
   if not parted:
     raise ConfigError(f'{path}: a book without words')
@@ -54,27 +51,9 @@ def read_book(path: str | Path) -> Book:
               np.repeat(np.arange(len(parted)), [len(found) for found in parted]).astype(np.int32))
 
 
-def sentences(paragraph: str) -> list[str]:
-  """The sentences of a paragraph, by its marks; a point behind a title or an initial ends none.
-
-  >>> sentences('"Wait!" said Dr. J. Watson. He did... not move.  It was 3.5 p.m. then. "No."')
-  ['"Wait!" said Dr. J. Watson.', 'He did... not move.', 'It was 3.5 p.m. then.', '"No."']
-  """
-  text = ' '.join(paragraph.split())
-  found, begin = [], 0
-  for mark in _END.finditer(text):
-    ended = text[begin:mark.end()].rstrip()
-    word = re.split(r'[\s("“‘\']', ended)[-1]
-    if ended.endswith('.') and (word[:-1].lower() in SHORT or re.fullmatch(r'[A-Z]\.', word)):
-      continue
-    found.append(ended)
-    begin = mark.end()
-  rest = text[begin:]
-  return [text for text in [*found, rest] if re.search(r'\w', text)]
-
-
 def _of_text(text: str) -> list[str]:
-  return text.split('\n') if not re.search(r'\n\s*\n', text.strip()) else re.split(r'\n\s*\n', text)
+  parted = paragraphs(text)
+  return parted if len(parted) > 1 else text.split('\n')
 
 
 def _of_epub(path: Path) -> list[str]:
@@ -95,7 +74,7 @@ def _of_epub(path: Path) -> list[str]:
       if beside:
         logging.warning('%s: beside the way, and left out: %s', path, ', '.join(beside))
       locked = _locked(archive, path)
-      paragraphs = []
+      blocks = []
       for entry in spine:
         if entry.get('linear') == 'no':
           continue
@@ -105,8 +84,8 @@ def _of_epub(path: Path) -> list[str]:
                             'its files')
         if name in locked:
           raise ConfigError(f'{path}: {name} is encrypted (DRM), and cannot be read')
-        paragraphs += _of_page(_member(archive, name, path), f'{path}: {name}')
-      return paragraphs
+        blocks += _of_page(_member(archive, name, path), f'{path}: {name}')
+      return blocks
   except (OSError, zipfile.BadZipFile) as error:
     raise ConfigError(f'{path} is no EPUB that can be read: {error}') from error
 
