@@ -1,6 +1,43 @@
-"""JPEG files that end early: finding out what a file says takes most of the time of decoding it."""
+"""JPEG files that end early: finding out what a file says takes most of the time of decoding it.
+
+Where simplejpeg (pip install simplejpeg) is installed it decodes what it can, in two thirds of
+Pillow's time: both ask libjpeg-turbo, and Pillow puts what it is given into a form of its own.
+"""
+
+import numpy as np
+
+try:
+  import simplejpeg as fast
+except ImportError:
+  fast = None
 
 FORMATS = ('JPEG', 'MPO')        # as Pillow calls them; an MPO is a JPEG with others behind it
+
+
+SPACES = {'RGB': 'RGB', 'L': 'GRAY'}      # of Pillow's modes
+SMALL = 64               # pixels of the longer side, below which sizes do not tell scales apart
+
+
+def decoded(data: bytes, size: tuple[int, int], modes: tuple[str, str],
+            k: int) -> np.ndarray | None:
+  """The pixels (h/k w/k c) uint8 of a JPEG at 1/k of its size, the very ones that Pillow gives.
+
+  Args:
+    size: width and height, as its header has them.
+    modes: Pillow's, of the file and wanted: 'RGB' or 'L'.
+    k: 1, 2, 4 or 8.
+
+  Returns:
+    None where it takes Pillow: simplejpeg is not installed, the file is of another mode, or there
+    is anything the matter with it.
+  """
+  if not fast or not {*modes} <= {*SPACES} or max(size) < SMALL:
+    return None
+  width, height = (-(-side // k) if k > 1 else 0 for side in size)     # 0: the whole
+  try:
+    return fast.decode_jpeg(data, SPACES[modes[1]], min_width=width, min_height=height)
+  except ValueError:
+    return None
 
 
 def shorten(data: bytes, rows: int) -> bytes:
