@@ -117,6 +117,17 @@ def test_pixels_are_pillows_to_the_last_one(k, options):
 
 
 @needs_simplejpeg
+@pytest.mark.parametrize('options', [{}, dict(restart_marker_rows=1), dict(subsampling=0)])
+def test_shortened_files_are_not_amiss(options):
+  data = encoded(CHINA, **options)
+  for rows in (3, 64, 201):
+    short = shorten(data, rows)
+    pixels = decoded(short, (300, rows), ('RGB', 'RGB'), 1, short=True)
+    np.testing.assert_array_equal(pixels, np.asarray(opened(short)))
+  assert decoded(short[:2000], (300, rows), ('RGB', 'RGB'), 1, short=True) is None
+
+
+@needs_simplejpeg
 def test_what_is_amiss_is_left_to_pillow():
   data, size = encoded(), CHINA.size
   torn = data[:2000] + b'\xff\xd0\xff\xd9' + data[2004:]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from experiments.benchmarks import (
     decoding,
+    detector,
     films,
     flow,
     hosts,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'streamed_steps': steps.streamed_steps,
     'conv_step': steps.conv_step,
     'beam_search': decoding.beam_search,
+    'detector_parts': detector.detector_parts,
     'jpeg': jpeg.decoding,
     'films': films.films,
     'flow': flow.flow,

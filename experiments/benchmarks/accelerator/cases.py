@@ -51,7 +51,7 @@ def cases(quick: bool = False) -> list[Case]:
       roi_align('forward', quick), roi_align('gradient', quick), beam_search(quick),
       convolution(quick),
       Case('pmap_is_jit', 'operations:modes', 30, dict(
-          steps=2 if quick else 20, batch=8 if quick else 128, side=8 if quick else 32, depth=8
+          steps=2 if quick else 20, batch=8 if quick else 128, side=8 if quick else 32, depth=20
           if quick else 20), goals=dict(difference=1e-2)),
       Case('processes', 'commands:processes', 60, goals=dict(difference=1e-3)),
       *(cifar_run(depth, quick) for depth in ((20,) if quick else (20, 32, 44, 56)))]
@@ -95,12 +95,12 @@ def roi_align(part, quick) -> Case:
 def cifar(quick) -> Case:
   peers = dict(eager={}) if quick else dict(eager={}, graphs=dict(mode='reduce-overhead'))
   size = dict(batch=8, side=8) if quick else dict(batch=128)
-  return Case('resnet20/step', 'training:cifar', 60, size, dict(n=64, depth=8) if quick else {},
+  return Case('resnet20/step', 'training:cifar', 60, size, dict(n=64, depth=20) if quick else {},
               {k: ('torch_sides:cifar', v) for k, v in peers.items()}, size['batch'])
 
 
 def members(quick) -> Case:
-  size = dict(batch=8, side=8, n=64, depth=8) if quick else dict(batch=128)
+  size = dict(batch=8, side=8, n=64, depth=20) if quick else dict(batch=128)
   return Case('resnet20/64_settings', 'training:cifar', 60, size,
               dict(members=2 if quick else 64), dict(alone=('training:cifar', {})), size['batch'])
 

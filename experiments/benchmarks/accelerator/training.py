@@ -65,7 +65,7 @@ def training(config: ConfigDict, batch: int | None, members: Sequence[ConfigDict
   state = job.init()
   tally, data = job.empty(state), job.batches.arrays()
   each = max(1, len(members))
-  forward = batch and build.flops(job.task, *one_example(job))
+  forward = batch and build.flops(job.task, *one_example(job, bool(members)))
 
   def run(n):
     nonlocal state
@@ -91,9 +91,12 @@ def inference(config: ConfigDict, batch: int | None) -> Side:
 PARTS = dict(training=training, inference=inference)
 
 
-def one_example(job: build.Job) -> tuple[Any, Any]:
-  """The forms of the variables and of a batch of one."""
-  return jax.eval_shape(job.init).variables, job.facts.shown
+def one_example(job: build.Job, stacked: bool = False) -> tuple[Any, Any]:
+  """The forms of the variables, of one member where they are stacked, and of a batch of one."""
+  variables = jax.eval_shape(job.init).variables
+  if stacked:
+    variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), variables)
+  return variables, job.facts.shown
 
 
 def repeated(call: Callable[[], Any]) -> Callable[[int], float]:

@@ -44,7 +44,8 @@ class Worker:
     self.process = subprocess.Popen(
         [python, '-m', __name__], cwd=ROOT, text=True, stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=log,
-        env={**os.environ, 'PYTHONPATH': str(ROOT), **environment})
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(
+            [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]), **environment})
     self.answers: queue.Queue[str] = queue.Queue()
     self.listener = threading.Thread(target=self._listen, daemon=True)
     self.listener.start()

@@ -223,7 +223,7 @@ def _region(image: Image.Image, box: Box, size: tuple[int, int], mode: str, file
     rows = math.ceil(box[3] + (reach[1] + 2) * k)
     short = jpeg.shorten(file, rows)
     size = image.width, image.height if short is file else rows
-    pixels = jpeg.decoded(short, size, (image.mode, mode), k)
+    pixels = jpeg.decoded(short, size, (image.mode, mode), k, short=short is not file)
     if pixels is None:
       image = Image.open(io.BytesIO(short))
   if pixels is None:

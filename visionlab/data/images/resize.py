@@ -75,5 +75,7 @@ def _fast(image: Picture, box: Box, size: tuple[int, int]) -> np.ndarray:
   seen = fast.CropBox(left, top, min(box[2], width) - left, min(box[3], height) - top)
   how = fast.ResizeOptions(fast.ResizeAlg.convolution(fast.FilterType.bilinear), crop_box=seen)
   result = fast.ImageData(*size, kind)
+  if isinstance(image, np.ndarray):
+    image = np.ascontiguousarray(image)     # by rows; tobytes would go number by number
   fast.Resizer().resize(fast.ImageData(width, height, kind, image.tobytes()), result, how)
   return np.frombuffer(result.get_buffer(), np.uint8)
