@@ -10,7 +10,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))            # experiments are not installed; they run from the root
 
-from experiments.benchmarks import decoding, films, harness, processes, steps  # noqa: E402
+from experiments.benchmarks import (  # noqa: E402
+  decoding,
+  detector,
+  films,
+  harness,
+  processes,
+  steps,
+)
 from experiments.benchmarks.__main__ import BENCHMARKS, main  # noqa: E402
 from experiments.benchmarks.harness import Row, Skip, Skipped  # noqa: E402
 from visionlab.augmentation.augment import make_augment  # noqa: E402
@@ -206,3 +213,21 @@ def test_clips_and_those_of_plain_pyav_are_the_same(tmp_path, monkeypatch):
     ours = source[np.arange(1)]['video'][0].astype(int)
     assert abs(ours - peer(av, *films.source_files(source))).mean() < 1
     assert abs(ours[0] - ours[-1]).mean() > 3
+
+
+def test_parts_of_a_detector_are_all_there_and_finite():
+  from configs.scenes_mask_rcnn import get_config
+  config = get_config('smoke')
+  config.parallel.devices = 1
+  found = detector.parts(config)
+  assert list(found) == ['training', 'inference']
+  assert list(found['training']) == [
+      'whole', 'backbone', 'pyramid', 'rpn', 'proposals', 'rpn_losses', 'draw', 'roi_align',
+      'heads', 'head_losses', 'update']
+  assert list(found['inference']) == [
+      'whole', 'backbone', 'pyramid', 'rpn', 'proposals', 'box_roi_align', 'box_head',
+      'detections', 'mask_roi_align', 'mask_head']
+  for calls in found.values():
+    for name, call in calls.items():
+      floats = [x for x in jax.tree.leaves(call()) if jnp.issubdtype(x.dtype, jnp.floating)]
+      assert floats and all(jnp.isfinite(x).all() for x in floats) or name == 'draw'

@@ -11,6 +11,7 @@ import pytest
 from jax import lax
 from jax.sharding import AxisType, PartitionSpec
 
+from visionlab.ops import kernel_gradient
 from visionlab.ops.conv import conv
 
 NHWC = ('NHWC', 'HWIO', 'NHWC')
@@ -28,6 +29,14 @@ CASES = {
   'everything': ((2, 5, 6, 4), (3, 2, 2, 4), (2, 3), ((3, 1), (2, 0)), (2, 1), (1, 2), 2),
   'pointwise': ((2, 4, 4, 3), (1, 1, 3, 2), (2, 2), 'VALID', None, None, 1),
 }
+WIDE = {           # whose kernel's gradient is made of products of matrices
+  'wide': ((4, 6, 7, 4), (3, 3, 4, 16), (1, 1), 'SAME', None, None, 1),
+  'wide_strided': ((4, 9, 8, 5), (3, 2, 5, 16), (2, 3), 'SAME', None, None, 1),
+  'wide_explicit': ((3, 5, 6, 4), (4, 5, 4, 17), (3, 2), ((2, 0), (1, 3)), None, None, 1),
+  'wide_rest': ((2, 8, 9, 4), (1, 2, 4, 16), (3, 4), 'VALID', None, None, 1),
+  'wide_pointwise': ((2, 4, 4, 6), (1, 1, 6, 16), (1, 1), 'VALID', None, None, 1),
+}
+CASES |= WIDE
 TORCH_CASES = (
   # image, kernel, stride, padding, dilation, groups: the padding of torch is symmetric
   ((2, 7, 6, 3), (3, 3, 3, 4), (2, 2), (1, 1), (1, 1), 1),
@@ -74,6 +83,13 @@ def test_value_and_gradients_are_those_of_lax(case):
   assert_close(value_and_gradients(ours)(x, kernel), value_and_gradients(theirs)(x, kernel))
 
 
+@pytest.mark.parametrize('packed', [1, 2 ** 13])
+@pytest.mark.parametrize('case', WIDE)
+def test_how_many_examples_are_packed_at_once_changes_nothing(case, packed, monkeypatch):
+  monkeypatch.setattr(kernel_gradient, 'PACKED', packed)
+  test_value_and_gradients_are_those_of_lax(case)
+
+
 @pytest.mark.parametrize('image, kernel, stride, padding, dilation, groups', TORCH_CASES)
 def test_value_and_gradients_are_those_of_torch(image, kernel, stride, padding, dilation, groups):
   torch = pytest.importorskip('torch')
@@ -110,7 +126,7 @@ def platform(request, monkeypatch):
 
 @pytest.mark.usefixtures('platform')
 @pytest.mark.parametrize('axes', [(0, None), (None, 0), (0, 0), (1, 2)])
-@pytest.mark.parametrize('case', ['everything', 'depthwise'])
+@pytest.mark.parametrize('case', ['everything', 'depthwise', 'wide_strided'])
 def test_vmap_is_a_loop_over_members(case, axes):
   ours, theirs, x, kernel = both(case)
   members = 3
@@ -160,7 +176,7 @@ def test_the_choice_is_made_when_lowering():
 
 def test_gradients_have_the_layout_that_is_fast_in_loops():
   """On CPU only this one is recognised inside a loop; others fall back to code 100 times slower."""
-  x, kernel = draw(0, 32, 14, 14, 16), draw(1, 3, 3, 16, 16)
+  x, kernel = draw(0, 32, 14, 14, 12), draw(1, 3, 3, 12, 12)
 
   def loss(f, x, kernel):
     return jnp.sum(jnp.sin(f(x, kernel, (2, 2), 'SAME', dimension_numbers=NHWC)))
@@ -189,7 +205,7 @@ def test_scan_of_gradient_steps():
   assert_close(got, expected)
 
 
-@pytest.mark.parametrize('case', ['everything', 'same_strided'])
+@pytest.mark.parametrize('case', ['everything', 'same_strided', 'wide_strided'])
 def test_second_order_gradients(case):
   ours, theirs, x, kernel = both(case)
 
@@ -202,10 +218,12 @@ def test_second_order_gradients(case):
   assert_close(got, expected, 1e-4)
 
 
+@pytest.mark.parametrize('case', ['same', 'wide'])
 @pytest.mark.parametrize('check_vma', [True, False])
-def test_shard_map_sums_the_gradient_over_devices(check_vma):
-  ours, theirs, _, kernel = both('same')
-  x = draw(3, 8, 6, 7, 3)
+def test_shard_map_sums_the_gradient_over_devices(check_vma, case, monkeypatch):
+  monkeypatch.setattr(kernel_gradient, 'PACKED', 1)               # example after example
+  ours, theirs, x, kernel = both(case)
+  x = draw(3, 8, *x.shape[1:])
   mesh = jax.make_mesh((4,), ('data',), axis_types=(AxisType.Auto,))
   batch, whole = PartitionSpec('data'), PartitionSpec()
 

@@ -18,10 +18,10 @@ from sklearn.datasets import load_sample_image
 from visionlab import build
 from visionlab.config import ConfigError
 from visionlab.data import open_split
-from visionlab.data.images import resize as resizing
+from visionlab.data.images import jpeg, resize as resizing
 from visionlab.data.images.crop import TRIES, RandomCrop
 from visionlab.data.images.decode import Canvas
-from visionlab.data.images.jpeg import shorten
+from visionlab.data.images.jpeg import decoded, shorten
 from visionlab.data.images.resize import resize
 from visionlab.data.pipeline import Batches, Loader, prefetched
 from visionlab.data.sources.folder import folder
@@ -33,13 +33,14 @@ sys.path.insert(0, str(ROOT))            # experiments are not installed; they r
 CHINA = Image.fromarray(load_sample_image('china.jpg')[100:340, 200:500])     # 300 wide, 240 high
 
 
-@pytest.fixture(params=['cykooz_resizer', 'pillow'])
+@pytest.fixture(params=['fast', 'pillow'])
 def backend(request, monkeypatch):
-  """Both ways of resizing; the first only where it is installed."""
+  """Both ways of decoding and resizing; the first only where it is installed."""
   if request.param == 'pillow':
     monkeypatch.setattr(resizing, 'fast', None)
-  elif not resizing.fast:
-    pytest.skip('cykooz_resizer is not installed')
+    monkeypatch.setattr(jpeg, 'fast', None)
+  elif not (resizing.fast and jpeg.fast):
+    pytest.skip('cykooz_resizer or simplejpeg is not installed')
 
 
 def encoded(image=CHINA, kind='JPEG', orientation=1, **options):
@@ -90,6 +91,63 @@ def test_a_header_is_not_mistaken_for_the_frame():
   data = encoded()
   comment = b'\xff\xe1' + (len(thumb) + 2).to_bytes(2, 'big') + thumb
   assert opened(shorten(data[:2] + comment + data[2:], 50)).size == (300, 50)
+
+
+# --- decoding without Pillow ---
+
+
+needs_simplejpeg = pytest.mark.skipif(not jpeg.fast, reason='simplejpeg is not installed')
+
+
+@needs_simplejpeg
+@pytest.mark.parametrize('options', [
+    dict(quality=90), dict(subsampling=0), dict(subsampling='4:2:2'), dict(optimize=True),
+    dict(restart_marker_rows=1), dict(progressive=True), dict(keep_rgb=True), dict(kind='MPO'),
+    dict(mode='L')])
+@pytest.mark.parametrize('k', [1, 2, 4, 8])
+def test_pixels_are_pillows_to_the_last_one(k, options):
+  options = dict(options)
+  image = CHINA.convert(options.pop('mode', 'RGB')).resize((301, 203))      # odd, both
+  data = encoded(image, **options)
+  for mode in ('RGB', 'L'):
+    wanted = opened(data)
+    wanted.draft(mode, tuple(side // k for side in wanted.size))
+    wanted = np.asarray(wanted.convert(mode)).reshape(*wanted.size[::-1], -1)
+    np.testing.assert_array_equal(decoded(data, image.size, (image.mode, mode), k), wanted)
+
+
+@needs_simplejpeg
+@pytest.mark.parametrize('options', [{}, dict(restart_marker_rows=1), dict(subsampling=0)])
+def test_shortened_files_are_not_amiss(options):
+  data = encoded(CHINA, **options)
+  for rows in (3, 64, 201):
+    short = shorten(data, rows)
+    pixels = decoded(short, (300, rows), ('RGB', 'RGB'), 1, short=True)
+    np.testing.assert_array_equal(pixels, np.asarray(opened(short)))
+  assert decoded(short[:2000], (300, rows), ('RGB', 'RGB'), 1, short=True) is None
+
+
+@needs_simplejpeg
+def test_what_is_amiss_is_left_to_pillow():
+  data, size = encoded(), CHINA.size
+  torn = data[:2000] + b'\xff\xd0\xff\xd9' + data[2004:]
+  for bad in (data[:3000], data[:-2], data[:100], b'', torn, encoded(kind='PNG')):
+    assert decoded(bad, size, ('RGB', 'RGB'), 1) is None
+  assert decoded(encoded(CHINA.convert('CMYK')), size, ('CMYK', 'RGB'), 1) is None
+  assert decoded(encoded(CHINA.resize((40, 7))), (40, 7), ('RGB', 'RGB'), 2) is None
+
+
+@pytest.mark.parametrize('amiss', [lambda d: d[:3000], lambda d: d[:-2], lambda d: d + b'more',
+                                   lambda d: d[:2000] + b'\xff\xd0\xff\xd9' + d[2004:]])
+def test_broken_files_are_what_they_are_to_pillow(amiss, monkeypatch):
+  data, canvas, found = amiss(encoded()), Canvas(64), []
+  for fast in (jpeg.fast, None):
+    monkeypatch.setattr(jpeg, 'fast', fast)
+    try:
+      found.append(canvas.read(data, lambda h, w: (3, 5, 290, h)).tolist())
+    except OSError as error:
+      found.append(str(error))
+  assert found[0] == found[1]
 
 
 # --- scaling a part ---

@@ -1,4 +1,7 @@
-"""python -m experiments.benchmarks [names...] [--repeats=5] [--json=out.json]; see README.md."""
+"""python -m experiments.benchmarks [names...] [--repeats=5] [--json=out.json]; see README.md.
+
+python -m experiments.benchmarks accelerator [--minutes=8] [--json=out.json] is a list of its own.
+"""
 
 import argparse
 import json
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from experiments.benchmarks import (
     decoding,
+    detector,
     films,
     flow,
     hosts,
@@ -19,6 +23,7 @@ from experiments.benchmarks import (
     sweep,
     understand,
 )
+from experiments.benchmarks.accelerator.command import main as accelerator
 from experiments.benchmarks.harness import Benchmark, load_warning, measure, record, table
 from visionlab import commandline
 from visionlab.config import nearest
@@ -29,6 +34,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     'streamed_steps': steps.streamed_steps,
     'conv_step': steps.conv_step,
     'beam_search': decoding.beam_search,
+    'detector_parts': detector.detector_parts,
     'jpeg': jpeg.decoding,
     'films': films.films,
     'flow': flow.flow,
@@ -76,5 +82,8 @@ if __name__ == '__main__':
   # This process and those it starts may have to share one GPU.
   os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   logging.getLogger('absl').setLevel(logging.WARNING)
-  commandline.cache_compilations()
-  main()
+  if sys.argv[1:2] == ['accelerator']:
+    accelerator(sys.argv[2:])
+  else:
+    commandline.cache_compilations()
+    main()

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.benchmarks.harness import Row, Skip, cores, in_turn
-from visionlab.data.images import resize
+from visionlab.data.images import jpeg, resize
 from visionlab.data.images.crop import RandomCrop
 from visionlab.data.pipeline import Loader, prefetched
 from visionlab.data.sources.folder import folder
@@ -46,12 +46,13 @@ def decoding(repeats: int, seconds: float = SECONDS) -> Iterator[Row]:
       taken = dict(zip(streams, taken, strict=True))
       for name in list(streams)[1:]:
         rates = ' '.join(f'{1 / median(taken[k]):.0f}' for k in ('ours', name))
-        what = 'ours without cykooz_resizer' if name == 'fallback' else name
+        what = 'ours without visionlab[fast]' if name == 'fallback' else name
         yield Row(f'jpeg/{n}_cores/{name}', taken['ours'], taken[name],
                   f'img/s: {rates} ({what}); files of {size:.0f} kB')
       for stream in streams.values():
         stream.close()
-  missing = [name for name in ('cykooz_resizer', 'cv2', 'tensorflow') if not has(name)]
+  missing = [name for name in ('cykooz_resizer', 'simplejpeg', 'cv2', 'tensorflow')
+             if not has(name)]
   if missing:
     raise Skip(f'without {", ".join(missing)}, which {"are" if missing[1:] else "is"} not '
                'installed')
@@ -85,11 +86,11 @@ class Peer:
 
 @dataclass(frozen=True)
 class Without:
-  """The same, as if cykooz_resizer were not installed; for a process of its own."""
+  """The same, as if visionlab[fast] were not installed; for a process of its own."""
   loader: Callable
 
   def __call__(self, step: int) -> Any:
-    resize.fast = None
+    resize.fast = jpeg.fast = None
     return self.loader(step)
 
 

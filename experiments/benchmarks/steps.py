@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import numpy as np
 
 from configs.digits_cnn import get_config as digits_config
 from experiments.benchmarks.harness import Row, cores, in_turn, require
+from experiments.benchmarks.timing import steps_in
 from visionlab import build
 from visionlab.augmentation.augment import make_augment
 from visionlab.config import experiment
@@ -127,14 +127,6 @@ def torch_step(name: str) -> Callable[[int], float]:
     loss.item()                                  # waits for a GPU
     return (time.perf_counter() - begun) / n
   return measure
-
-
-def steps_in(seconds: float, measure: Callable[[int], float]) -> int:
-  """How many steps take about `seconds`, found by taking ever more of them."""
-  for n in (2 ** k for k in itertools.count()):
-    each = measure(n)
-    if n * each > seconds / 8:
-      return max(1, round(seconds / each))
 
 
 def case_config(name: str, folder: Path):

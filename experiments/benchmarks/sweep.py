@@ -7,15 +7,17 @@ python -m experiments.benchmarks sweep_throughput      (for a GPU)
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 
 from configs import digits_cnn
+from experiments.benchmarks.accelerator.side import Side
+from experiments.benchmarks.accelerator.training import training
 from experiments.benchmarks.harness import Row, in_turn
 from experiments.benchmarks.processes import run
-from visionlab import build
+from experiments.benchmarks.timing import steps_in
 from visionlab.config import experiment
 from visionlab.sweeps.settings import arguments, named
 
@@ -44,34 +46,19 @@ def throughput(repeats: int) -> Iterator[Row]:
           task=dict(name='classify', model=model), optim=dict(name='sgd'),
           hp=dict(lr=.01, momentum=.9), parallel=dict(devices=1),
           precision='bfloat16' if jax.default_backend() == 'gpu' else 'float32')
-    alone = _stepper(config())
+    alone = filled(training(config(), None))
     for k in (1, 4, 16, 64) if jax.default_backend() != 'cpu' else (1, 4):
-      together = _stepper(config(), [config(seed) for seed in range(k)])
+      together = filled(training(config(), None, [config(seed) for seed in range(k)]))
       ours, theirs = in_turn(repeats, together, alone)
       rate = 1 / min(ours)
       yield Row(f'sweep_throughput/{network}/{k}', ours, theirs, f'{rate:,.0f} member-steps/s')
 
 
-def _stepper(config, members=()):
+def filled(side: Side) -> Callable[[], float]:
   """() -> seconds of a member's step, of a second or so of them."""
-  job = build.assemble(config, members)
-  state = job.init()
-  tally = job.empty(state)
-  data = job.batches.arrays()
-  made = max(1, len(members))
-
-  def steps(n: int) -> float:
-    nonlocal state
-    begun = time.perf_counter()
-    state, end = job.run(state, tally, data, n)
-    jax.block_until_ready((state, end))
-    return time.perf_counter() - begun
-  steps(2)
-  n = max(2, int(2 / steps(2)))
-
-  def measure() -> float:
-    return steps(n) / n / made
-  return measure
+  side.run(1)
+  n = steps_in(1., side.run)
+  return lambda: side.run(n)
 
 
 def _measured(title: str, name: str, repeats: int) -> Iterator[Row]:

@@ -39,3 +39,37 @@ def resnet20(classes: int = 10) -> nn.Sequential:
             for before, stride in ((before, stride), (width, 1), (width, 1))]
   return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
                        *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes))
+
+
+class Residual(nn.Module):
+  """A block of `resnet`: relu(shortcut(x) + convolutions of x), the last of which may be wider."""
+
+  def __init__(self, before: int, width: int, stride: int, deep: bool):
+    super().__init__()
+    after = 4 * width if deep else width
+    sizes = ((1, 1), (3, stride), (1, 1)) if deep else ((3, stride), (3, 1))
+    widths = (before, *(width,) * (len(sizes) - 1), after)
+    layers = []
+    for i, (kernel, step) in enumerate(sizes):
+      layers += [nn.Conv2d(widths[i], widths[i + 1], kernel, step, kernel // 2, bias=False),
+                 nn.BatchNorm2d(widths[i + 1]), nn.ReLU(inplace=True)]
+    self.layers = nn.Sequential(*layers[:-1])
+    self.shortcut = nn.Identity()
+    if stride > 1 or before != after:
+      self.shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False),
+                                    nn.BatchNorm2d(after))
+
+  def forward(self, x):
+    return F.relu(self.shortcut(x) + self.layers(x))
+
+
+def resnet(depth: int, classes: int = 1000) -> nn.Sequential:
+  """`visionlab.models.resnet.ResNet` of depth 18 or 50."""
+  deep = depth == 50
+  layers, before = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(),
+                    nn.MaxPool2d(3, 2, 1)], 64
+  for stage, blocks in enumerate((3, 4, 6, 3) if deep else (2, 2, 2, 2)):
+    for block in range(blocks):
+      layers.append(Residual(before, 64 * 2 ** stage, 2 if stage and not block else 1, deep))
+      before = 64 * 2 ** stage * (4 if deep else 1)
+  return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))

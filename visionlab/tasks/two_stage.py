@@ -122,7 +122,7 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, va
   maps, terms = model.maps(x, train=train), {}
   if regions is None:
     regions, outputs = proposed(model, maps, extent, rpn, train=train)
-    terms = _rpn_losses(*outputs, objects, valid, anchor_keys, rpn)
+    terms = rpn_losses(*outputs, objects, valid, anchor_keys, rpn)
   boxes, there = regions['boxes'], regions['valid']
   if box.add_objects:
     boxes, there = jax.vmap(with_objects)(boxes, there, objects['boxes'], objects['valid'])
@@ -138,7 +138,10 @@ def all_losses(model: Any, x: jax.Array, objects: Objects, extent: jax.Array, va
   return jax.tree.map(lambda term: term.sum(0), terms)
 
 
-def _rpn_losses(objectness, deltas, anchors, objects, valid, keys, rules):
+def rpn_losses(objectness: jax.Array, deltas: jax.Array, anchors: jax.Array, objects: Objects,
+               valid: jax.Array, keys: jax.Array, rules: Proposing) -> dict[str, Ratio]:
+  """`objectness` and `rpn_box` of each image, (b,) each, of what `proposed` returns second; the
+  rest as for `all_losses`."""
   def one(objectness, deltas, objects, valid, key):
     some = losses.draw(key, anchors, jnp.broadcast_to(valid, len(anchors)), objects,
                        low=rules.low, high=rules.high, size=rules.sample,

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from visionlab.config import ConfigError, nearest
 from visionlab.data.images import jpeg
-from visionlab.data.images.resize import Box, resize
+from visionlab.data.images.resize import Box, resize, size_of
 
 SUFFIXES = (
     '.jpg', '.jpeg', '.png', '.gif', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm', '.pbm',
@@ -218,14 +218,25 @@ def _region(image: Image.Image, box: Box, size: tuple[int, int], mode: str, file
   ratios = [(box[i + 2] - box[i]) / size[i] for i in (0, 1)]
   k = max(k for k in (1, 2, 4, 8) if k <= max(min(ratios), 1))
   reach = [max(1, ratio / k) + 1 for ratio in ratios]         # of the filter, over the box's edge
+  pixels = None
   if file and image.format in jpeg.FORMATS:
-    image = Image.open(io.BytesIO(jpeg.shorten(file, math.ceil(box[3] + (reach[1] + 2) * k))))
-  k = k if image.draft(mode, tuple(max(1, side // k) for side in image.size)) else 1
+    rows = math.ceil(box[3] + (reach[1] + 2) * k)
+    short = jpeg.shorten(file, rows)
+    size = image.width, image.height if short is file else rows
+    pixels = jpeg.decoded(short, size, (image.mode, mode), k, short=short is not file)
+    if pixels is None:
+      image = Image.open(io.BytesIO(short))
+  if pixels is None:
+    k = k if image.draft(mode, tuple(max(1, side // k) for side in image.size)) else 1
+    pixels = to_mode(image, mode)
+  width, height = size_of(pixels)
   x1, y1, x2, y2 = (v / k for v in box)
-  part = (max(0, math.floor(x1 - reach[0])), max(0, math.floor(y1 - reach[1])),
-          min(image.width, math.ceil(x2 + reach[0])), min(image.height, math.ceil(y2 + reach[1])))
-  image = to_mode(image, mode).crop(part)
-  return image, (x1 - part[0], y1 - part[1], x2 - part[0], y2 - part[1])
+  left, top = (max(0, math.floor(v - r)) for v, r in zip((x1, y1), reach, strict=True))
+  right, bottom = (min(most, math.ceil(v + r))
+                   for v, r, most in zip((x2, y2), reach, (width, height), strict=True))
+  part = (pixels[top:bottom, left:right] if isinstance(pixels, np.ndarray) else
+          pixels.crop((left, top, right, bottom)))
+  return part, (x1 - left, y1 - top, x2 - left, y2 - top)
 
 
 def _stored(box: Box, size: tuple[int, int], orientation: int) -> Box:
