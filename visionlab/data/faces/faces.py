@@ -27,10 +27,11 @@ ATTRIBUTES = dict(smile=('no smile', 'smile'), glasses=('no glasses', 'glasses')
 CHUNK = 64                      # faces drawn by one call from the host
 
 
-def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: int = 0,
-          seed: int = 0, points: int = 5, yaw: float = 45., pitch: float = 15., roll: float = 20.,
-          smiling: float = .5, glasses: float = .35, occluded: float = .2, light: float = 1.,
-          complexion: float = 0., grey: bool = False, keep: bool = True) -> 'Faces | Arrays':
+def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, train_people: int = 0,
+          each: int = 0, seed: int = 0, points: int = 5, yaw: float = 45., pitch: float = 15.,
+          roll: float = 20., smiling: float = .5, glasses: float = .35, occluded: float = .2,
+          light: float = 1., complexion: float = 0., grey: bool = False, keep: bool = True
+          ) -> 'Faces | Arrays':
   """Photographs of people who do not exist, of each so many.
 
   The splits share no person and no region of a background photograph.
@@ -42,6 +43,7 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
     people, each: how many there are, and photographs of each; 0 stands for 1,200 and 16 of 'train',
       150 and 8 of the others. Photograph j of person i is the same whatever their number, and
       example i * each + j.
+    train_people: how many of 'train', where that is not what `people` says of all splits.
     seed: other seeds give other people.
     points: 5, those that faces are aligned by, or the 68 of iBUG 300-W.
     yaw, pitch, roll: heads are turned by at most so many degrees.
@@ -69,7 +71,9 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, each: 
   del root
   check_split(split, assets.SPLITS, 'faces')
   check_seed(seed, 'faces')
-  people, each = people or PEOPLE[split], each or EACH[split]
+  check_ranges('faces', train_people=(train_people, 0, 1 << 24))
+  people = (split == 'train' and train_people) or people or PEOPLE[split]
+  each = each or EACH[split]
   numbers = moments('faces', yaw=yaw, pitch=pitch, roll=roll, smiling=smiling, glasses=glasses,
                     occluded=occluded, light=light, complexion=complexion)
   check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16))
