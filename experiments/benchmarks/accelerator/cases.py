@@ -10,7 +10,7 @@ class Case:
   """
   Attributes:
     name: in the record.
-    ours: 'module:function' of this package, which makes our side, or in commands.py all of it.
+    ours: 'module:function' of this package, which makes our side, or in whole_runs.py all of it.
     needs: seconds it may take; with less left it is not begun.
     options: of both sides.
     own: options of our side alone, beside these.
@@ -32,7 +32,7 @@ class Case:
 
   @property
   def command(self) -> bool:
-    return self.ours.startswith('commands:')
+    return self.ours.startswith('whole_runs:')
 
 
 def cases(quick: bool = False) -> list[Case]:
@@ -53,7 +53,7 @@ def cases(quick: bool = False) -> list[Case]:
       Case('pmap_is_jit', 'operations:modes', 30, dict(
           steps=2 if quick else 20, batch=8 if quick else 128, side=8 if quick else 32, depth=20
           if quick else 20), goals=dict(difference=1e-2)),
-      Case('processes', 'commands:processes', 60, goals=dict(difference=1e-3)),
+      Case('processes', 'whole_runs:processes', 60, goals=dict(difference=1e-3)),
       *(cifar_run(depth, quick) for depth in ((20,) if quick else (20, 32, 44, 56)))]
 
 
@@ -121,9 +121,9 @@ def convolution(quick) -> Case:
 
 
 def adaptation(quick) -> Case:
-  return Case('digits_dann', 'commands:adaptation', 60,
+  return Case('digits_dann', 'whole_runs:adaptation', 60,
               dict(variant='smoke' if quick else 'dann', seeds=2 if quick else 5))
 
 
 def cifar_run(depth, quick) -> Case:
-  return Case(f'cifar10/resnet{depth}', 'commands:cifar', 60, dict(depth=depth, smoke=quick))
+  return Case(f'cifar10/resnet{depth}', 'whole_runs:cifar', 60, dict(depth=depth, smoke=quick))

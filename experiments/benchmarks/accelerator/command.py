@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from experiments.benchmarks.accelerator import commands
+from experiments.benchmarks.accelerator import whole_runs
 from experiments.benchmarks.accelerator.cases import Case, cases
 from experiments.benchmarks.accelerator.day import Record, make
 from experiments.benchmarks.accelerator.report import line_of, table
@@ -50,8 +50,8 @@ class Bench:
     log = self.folder / 'log.txt'
     try:
       if case.command:
-        place = commands.Place(self.folder / 'runs', log, left, self.cifar10, self.gpus(left))
-        result = getattr(commands, case.ours.split(':')[1])(place, **case.options, **case.own)
+        place = whole_runs.Place(self.folder / 'runs', log, left, self.cifar10, self.gpus(left))
+        result = getattr(whole_runs, case.ours.split(':')[1])(place, **case.options, **case.own)
       else:
         with log.open('a') as file:
           result = self.pair(case, begun + left, file)
