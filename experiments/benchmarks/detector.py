@@ -5,7 +5,6 @@ and fresh weights; in training forward and backward. What XLA shares between par
 here, so that together they may take longer than the whole.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import median
@@ -15,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from configs.scenes_mask_rcnn import get_config
+from experiments.benchmarks.accelerator.training import repeated
 from experiments.benchmarks.harness import Row, in_turn
 from experiments.benchmarks.timing import steps_in
 from visionlab import build
@@ -41,12 +41,7 @@ def detector_parts(repeats: int) -> Iterator[Row]:
 
 def turn(call: Callable[[], Any]) -> Callable[[], float]:
   """A function that calls for a while and gives the seconds of a call."""
-  def run(n):
-    begun = time.perf_counter()
-    for _ in range(n):
-      last = call()
-    jax.block_until_ready(last)
-    return (time.perf_counter() - begun) / n
+  run = repeated(call)
   run(1)                                         # compiled here
   n = steps_in(SECONDS, run)
   return lambda: run(n)

@@ -112,10 +112,6 @@ class Run:
     kind = Canvas if channels in (1, 3) else BandCanvas
     return kind((height, width), channels=channels, **options)
 
-  @cached_property
-  def _predict(self):
-    return jax.jit(self.task.predict)
-
   @property
   def batch(self) -> int:
     """Examples at a time that fit, as far as the config tells: its largest batch."""
@@ -156,7 +152,7 @@ class Run:
       options = dict(scale=scale) | ({'batch': batch} if batch else {})
       return self.task.predict_images(self.variables, self.pixels(images), self.canvas.shape[:2],
                                       **options)
-    return self._in_batches(self._predict, images, batch, beside)
+    return self._in_batches(self.task.predict, images, batch, beside)
 
   def features(self, images, maps: str | Sequence[str] = (), *, batch: int = 0):
     """What the network sees of images, for retrieval, clustering or a classifier of one's own.

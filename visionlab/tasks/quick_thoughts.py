@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ from visionlab.tasks import sentence_vectors
 
 
 @dataclasses.dataclass(frozen=True)
-class QuickThoughts:
+class QuickThoughts(sentence_vectors.SentenceTask):
   """batch: `sentence` as `visionlab.data.text.sentence_rows` has it, `valid` (b,).
 
   The loss has a term for each neighbour: minus the log of its probability among all that stand
@@ -31,18 +30,7 @@ class QuickThoughts:
 
   predict: `embedding` (b d), the vector of each sentence.
   """
-  model: Any
-  vocabulary: Vocabulary
-  length: int
   axis: str | None = None       # under pmap
-  draws = True
-
-  def hyperparameters(self):
-    return dict(word_dropout=0.)
-
-  def init(self, key, batch):
-    sentence = batch['sentence']
-    return self.model.init(key, sentence['tokens'], sentence['valid'])
 
   def loss(self, variables, batch, key, hp, *, train):
     aux = Aux({k: v for k, v in variables.items() if k != 'params'}, {})
@@ -66,20 +54,6 @@ class QuickThoughts:
       terms[name] = Ratio.of(lost, counted)
       first += Ratio.of((right > scores).all(-1), counted)
     return terms, aux._replace(metrics=dict(found_first=first))
-
-  def embed(self, variables, sentence):
-    """The vectors (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
-    tokens, valid = (sentence[k][:, 1] for k in ('tokens', 'valid'))
-    return self.model.apply(variables, tokens, valid, method='encode')
-
-  def predict(self, variables, batch):
-    return dict(embedding=self.embed(variables, batch['sentence']))
-
-  def evaluators(self):
-    return {'neighbours': sentence_vectors.neighbours(self.predict)}
-
-  def figures(self, batch, predictions, results):
-    return sentence_vectors.pictures(self.vocabulary, batch, predictions)
 
 
 def others(rows: jax.Array, candidates: jax.Array) -> jax.Array:

@@ -1,6 +1,8 @@
 """What tasks that give vectors of sentences share: which are near, measured and drawn."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,6 +12,36 @@ from visionlab.data.text.vocabulary import Vocabulary, join
 from visionlab.figures import sentences as figures
 from visionlab.measures.retrieval import centred, of_ranks, ranks_by_cosine
 from visionlab.task import Evaluator
+
+
+@dataclasses.dataclass(frozen=True)
+class SentenceTask:
+  """A task whose `model` has `encode`: all but its loss and what else it measures."""
+  model: Any
+  vocabulary: Vocabulary
+  length: int
+  draws = True
+
+  def hyperparameters(self):
+    return dict(word_dropout=0.)
+
+  def init(self, key, batch):
+    sentence = batch['sentence']
+    return self.model.init(key, sentence['tokens'], sentence['valid'])
+
+  def embed(self, variables, sentence):
+    """The vectors (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
+    tokens, valid = (sentence[k][:, 1] for k in ('tokens', 'valid'))
+    return self.model.apply(variables, tokens, valid, method='encode')
+
+  def predict(self, variables, batch):
+    return dict(embedding=self.embed(variables, batch['sentence']))
+
+  def evaluators(self):
+    return {'neighbours': neighbours(self.predict)}
+
+  def figures(self, batch, predictions, results):
+    return pictures(self.vocabulary, batch, predictions)
 
 
 def neighbours(predict: Callable) -> Evaluator:

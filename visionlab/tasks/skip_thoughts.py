@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +16,7 @@ from visionlab.tasks.caption_losses import log_likelihoods
 
 
 @dataclasses.dataclass(frozen=True)
-class SkipThoughts:
+class SkipThoughts(sentence_vectors.SentenceTask):
   """batch: `sentence` as `visionlab.data.text.sentence_rows` has it, `valid` (b,).
 
   The loss has a term for each neighbour: minus the log-probability of its words and its end, over
@@ -30,17 +29,6 @@ class SkipThoughts:
 
   predict: `embedding` (b d), the thought of each sentence.
   """
-  model: Any
-  vocabulary: Vocabulary
-  length: int
-  draws = True
-
-  def hyperparameters(self):
-    return dict(word_dropout=0.)
-
-  def init(self, key, batch):
-    sentence = batch['sentence']
-    return self.model.init(key, sentence['tokens'], sentence['valid'])
 
   def told(self, variables, batch, word_dropout=0.):
     """Of the words of the sentence before and of the one after, minus their log-probabilities."""
@@ -57,24 +45,12 @@ class SkipThoughts:
     collections = {k: v for k, v in variables.items() if k != 'params'}
     return self.told(variables, batch, hp['word_dropout']), Aux(collections, {})
 
-  def embed(self, variables, sentence):
-    """The thoughts (b d) of sentences, as `visionlab.data.text.sentence_rows.alone` gives them."""
-    tokens, valid = (sentence[k][:, 1] for k in ('tokens', 'valid'))
-    return self.model.apply(variables, tokens, valid, method='encode')
-
-  def predict(self, variables, batch):
-    return dict(embedding=self.embed(variables, batch['sentence']))
-
   def evaluators(self):
-    return {'words': Evaluator(lambda variables, batch, hp: self.told(variables, batch),
-                               self._finish_words),
-            'neighbours': sentence_vectors.neighbours(self.predict)}
+    words = Evaluator(lambda variables, batch, hp: self.told(variables, batch), self._finish_words)
+    return {'words': words, **super().evaluators()}
 
   def _finish_words(self, stats):
     return {f'perplexity_{name}': float(np.exp(ratio.value)) for name, ratio in stats.items()}
-
-  def figures(self, batch, predictions, results):
-    return sentence_vectors.pictures(self.vocabulary, batch, predictions)
 
 
 def skip_thoughts(*, make_model: Callable, info: Info, example: Mapping) -> SkipThoughts:
