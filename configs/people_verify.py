@@ -25,10 +25,10 @@ TURNED = dict(flip=True, affine=dict(degrees=8., translate=.05, scale=(.9, 1.15)
 
 def get_config(variant=''):
   smoke = is_smoke(variant, 'cnn', 'resnet')
-  resnet = dict(name='resnet', depth=50, frozen_norm=True)
+  resnet = dict(name='resnet', depth=50, head_on='stage3', frozen_norm=True)
   task, augment, steps, size = {
       'cnn': (dict(loss='softmax', **NETWORK), DISTURBED, 300, 40),
-      'resnet': (dict(loss='cosface', embedding=128, model=resnet), TURNED, 60, 80),
+      'resnet': (dict(loss='softmax', embedding=0, shrinkage=.1, model=resnet), TURNED, 20, 224),
   }.get(variant, (dict(loss='cosface', **GRADIENTS), TURNED, 150, 40))
   of = dict(name='folder', size=size, channels=3 if variant == 'resnet' else 1)
   return experiment(
@@ -39,7 +39,7 @@ def get_config(variant=''):
       augment=augment,
       task=dict(name='verify', **task),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%'),
-                 groups=(dict(match='^(head|people)/'), dict(match='.', frozen=True))
+                 groups=(dict(match='^people/'), dict(match='.', frozen=True))
                  if variant == 'resnet' else ()),
       hp=dict(lr=5e-4, weight_decay=1e-2),
       evals=dict(test=dict(split='test', every='50%', batch=100)))

@@ -75,7 +75,7 @@ def test_what_is_drawn_of_an_example_is_so_on_whatever_device(task, form):
                                   dict(accumulate=4, parallel=dict(devices=2))],
                          ids=['pmap', 'accumulated'])
 def test_people_are_told_apart_on_whatever_device(form):
-  task = dict(name='verify', loss='arcface', embedding=6,
+  task = dict(name='verify', loss='arcface', embedding=6, shrinkage=.1,
               model=dict(name='cnn', widths=(4,), hidden=8))
   options = dict(task=task, augment={}, evals={}, hp=dict(lr=.01), steps=20)
   assert difference(trained(config(**options)), trained(config(**options, **form))) < 1e-5

@@ -10,6 +10,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.measures.verification import chi_square, identification
 from visionlab.models.cnn import CNN
+from visionlab.models.resnet import ResNet
 from visionlab.tasks import pair_losses
 from visionlab.tasks.verify import LOSSES, Verify, unit, verify
 from visionlab.training.meanings import check_meanings
@@ -174,6 +175,33 @@ def test_pairs_and_photographs_are_embedded_alike():
   assert len(lines) == 8 and lines[0].count('image') == 2 and 'image 1:' not in lines[0]
 
 
+def test_what_differs_within_a_person_counts_less():
+  task = task_of('softmax', shrinkage=.01)
+  variables = task.init(jax.random.key(1), BATCH)
+  plain, _ = task.embeddings(variables, IMAGE)
+  np.testing.assert_allclose(task.predict(variables, BATCH)['embedding'], unit(plain), rtol=1e-4)
+  _, aux = task.loss(variables, BATCH, jax.random.key(0), {}, train=True)
+  own = {**variables, **aux.collections}
+  np.testing.assert_array_equal(task.embeddings(own, IMAGE)[0], plain)
+  same, alone = LABEL[:, None] == LABEL, np.eye(8, dtype=bool)
+  gains = []
+  for embedding in (unit(plain - plain.mean(0)), task.predict(own, BATCH)['embedding']):
+    alike = np.asarray(task.alike(np.asarray(embedding)))
+    gains.append(alike[same & ~alone].mean() - alike[~same].mean())
+  assert gains[1] > gains[0] + .2
+
+
+def test_a_networks_own_features_may_be_the_embedding():
+  network = ResNet(classes=0, depth=18, head_on='stage1')
+  task = verify(make_model=lambda classes: network, info=INFO, example=BATCH, embedding=0)
+  variables = jax.eval_shape(lambda: task.init(jax.random.key(1), BATCH))
+  assert variables['params']['people']['kernel'].shape == (64, PEOPLE)
+  assert 'head' not in variables['params']
+  with pytest.raises(ConfigError, match='CNN has one'):
+    verify(make_model=lambda classes: CNN(classes=classes), info=INFO, example=BATCH,
+           embedding=0).init(jax.random.key(1), BATCH)
+
+
 def test_people_of_a_split_that_is_measured_are_others():
   theirs = Info(classes=('x', 'y'))
   check_meanings(theirs, INFO, 'config.evals.val', open_set=True)
@@ -190,7 +218,6 @@ def test_people_of_a_split_that_is_measured_are_others():
   (dict(loss='softmx'), r'config\.task\.loss: .*did you mean "softmax"'),
   (dict(info=Info(classes=('one',))), 'at least two people'),
   (dict(example=dict(image=IMAGE, objects={})), 'with their person as `label`'),
-  (dict(embedding=0), r'config\.task\.embedding: must be at least 1'),
 ])
 def test_what_cannot_be_verified(change, message):
   with pytest.raises(ConfigError, match=message):

@@ -145,16 +145,17 @@ class ResNet(NormNetwork):
   (https://arxiv.org/abs/1605.07146) is depth 50 with base_width=128: 68,883,240.
 
   Attributes, beside `NormNetwork`'s:
-    classes: number of classes k.
+    classes: number of classes k; with 0 there is no head, and images become the mean of its map.
     depth: 18, 34, 50, 101 or 152.
+    head_on: the map whose mean the head is given. Earlier ones are less of ImageNet's classes.
     stride_in: the convolution of a bottleneck that strides: '3x3' as in torchvision ("v1.5"),
       or the first '1x1' as in the paper and Keras.
     groups: into which the 3x3 convolutions of bottlenecks fall.
     base_width: channels of each group in the first stage.
 
   Raises:
-    ConfigError: another depth or stride_in, groups or widths for blocks that are no bottlenecks,
-      or an unknown activation.
+    ConfigError: another depth, stride_in or head_on, groups or widths for blocks that are no
+      bottlenecks, or an unknown activation.
   """
 
   classes: int
@@ -162,12 +163,14 @@ class ResNet(NormNetwork):
   stride_in: str = '3x3'
   groups: Count = 1
   base_width: Count = 64
+  head_on: str = 'stage4'
 
   strides = dict(stem=2, stage1=4, stage2=8, stage3=16, stage4=32)
 
   def __post_init__(self):
     check_choice(self.depth, STAGES, 'model.depth of resnet')
     check_choice(self.stride_in, STRIDES_IN, 'model.stride_in of resnet')
+    check_choice(self.head_on, tuple(self.strides), 'model.head_on of resnet')
     if min(self.groups, self.base_width) < 1:
       raise ConfigError('model of resnet: groups and base_width must be at least 1, not '
                         f'{self.groups} and {self.base_width}')
@@ -190,8 +193,9 @@ class ResNet(NormNetwork):
     return dict(stem=stem, **_stages(block, 64, counts, x, train))
 
   def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-    """Normalised images (b h w c) -> logits (b k)."""
-    return self.head(global_mean(self.features(x, train=train)['stage4']))
+    """Normalised images (b h w c) -> logits (b k), or without classes a map's means (b c)."""
+    means = global_mean(self.features(x, train=train)[self.head_on])
+    return self.head(means) if self.classes else means
 
 
 def _stages(block, width, counts, x, train):

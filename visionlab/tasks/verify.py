@@ -28,7 +28,9 @@ from visionlab.measures.verification import (
 )
 from visionlab.metrics import Ratio
 from visionlab.models.layers import noise
+from visionlab.ops import within
 from visionlab.ops.image import Standardise
+from visionlab.options.kinds import Amount, Count, Natural
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks import pair_losses
 from visionlab.tasks.forward import check_output, forward, fresh
@@ -37,6 +39,7 @@ LOSSES = dict(softmax={}, cosface=dict(margin=.35, scale=16.), arcface=dict(marg
               contrastive=dict(margin=1.), triplet=dict(margin=.3))
 LIKENESS = dict(cosine=product, chi_square=chi_square)
 PEOPLE = 'people'               # of params: a direction for each person of the training set
+WITHIN = 'within'               # a collection: sums over embeddings, see visionlab.ops.within
 MOST_RANKED = 20_000            # photographs beyond which `identification` would take minutes
 
 
@@ -54,6 +57,9 @@ class Verify:
   batch, over all devices, though not over microbatches (`visionlab.tasks.pair_losses`), by the
   distance of unit embeddings, sqrt(2 - 2 cos), or with chi-square by what they lack of 1.
 
+  With `shrinkage` above 0 embeddings are known by what differs between photographs of one person,
+  which then counts less (`visionlab.ops.within`): wherever they are compared, though not in a loss.
+
   predict: `embedding` (b d). With likeness 'cosine' it is of unit length, and two photographs are
   as alike as their product; with 'chi_square' its numbers, those above 0, are shares of 1, and they
   are as alike as `visionlab.measures.verification.chi_square` says. An evaluation has no loss,
@@ -67,6 +73,7 @@ class Verify:
   preprocess: Standardise
   likeness: str = 'cosine'
   mining: str = 'hard'
+  shrinkage: float = 0.
   axis: str | None = None       # under pmap
 
   # Who is in a split that is measured is nobody of those learnt from.
@@ -78,23 +85,46 @@ class Verify:
   def init(self, key, batch):
     network, people = jax.random.split(key)
     variables = fresh(self.model, network, self.preprocess(batch['image']))
+    width = jax.eval_shape(self.embeddings, variables, batch['image'])[0].shape[-1]
+    if self.shrinkage:
+      variables = {**variables, WITHIN: within.nothing(self.people, width)}
     if self.kind in pair_losses.LOSSES:
       return variables
-    kernel = noise(people, (self.embedding, self.people)) / np.sqrt(self.embedding)
+    kernel = noise(people, (width, self.people)) / np.sqrt(width)
     own = dict(kernel=kernel, **(dict(bias=jnp.zeros(self.people)) if self.kind == 'softmax'
                                  else {}))
     return {**variables, 'params': {**variables['params'], PEOPLE: own}}
 
   def embeddings(self, variables, image, key=None, *, train=False):
-    """(b d) float32 of any length, and the collections after this batch."""
-    own = {k: v for k, v in variables['params'].items() if k != PEOPLE}
-    out, collections = forward(self.model, {**variables, 'params': own}, self.preprocess(image),
-                               key, train=train)
-    check_output(out, (len(image), self.embedding), self.model, 'an embedding')
+    """(b d) float32 of any length, and the network's collections after this batch."""
+    own = {k: v for k, v in variables.items() if k != WITHIN}
+    own['params'] = {k: v for k, v in variables['params'].items() if k != PEOPLE}
+    out, collections = forward(self.model, own, self.preprocess(image), key, train=train)
+    width = self.embedding or (jnp.shape(out) or [0])[-1]
+    if not width:
+      raise ConfigError('config.task.embedding: 0 is for a network without a last layer, as resnet '
+                        f'is with classes=0, and {type(self.model).__name__} has one')
+    check_output(out, (len(image), width), self.model, 'an embedding')
     return out.astype(jnp.float32), collections
 
+  def seen(self, variables, collections, embedding, batch, hp):
+    """The collections after a batch whose embeddings these are, the task's own among them."""
+    if not self.shrinkage:
+      return collections
+    new = within.sums(lax.stop_gradient(embedding), batch['label'], batch['valid'], self.people)
+    new = lax.psum(new, self.axis) if self.axis else new
+    return {**collections,
+            WITHIN: within.after(variables[WITHIN], new, hp.get('update_ends', True))}
+
+  def known(self, variables, image):
+    """Embeddings as `predict` has them."""
+    embedding, _ = self.embeddings(variables, image)
+    if self.shrinkage:
+      embedding = within.normalised(embedding, variables[WITHIN], self.shrinkage)
+    return self.normed(embedding)
+
   def normed(self, embedding):
-    """As `predict` has them."""
+    """Embeddings of any length as `likeness` compares them."""
     if self.likeness == 'cosine':
       return unit(embedding)
     positive = jax.nn.relu(embedding)
@@ -109,16 +139,13 @@ class Verify:
   def compared(self, variables, batch, key, hp):
     """The loss of photographs beside each other, and the collections after them."""
     copies = 1 + ('other' in batch)
-    image = self.preprocess(batch['image'])
-    if copies == 2:
-      image = jnp.concatenate([image, self.preprocess(batch['other'])])
-    out, collections = forward(self.model, variables, image, key, train=True)
-    check_output(out, (len(image), self.embedding), self.model, 'an embedding')
+    image = jnp.concatenate([batch[k] for k in ('image', 'other') if k in batch])
+    embedding, collections = self.embeddings(variables, image, key, train=True)
     label, valid = (jnp.tile(batch[k], copies) for k in ('label', 'valid'))
+    collections = self.seen(variables, collections, embedding, dict(label=label, valid=valid), hp)
     n = len(label)
     first = n * (lax.axis_index(self.axis) if self.axis else 0)
-    own = pair_losses.Photographs(self.normed(out.astype(jnp.float32)), label, valid,
-                                  first + jnp.arange(n))
+    own = pair_losses.Photographs(self.normed(embedding), label, valid, first + jnp.arange(n))
     others = own
     if self.axis:
       others = jax.tree.map(lambda x: lax.all_gather(x, self.axis, tiled=True), own)
@@ -132,6 +159,7 @@ class Verify:
     embedding, collections = self.embeddings(variables, batch['image'], key, train=train)
     if not train:               # the people are others
       return {}, Aux(collections, {})
+    collections = self.seen(variables, collections, embedding, batch, hp)
     label, valid = batch['label'], batch['valid']
     logits = self.logits(variables['params'][PEOPLE], embedding)
     log_shares = jax.nn.log_softmax(self.with_margin(logits, label, hp))
@@ -159,7 +187,7 @@ class Verify:
     return hp['scale'] * jnp.where(jnp.arange(self.people) == label[:, None], harder, logits)
 
   def predict(self, variables, batch):
-    return dict(embedding=self.normed(self.embeddings(variables, batch['image'])[0]))
+    return dict(embedding=self.known(variables, batch['image']))
 
   def answer(self, variables, batch, given=None):
     """`outputs` (b d), the embeddings; and where another `image` is given how `alike` (b 1) it
@@ -167,8 +195,7 @@ class Verify:
     outputs, _ = self.embeddings(variables, batch['image'])
     if not given:
       return dict(outputs=outputs)
-    other, _ = self.embeddings(variables, given['image'])
-    alike = LIKENESS[self.likeness](self.normed(outputs), self.normed(other))
+    alike = LIKENESS[self.likeness](*(self.known(variables, x['image']) for x in (batch, given)))
     return dict(outputs=outputs, alike=alike[:, None])
 
   def alike(self, embedding):
@@ -232,9 +259,9 @@ def unit(x: jax.Array, axis: int = -1) -> jax.Array:
 
 
 def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 'softmax',
-           embedding: int = 128, pairs: int = 10, likeness: str = 'cosine', mining: str = 'hard',
-           mean: tuple = (), std: tuple = (), channel_order: str = 'RGB',
-           axis: str | None = None) -> Verify:
+           embedding: Natural = 128, pairs: Count = 10, likeness: str = 'cosine',
+           mining: str = 'hard', shrinkage: Amount = 0., mean: tuple = (), std: tuple = (),
+           channel_order: str = 'RGB', axis: str | None = None) -> Verify:
   """Whether two photographs are of one person, by how alike two embeddings are.
 
   Args:
@@ -242,7 +269,10 @@ def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 's
       two the data should have two photographs of a person in a batch, as dict(name='partners') has.
     likeness: 'cosine' or 'chi_square'.
     mining: of 'contrastive' and 'triplet', 'hard' or 'all'.
-    embedding: how many numbers tell a face: what the model has instead of classes.
+    embedding: how many numbers tell a face: what the model has instead of classes; 0 for a
+      network's own features, where it then has no last layer ("resnet").
+    shrinkage: 0, or embeddings by within-class covariance normalisation: the part of its mean
+      variance that is added in all directions, .1 or so (the fewer people, the more).
     pairs: of either kind that an evaluation draws for each person.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
@@ -259,8 +289,5 @@ def verify(*, make_model: Callable, info: Info, example: Mapping, loss: str = 's
   if len(info.classes) < 2:
     raise ConfigError('config.task: verify needs the photographs of at least two people, as '
                       'dict(name="faces") has them, or dict(name="folder") with a folder for each')
-  for name, value in dict(embedding=embedding, pairs=pairs).items():
-    if value < 1:
-      raise ConfigError(f'config.task.{name}: must be at least 1, not {value}')
   return Verify(make_model(classes=embedding), len(info.classes), embedding, loss, pairs,
-                Standardise(mean, std, channel_order), likeness, mining, axis)
+                Standardise(mean, std, channel_order), likeness, mining, shrinkage, axis)
