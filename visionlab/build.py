@@ -69,7 +69,8 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
                        axis_name=axis, **given)
   task = bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
-              counts=facts.counts, anchors=facts.anchors, axis=axis)
+              counts=facts.counts, anchors=facts.anchors,
+              steering_std=facts.steering_std, axis=axis)
   # Evaluators, pictures, the count of FLOPs and a reloaded run all ask for it, and tracing a
   # detector takes seconds: jitted, it is traced once for all that ask with the same batch.
   object.__setattr__(task, 'predict', jax.jit(task.predict))

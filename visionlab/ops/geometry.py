@@ -11,6 +11,9 @@ An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_w
 the image become invalid and their boxes zero, keypoints that leave it become (0, 0, 0). Masks,
 label maps, weights and flow take the nearest pixel.
 
+Of driving there are `steering` and `previous`, to the left where positive, and a `map` (m m c), the
+car's heading upwards; `flip` knows them.
+
 `extent` is the height and width of the picture where it is smaller than the image, at whose top
 left it lies; the rest is black. With `frames` (n 4) among the objects, `masks` (n s s) are crops of
 these, outside of which there is nothing of their objects (see ops/masks.py). Frames may reach out
@@ -25,6 +28,7 @@ from visionlab.config import ConfigError, nearest
 from visionlab.ops import warp
 
 IGNORE = 255     # what a label map says of pixels that came from outside the image
+STEERED = ('steering', 'previous')               # to the left where positive
 SLIVER = 1e-3    # pixels; a box left narrower than this is rounding error, not an object
 
 
@@ -33,6 +37,7 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
 
   A mirror turns a left hand into a right one: `keypoint_pairs`, such as ((5, 6), (7, 8)), lists
   the keypoints (j) that then change places. A picture smaller than the image stays at its top left.
+  What was steered to the left is then to the right.
   """
   reach = example.get('extent', jnp.array(example['image'].shape[:2]))
   across, down = (jax.random.uniform(key, (2,)) < p) & jnp.array([True, vertical])
@@ -41,7 +46,7 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
     return jnp.where(down, _mirrored(array, example, 0), array) if vertical else array
   def move(points):
     return jnp.where(jnp.stack([across, down]), reach[::-1] - points, points)
-  example = _geometry(example, pick, move)
+  example = _geometry(example, pick, move) | _steered(example, across)
   objects = dict(example.get('objects', {}))
   if 'frames' in objects:
     masks = jnp.where(across, objects['masks'][..., ::-1], objects['masks'])
@@ -53,6 +58,14 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
       swapped[[left, right]] = right, left
     objects['keypoints'] = jnp.where(across ^ down, points[..., swapped, :], points)
   return {**example, 'objects': objects} if objects else example
+
+
+def _steered(example, across):
+  """What of an example of driving is another in a mirror."""
+  turned = {name: jnp.where(across, -example[name], example[name])
+            for name in STEERED if name in example}
+  chart = example.get('map')
+  return turned | ({} if chart is None else dict(map=jnp.where(across, chart[:, ::-1], chart)))
 
 
 def _mirrored(array, example, axis):
