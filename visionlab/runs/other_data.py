@@ -17,6 +17,8 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.relabelled import Relabelled
 from visionlab.data.source import Source, UnknownSplit
 from visionlab.facts import Facts
+from visionlab.runs.attribute_names import attributes_as_known
+from visionlab.runs.joint_names import joints_as_known
 from visionlab.runs.published import numbered
 from visionlab.runs.run import Run
 
@@ -61,6 +63,9 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
     _check_channels(run, source, where)
     open_set = getattr(run.task, 'open_set', False)
     source = _as_known(run, source) if as_known and not open_set else source
+    if as_known:
+      labels = [target.entry for target in getattr(run.task, 'targets', ())]
+      source = attributes_as_known(run.facts.info, joints_as_known(run.facts, source), labels)
   return source, split
 
 
