@@ -9,6 +9,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.figures import landmarks as figures
 from visionlab.measures.landmarks import landmark_scores, normalised_errors
+from visionlab.models.cnn import CNN
 from visionlab.models.multitask import MultiHead
 from visionlab.tasks.multitask import multitask
 from visionlab.tasks.targets import Target
@@ -121,7 +122,7 @@ def test_pictures_show_where_landmarks_lie():
 
 def test_an_evaluation_measures_the_targets_that_there_are(caplog):
   info = Info(attributes=dict(sex=('f', 'm')))
-  task = multitask(make_model=lambda outputs, classes: MultiHead(outputs, None), info=info,
+  task = multitask(make_model=lambda outputs, classes: MultiHead(outputs, CNN(0)), info=info,
                    example=example(points=((5, 3), np.float32), sex=((), np.int32)),
                    targets=dict(points=dict(kind='landmarks'), sex=dict(kind='softmax')))
   batch = dict(image=np.zeros((2, 8, 8, 1), np.uint8), valid=np.ones(2, bool), points=TRUE[:2])

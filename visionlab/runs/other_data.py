@@ -61,6 +61,11 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
   source, split = _open(options, split, where, _held_out(run) if own else ())
   if not own:
     _check_channels(run, source, where)
+    if data and run.config.data.get('name') == 'aligned' != options['name']:
+      logging.warning('%s was trained on faces that are aligned, and these are as they were '
+                      'photographed; --data=aligned --data.of.name=%s --data.of.KEY=VALUE '
+                      '--data.landmarks=<a run that finds them> aligns them', run.workdir,
+                      options['name'])
     open_set = getattr(run.task, 'open_set', False)
     source = _as_known(run, source) if as_known and not open_set else source
     if as_known:
