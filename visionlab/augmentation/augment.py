@@ -89,7 +89,7 @@ RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
               sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
 TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)}
-MOVED = ('label_map', 'pixel_weight', 'flow', 'extent', 'objects', 'proposals')
+MOVED = ('label_map', 'pixel_weight', 'flow', 'extent', 'objects', 'proposals', 'landmarks')
 DRIVEN = ('steering', 'previous', 'map')         # what is another in a mirror
 # A function draws by its place here, so that what the others draw stays as it is: new ones go last.
 DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,

@@ -16,6 +16,17 @@ PLACES = {
 """By their number, of which landmarks the `FIVE` are the mean: of iBUG's 68, and those without the
 jaw, or inner mouth corners too; of WFLW's 98 (Wu et al. 2018) and COFW's 29 (Burgos-Artizzu et al.
 2013), whose pupils are landmarks."""
+MIRRORED = {
+    5: ((0, 1), (3, 4)),
+    68: (*((i, 16 - i) for i in range(8)), *((i, 43 - i) for i in range(17, 22)),
+         (31, 35), (32, 34), *((i, 81 - i) for i in range(36, 40)), (40, 47), (41, 46),
+         *((i, 102 - i) for i in range(48, 51)), (55, 59), (56, 58), (60, 64), (61, 63), (65, 67)),
+    98: (*((i, 32 - i) for i in range(16)), *((i, 79 - i) for i in range(33, 38)),
+         *((i, 88 - i) for i in range(38, 42)), (55, 59), (56, 58),
+         *((i, 132 - i) for i in range(60, 65)), *((i, 140 - i) for i in range(65, 68)),
+         *((i, 158 - i) for i in range(76, 79)), (83, 87), (84, 86), (88, 92), (89, 91), (93, 95),
+         (96, 97))}
+"""By their number, which landmarks are each other's in a mirror: of the `FIVE`, iBUG's, WFLW's."""
 FILLED = {5: .9, 29: .3, 49: .4, 51: .4}
 """By their number, how much of the side of the square that just holds a face's landmarks is left
 free at each side in the world `faces`; .15 of those that know the jaw."""
