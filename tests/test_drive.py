@@ -257,6 +257,10 @@ def test_a_run_of_drawn_roads_is_measured_on_recordings(caplog):
   assert 'its units may be others' not in caplog.text
   evaluator.finish(rows | dict(target=rows['target'] * 100))
   assert 'its units may be others; see the options scale, unit' in caplog.text
+  assert 'go against each other' not in caplog.text
+  many = {name: np.tile(value, 2) for name, value in rows.items()}
+  evaluator.finish(many | dict(target=-many['prediction']))
+  assert 'go against each other' in caplog.text
 
 
 def test_a_mirror_turns_steering_round():

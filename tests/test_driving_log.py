@@ -103,7 +103,9 @@ def test_a_split_that_there_is_not(record):
 
 def test_baselines_of_a_recording():
   target, previous = np.array([.1, .3, .2]), np.array([0., .1, .3])
-  found = driving_scores(target, target, np.zeros(3), np.full(3, .5), previous=previous)
+  found = driving_scores(target, target, np.zeros(3), np.full(3, .5), previous=previous,
+                         age=np.array([np.nan, .2, .4]))
+  assert found['last_age'] == pytest.approx(.3)
   assert found['rmse'] == 0 and found['rmse_constant'] == pytest.approx(target.std())
   assert found['rmse_last'] == pytest.approx(np.sqrt((.01 + .04 + .01) / 3))
 
@@ -153,6 +155,8 @@ def test_lines_of_a_picture_and_an_angle(tmp_path, form):
       opened(tmp_path, 'all', **own, horizon=2.5)
     _, _, previous = opened(tmp_path, 'all', **own, horizon=2.5, rate=2.)
     np.testing.assert_allclose(previous[5:], steering[:-5])
+    ages = driving_log('all', root=str(tmp_path), **own, horizon=2.5, rate=2.)[np.arange(6)]['age']
+    assert np.isnan(ages[:5]).all() and ages[5] == 2.5
 
 
 def test_names_without_a_suffix_and_columns_of_ones_own(tmp_path):

@@ -23,6 +23,7 @@ NARROWEST = .03                  # standard deviation of a component, in units o
 NEAR = .02                       # curvature, in 1/m, beside a branch that counts as taking it
 BRANCH = ('admissible', 'there', 'fork')
 PER_FRAME = ('map', 'steering', *BRANCH)
+MANY, AGAINST = 100, -.3         # examples, and a correlation, that say that signs are wrong
 ALIKE = .05, 3.                  # of target_std, by how much steering usually varies
 
 
@@ -143,8 +144,7 @@ class Drive:
       found = dict(prediction=self.said(*mixture)['prediction'],
                    target=batch['steering'], nll=-log_density(target, *mixture),
                    below=cumulative(target, *mixture))
-      if 'previous' in batch:
-        found['previous'] = batch['previous']
+      found |= {name: batch[name] for name in ('previous', 'age') if name in batch}
       if all(name in batch for name in BRANCH):
         near = [cumulative((batch['admissible'] + by) / self.target_std,
                            *(x[:, None] for x in mixture)) for by in (-NEAR, NEAR)]
@@ -159,6 +159,12 @@ class Drive:
       warn_once(f'steering varies by {spread:.3g} in these data, and this network was made for '
                 f'about {self.target_std:.3g}: its units may be others; see the options scale, '
                 'unit, ratio and wheelbase of "driving_log"')
+    with np.errstate(all='ignore'):          # of what never changes
+      alike = np.corrcoef(found['prediction'], found['target'])[0, 1]
+    if len(found['target']) >= MANY and alike < AGAINST:
+      warn_once('what is predicted and what was driven go against each other: these data may be '
+                'positive to the right where they are taken to be to the left; see the option '
+                'scale of "driving_log"')
     return driving_scores(**found)
 
   def figures(self, batch, predictions, results):

@@ -61,8 +61,9 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
     check: look at every picture when opening.
 
   Returns:
-    A source of `image` (n h w c) uint8, `steering` (n,) and `previous` (n,), the last command
-    before (`visionlab.data.sources.driving_tables.last_commands`), 0 where a recording begins.
+    A source of `image` (n h w c) uint8, `steering` (n,), `previous` (n,), the last command before
+    (`visionlab.data.sources.driving_tables.last_commands`), 0 where a recording begins, and its
+    `age` (n,) in seconds, nan where that is not known.
 
   Raises:
     ConfigError: no such table or column, a command that is no number, no picture that is there, or
@@ -82,7 +83,6 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   curve = _curvature(unit, ratio, wheelbase)
   steering = curve(read.commands * side)
   previous, ages = last_commands(steering, read.times, horizon)
-  _say(table, read.commands, side, ages, horizon)
   n = len(read.commands)
   first, last = 0, n
   if '{split}' not in path:
@@ -96,8 +96,9 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
     raise ConfigError(f'driving_log {table}: no pictures of "{split}"; it has {n} rows')
   files, there = _there(table, images, chosen, on_broken)
   corrected = np.array([one.command + _outward(by, one.camera, side) for one in chosen])
-  targets = dict(steering=curve(corrected * side)[there],
-                 previous=previous[[one.moment for one in chosen]][there])
+  moments = np.array([one.moment for one in chosen])[there]
+  targets = dict(steering=curve(corrected * side)[there], previous=previous[moments],
+                 age=ages[moments])
   return image_files(f'driving_log {table}', table.parent, files,
                      {k: v.astype(np.float32) for k, v in targets.items()}, Info(), canvas,
                      on_broken, check)
@@ -113,16 +114,6 @@ def _curvature(unit: str, ratio: float, wheelbase: float):
   if not unit:
     return lambda commands: commands
   return lambda commands: np.tan(commands * ANGLES[unit] / ratio) / wheelbase
-
-
-def _say(table: Path, commands: np.ndarray, side: float, ages: np.ndarray, horizon: float):
-  known = ages[np.isfinite(ages)]
-  when = f'{np.median(known):.3g} s' if len(known) else 'a moment, of which no time is said,'
-  logging.info('driving_log %s: %d moments, commands %.4g to %.4g in its own units (standard '
-               'deviation %.3g), taken as positive to the %s; the last command is that of %s '
-               'before%s', table, len(commands), commands.min(), commands.max(), commands.std(),
-               'left' if side > 0 else 'right', when,
-               f', for horizon={horizon:g}' if horizon else '')
 
 
 def _there(table: Path, images: str, chosen: Sequence[Picture], on_broken: str
