@@ -4,10 +4,11 @@ photograph, as 300-W's.
 python -m visionlab.train --config=configs/own_landmarks.py --workdir=runs/own_landmarks \
     --config.data.root=<folder> --config.init_from=runs/faces_landmarks
 A tenth of the photographs is to choose by, a tenth the test; `--config.split=trainset` and the like
-name folders instead. Of other numbers of landmarks than 5, 68 and 98,
-`--config.augment.flip.keypoint_pairs="((0, 1), ...)"` says which change places in a mirror, and
-`--config.task.targets.landmarks.between="(0, 1)"` whose distance errors are divided by. Lists and
-json: `--config.data.name=landmark_list` or `landmark_json`. Not run at full length.
+name folders instead, as is right where a folder holds mirrored copies. Of other numbers of
+landmarks than 5, 68 and 98 `--config.augment.flip.keypoint_pairs="((0, 1), ...)"` says which change
+places in a mirror, and `--config.task.targets.landmarks.between="(0, 1)"` whose distance errors are
+divided by. Lists and json: `--config.data.name=landmark_list` or `landmark_json`. Not run at full
+length.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -183,3 +183,25 @@ def test_the_last_command_is_never_another_recordings():
   np.testing.assert_array_equal(found, [0, 0, 1, 2, 0, 0, 0, 0])
   slow = last_commands(np.arange(1., 4.), np.array([0., 5., 10.]))[0]     # all steps are long
   np.testing.assert_array_equal(slow, [0, 1, 2])
+
+
+def test_frames_and_commands_in_one_file(tmp_path):
+  frames = np.arange(N, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 64, 3), np.uint8)
+  steering = np.arange(N) / 10
+  np.savez(tmp_path / 'a.npz', image=frames, steering=steering, time=np.arange(N) / 5)
+  level, own, previous = opened(tmp_path, 'test', path='a.npz', scale=2.)
+  np.testing.assert_array_equal(level, [17, 18, 19])
+  np.testing.assert_allclose(own, 2 * steering[17:])
+  np.testing.assert_allclose(previous, 2 * steering[16:19])
+  assert len(opened(tmp_path, 'all', path='a.npz')[0]) == N
+  np.savez(tmp_path / 'b.npz', x_train=frames[:15], y_train=steering[:15], x_test=frames[15:],
+           y_test=steering[15:])
+  np.testing.assert_allclose(opened(tmp_path, 'test', path='b.npz')[1], -steering[15:])
+  np.savez(tmp_path / 'c.npz', image=frames, wheel=np.ones((N, 2)))
+  with pytest.raises(ConfigError, match='has no "steering"; there are image .*steering_column'):
+    opened(tmp_path, 'test', path='c.npz')
+  with pytest.raises(ConfigError, match=r'wheel is float64\(20, 2\); expected a number for'):
+    opened(tmp_path, 'test', path='c.npz', steering_column='wheel')
+  (tmp_path / 'a.h5').write_bytes(b'HDF')
+  with pytest.raises(ConfigError, match='a.h5: is not read; expected a table'):
+    opened(tmp_path, 'test', path='a.h5')

@@ -9,7 +9,8 @@ from absl import logging
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.images.decode import Canvas
 from visionlab.data.images.files import as_in_folder, in_threads, split_file
-from visionlab.data.source import Info, check_ranges, check_split
+from visionlab.data.source import Arrays, Info, check_ranges, check_split
+from visionlab.data.sources.driving_arrays import on_canvas, read_arrays
 from visionlab.data.sources.driving_tables import Picture, last_commands, read_recording
 from visionlab.data.sources.encoded import check_on_broken
 from visionlab.data.sources.folder import Folder, image_files
@@ -24,7 +25,7 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
                 correction: float = .2, scale: float = 0., unit: str = '', ratio: float = 15.,
                 wheelbase: float = 2.7, horizon: float = 0., rate: float = 0.,
                 size: tuple[int, int] = (66, 200), resize: str = 'crop', crop_fraction: float = 1.,
-                channels: int = 3, on_broken: str = 'skip', check: bool = True) -> Folder:
+                channels: int = 3, on_broken: str = 'skip', check: bool = True) -> Folder | Arrays:
   """Pictures and commands in the order in which they were recorded.
 
   The table has a row for each moment: the pictures of the centre, the left and the right camera,
@@ -32,12 +33,13 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   missing. Or it has one for each picture, whose camera is its `frame_id`, as `interpolated.csv` of
   Udacity's real car; or lines of `0.jpg -1.5` (see `visionlab.data.sources.driving_tables`). Where
   the pictures no longer are at the paths it names, such as another machine's, they are looked for
-  by name in `images`; a name may lack its suffix.
+  by name in `images`; a name may lack its suffix. HDF5 and films are not read; an .npz is, of
+  `image` (n h w c), `steering` (n,) and perhaps `time`, or x_train, y_train, ...
 
   Args:
     split: 'train', the first 70 % of the recording, 'validation', the next 15 %, or 'test': parts
-      that share no moment; or 'all'. With {split} in `path`, whatever that stands for, which is
-      then all.
+      of which each is one stretch of time, while slices such as 'all[:90%]' are drawn at random; or
+      'all'. With {split} in `path`, whatever that stands for, which is then all.
     root: the folder with the table.
     path: the table; images: the folder of pictures in that of the table.
     image_column, steering_column, time_column: what the table calls them, where it is not one of
@@ -75,7 +77,11 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   check_ranges('driving_log', ratio=(ratio, .1, 100.), wheelbase=(wheelbase, .1, 20.),
                horizon=(horizon, 0., 60.), rate=(rate, 0., 1000.))
   table = split_file(Path(root).expanduser(), path, split, 'driving_log')
-  read = read_recording(table, image_column, steering_column, time_column, rate)
+  whole = '{split}' in path
+  if table.suffix == '.npz':
+    frames, read, whole = read_arrays(table, split, steering_column, time_column, rate)
+  else:
+    read = read_recording(table, image_column, steering_column, time_column, rate)
   if horizon and np.isnan(read.times).any():
     raise ConfigError(f'driving_log {table}: says no times, which horizon={horizon:g} needs; '
                       'time_column names them, or rate says how many moments there are a second')
@@ -85,9 +91,13 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   previous, ages = last_commands(steering, read.times, horizon)
   n = len(read.commands)
   first, last = 0, n
-  if '{split}' not in path:
+  if not whole:
     check_split(split, tuple(PARTS), f'driving_log {table}')
     first, last = (round(share * n) for share in PARTS[split])
+  if table.suffix == '.npz':
+    own = slice(first, last)
+    return Arrays(dict(image=on_canvas(frames[own], canvas), **_as_floats(
+        steering=steering[own], previous=previous[own], age=ages[own])))
   by = dict(left=correction, right=-correction) if correction and split == 'train' else {}
   chosen = [one for one in read.pictures if first <= one.moment < last and one.name
             and (one.camera == 'center' or one.camera in by)]
@@ -97,11 +107,14 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   files, there = _there(table, images, chosen, on_broken)
   corrected = np.array([one.command + _outward(by, one.camera, side) for one in chosen])
   moments = np.array([one.moment for one in chosen])[there]
-  targets = dict(steering=curve(corrected * side)[there], previous=previous[moments],
-                 age=ages[moments])
-  return image_files(f'driving_log {table}', table.parent, files,
-                     {k: v.astype(np.float32) for k, v in targets.items()}, Info(), canvas,
+  targets = _as_floats(steering=curve(corrected * side)[there], previous=previous[moments],
+                       age=ages[moments])
+  return image_files(f'driving_log {table}', table.parent, files, targets, Info(), canvas,
                      on_broken, check)
+
+
+def _as_floats(**targets: np.ndarray) -> dict[str, np.ndarray]:
+  return {name: value.astype(np.float32) for name, value in targets.items()}
 
 
 def _outward(by, camera: str, side: float) -> float:
