@@ -1,6 +1,7 @@
 """Recorded driving: tables in all their forms, and which pictures and commands they give."""
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -202,6 +203,38 @@ def test_frames_and_commands_in_one_file(tmp_path):
     opened(tmp_path, 'test', path='c.npz')
   with pytest.raises(ConfigError, match=r'wheel is float64\(20, 2\); expected a number for'):
     opened(tmp_path, 'test', path='c.npz', steering_column='wheel')
+  (tmp_path / 'a.mp4').write_bytes(b'film')
+  with pytest.raises(ConfigError, match='a.mp4: is not read; expected a table'):
+    opened(tmp_path, 'test', path='a.mp4')
+
+
+def test_a_camera_and_a_log_in_hdf5(tmp_path):
+  h5py = pytest.importorskip('h5py')
+  for folder in ('camera', 'log'):
+    (tmp_path / folder).mkdir()
+  frames = np.arange(N, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 32, 64), np.uint8)
+  rows = np.arange(5 * N)                          # of a log, five at each frame but the sixth
+  with h5py.File(tmp_path / 'camera' / 'a.h5', 'w') as file:
+    file['X'] = frames
+  with h5py.File(tmp_path / 'log' / 'a.h5', 'w') as file:
+    file['steering_angle'], file['times'] = rows / 10, rows / 100
+    file['cam1_ptr'] = np.where(rows // 5 == 5, 4, rows // 5).astype(np.float32)
+  level, steering, previous = opened(tmp_path, 'all', path='camera/a.h5')
+  np.testing.assert_array_equal(level, np.arange(N))
+  expected = -(np.arange(N) * .5 + .2)
+  kept = np.delete(np.arange(N), [4, 5])
+  np.testing.assert_allclose(steering[kept], expected[kept], rtol=1e-6)
+  assert steering[4] == pytest.approx(-2.45)       # of ten rows
+  np.testing.assert_allclose(previous[1:], steering[:-1])
+  ages = driving_log('test', root=str(tmp_path), path='camera/a.h5', horizon=.1)[np.arange(3)]
+  np.testing.assert_allclose(ages['age'], .1, rtol=1e-5)
+  (tmp_path / 'log' / 'a.h5').unlink()
+  with pytest.raises(ConfigError, match='has no steering .*there are X'):
+    opened(tmp_path, 'all', path='camera/a.h5')
+
+
+def test_hdf5_needs_its_package(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'h5py', None)
   (tmp_path / 'a.h5').write_bytes(b'HDF')
-  with pytest.raises(ConfigError, match='a.h5: is not read; expected a table'):
+  with pytest.raises(ConfigError, match=r"needs an extra: pip install 'visionlab\[hdf5\]'"):
     opened(tmp_path, 'test', path='a.h5')

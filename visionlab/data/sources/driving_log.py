@@ -11,12 +11,14 @@ from visionlab.data.images.decode import Canvas
 from visionlab.data.images.files import as_in_folder, in_threads, split_file
 from visionlab.data.source import Arrays, Info, check_ranges, check_split
 from visionlab.data.sources.driving_arrays import on_canvas, read_arrays
+from visionlab.data.sources.driving_hdf5 import read_frames, read_hdf5
 from visionlab.data.sources.driving_tables import Picture, last_commands, read_recording
 from visionlab.data.sources.encoded import check_on_broken
 from visionlab.data.sources.folder import Folder, image_files
 
 PARTS = dict(train=(0., .7), validation=(.7, .85), test=(.85, 1.), all=(0., 1.))
 ANGLES = dict(degrees=np.pi / 180, radians=1.)
+HDF5 = ('.h5', '.hdf5')
 SHOWN = 3                        # missing pictures that a message names
 
 
@@ -33,8 +35,9 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   missing. Or it has one for each picture, whose camera is its `frame_id`, as `interpolated.csv` of
   Udacity's real car; or lines of `0.jpg -1.5` (see `visionlab.data.sources.driving_tables`). Where
   the pictures no longer are at the paths it names, such as another machine's, they are looked for
-  by name in `images`; a name may lack its suffix. HDF5 and films are not read; an .npz is, of
-  `image` (n h w c), `steering` (n,) and perhaps `time`, or x_train, y_train, ...
+  by name in `images`; a name may lack its suffix. An .npz may have `image`
+  (n h w c), `steering` (n,) and perhaps `time`, or x_train, y_train, ...; of HDF5 see
+  `visionlab.data.sources.driving_hdf5.read_hdf5`. Films are not read.
 
   Args:
     split: 'train', the first 70 % of the recording, 'validation', the next 15 %, or 'test': parts
@@ -80,6 +83,8 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   whole = '{split}' in path
   if table.suffix == '.npz':
     frames, read, whole = read_arrays(table, split, steering_column, time_column, rate)
+  elif table.suffix in HDF5:
+    read = read_hdf5(table, steering_column, time_column, rate)
   else:
     read = read_recording(table, image_column, steering_column, time_column, rate)
   if horizon and np.isnan(read.times).any():
@@ -94,9 +99,11 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   if not whole:
     check_split(split, tuple(PARTS), f'driving_log {table}')
     first, last = (round(share * n) for share in PARTS[split])
-  if table.suffix == '.npz':
+  if not read.pictures:
     own = slice(first, last)
-    return Arrays(dict(image=on_canvas(frames[own], canvas), **_as_floats(
+    image = on_canvas(frames[own], canvas) if table.suffix == '.npz' else read_frames(
+        table, first, last, canvas)
+    return Arrays(dict(image=image, **_as_floats(
         steering=steering[own], previous=previous[own], age=ages[own])))
   by = dict(left=correction, right=-correction) if correction and split == 'train' else {}
   chosen = [one for one in read.pictures if first <= one.moment < last and one.name

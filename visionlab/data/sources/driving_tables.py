@@ -21,7 +21,7 @@ OPTIONAL = dict(left=(('left', 'left_image'),), right=(('right', 'right_image'),
 CAMERAS = dict(center_camera='center', left_camera='left', right_camera='right')
 """What Udacity's real car calls them, whose commands are positive to the left."""
 UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0., 1.))  # from what number on: parts a second
-UNREAD = ('.h5', '.hdf5', '.hevc', '.mp4', '.mkv', '.bag', '.pkl', '.mat', '.npy')
+UNREAD = ('.hevc', '.mp4', '.mkv', '.bag', '.pkl', '.mat', '.npy')
 GAP, STEPS = 2., 10.        # seconds, and usual steps, from which on a recording begins anew
 
 _BARE = re.compile(r'(\S+)[ \t]+([^\s,]+)(?:[ \t]*,[ \t]*(.*))?')
@@ -66,7 +66,7 @@ def read_recording(path: Path, image_column: str = '', steering_column: str = ''
   """
   if path.suffix.lower() in UNREAD:
     raise ConfigError(f'{path}: is not read; expected a table of pictures and commands, or an .npz '
-                      'with "image" and "steering"')
+                      'or .h5 with both')
   rows, leftward = _rows(path, image_column, steering_column, time_column)
   if not rows:
     raise ConfigError(f'{path} has no rows')
