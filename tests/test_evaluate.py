@@ -2,6 +2,7 @@
 
 import json
 import types
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -175,7 +176,8 @@ def test_label_maps_of_another_order_give_the_same_numbers(tmp_path):
     ('False', bool, False), ('007', str, '007'), ('red,white', tuple[str, ...], ('red', 'white')),
     ("('a, b', 'c')", tuple[str, ...], ('a, b', 'c')), ('red', tuple[str, ...], ('red',)),
     ('data.yaml', tuple[str, ...] | str, 'data.yaml'), ('{split}/images', str, '{split}/images'),
-    ('.5', float, .5)])
+    ('.5', float, .5), ('male,smile', Sequence[str], ('male', 'smile')),
+    ('male', Sequence[str], ('male',))])
 def test_options_as_they_are_typed(text, hint, value):
   assert typed(text, hint) == value
 

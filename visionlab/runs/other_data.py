@@ -114,7 +114,7 @@ def typed(text: str, hint: Any) -> Any:
     pass
   if text.lower() in ('true', 'false'):
     return text.lower() == 'true'
-  tuples = any(kind is tuple or typing.get_origin(kind) is tuple for kind in kinds)
+  tuples = any(kind is tuple or typing.get_origin(kind) in (tuple, Sequence) for kind in kinds)
   return tuple(part.strip() for part in text.split(',')) if tuples and str not in kinds else text
 
 
