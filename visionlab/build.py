@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab.augmentation.augment import check_mixing, make_augment
+from visionlab.augmentation.mirror_pairs import check_mirror
 from visionlab.config import (
   ConfigError,
   bind,
@@ -146,6 +147,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)
   check_mixing(config['augment'], getattr(task, 'mixable', ()), facts.example)
+  check_mirror(config['augment'], facts.info.joints, facts.example)
   hps = [complete(c['hp'], optimizer.hyperparameters, task.hyperparameters())
          for c in members or [config]]
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,

@@ -11,28 +11,11 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Arrays, Source
 from visionlab.data.sources.landmark_files import known_five
 from visionlab.facts import Facts
+from visionlab.ops.joint_words import Words, turned, words_of
 from visionlab.ops.landmarks import FIVE, PLACES
 
 EYES = frozenset(('left', 'eye')), frozenset(('right', 'eye'))
-_SIDE = re.compile(r'(left|right)')
 _NUMBERED = re.compile(r'(point|joint|keypoint|landmark)?[ _]*\d+')
-_LEFT_OUT = {'corner', 'tip', 'centre', 'center', 'of', 'the'}
-_ALSO = {'l': 'left', 'r': 'right'}
-_TURNED = {'left': 'right', 'right': 'left'}
-
-Words = frozenset[str]
-
-
-def words_of(name: str) -> Words:
-  """By which names are compared.
-
-  >>> words_of('right ankle') == words_of('r_ankle') == words_of('RightAnkle')
-  True
-  >>> words_of('left mouth corner') == words_of('mouth_left')
-  True
-  """
-  found = re.findall('[a-z]+', _SIDE.sub(r' \1 ', name.lower()))
-  return frozenset(_ALSO.get(word, word) for word in found) - _LEFT_OUT
 
 
 def in_order(mine: Sequence[str], theirs: Sequence[str], where: str) -> list[int]:
@@ -104,7 +87,7 @@ def _landmarks_as_known(mine: Facts, source: Source, count: int) -> Source:
       source, *(names.index(eye) for eye in EYES)):
     logging.warning('data: left and right of these landmarks are the person\'s own, and are turned '
                     'round, for those of the run are the viewer\'s')
-    theirs = [' '.join(sorted(_TURNED.get(word, word) for word in one)) for one in names]
+    theirs = [' '.join(sorted(turned(one))) for one in names]
     order = in_order(mine.info.joints, theirs, 'data: landmarks')
   if order == list(range(count)):
     return source
