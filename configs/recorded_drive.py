@@ -11,7 +11,8 @@ are learnt from, the next 15 % are to choose by, the last are the test: no frame
 Every evaluation reports `rmse`, the network's; `rmse_constant`, that of the one best command of
 the same pictures; and `rmse_last`, that of the command one picture before, which at ten pictures
 a second is hard to beat for one who only sees. `--config.data.horizon=1` compares with, and tells,
-the command of a second before. Not run at full length.
+the command of a second before. Who is told it leans on it: how well such a network would drive is
+not measured by recordings. Not run at full length.
 """
 
 from visionlab.config import experiment, is_smoke

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from tiny import config
 
 from visionlab.config import ConfigError
+from visionlab.data.source import UnknownSplit
 from visionlab.data.sources.cifar import CIFAR10
 from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of, per_image
 from visionlab.runs import other_data
@@ -249,3 +250,13 @@ def test_a_row_for_each_image_mistakes_first(tmp_path):
   assert right == sorted(right)
   accuracy = evaluate([run], 'train')[0]['accuracy']
   assert sum(right) / 6 == pytest.approx(accuracy)
+
+
+def test_a_split_for_tests_is_taken_by_any_of_its_names():
+  def open_named(options, split, where):
+    if split not in ('afw', 'testset'):
+      raise UnknownSplit('none', ('afw', 'testset'))
+    return split
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(other_data, 'open_sources', open_named)
+    assert other_data._open({}, '', 'data', ()) == ('testset', 'testset')

@@ -24,7 +24,8 @@ from visionlab.runs.run import Run
 
 flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
 
-SPLITS = ('test', 'validation', 'val', 'valid', 'dev')      # what is usually kept for measuring
+# What is usually kept for measuring.
+SPLITS = ('test', 'testing', 'testset', 'validation', 'val', 'valid', 'dev')
 _FLAG = re.compile(r'--?data\.([\w.]+)')
 
 
