@@ -199,6 +199,8 @@ def test_frames_and_commands_in_one_file(tmp_path):
            y_test=steering[15:])
   np.testing.assert_allclose(opened(tmp_path, 'test', path='b.npz')[1], -steering[15:])
   np.savez(tmp_path / 'c.npz', image=frames, wheel=np.ones((N, 2)))
+  with pytest.raises(ConfigError, match='driving_log.csv; there are a.npz, b.npz, c.npz, which'):
+    opened(tmp_path, 'test')
   with pytest.raises(ConfigError, match='has no "steering"; there are image .*steering_column'):
     opened(tmp_path, 'test', path='c.npz')
   with pytest.raises(ConfigError, match=r'wheel is float64\(20, 2\); expected a number for'):

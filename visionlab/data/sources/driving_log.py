@@ -9,7 +9,7 @@ from absl import logging
 from visionlab.config import ConfigError, check_choice
 from visionlab.data.images.decode import Canvas
 from visionlab.data.images.files import as_in_folder, in_threads, split_file
-from visionlab.data.source import Arrays, Info, check_ranges, check_split
+from visionlab.data.source import Arrays, Info, UnknownSplit, check_ranges, check_split
 from visionlab.data.sources.driving_arrays import on_canvas, read_arrays
 from visionlab.data.sources.driving_hdf5 import read_frames, read_hdf5
 from visionlab.data.sources.driving_tables import Picture, last_commands, read_recording
@@ -19,6 +19,7 @@ from visionlab.data.sources.folder import Folder, image_files
 PARTS = dict(train=(0., .7), validation=(.7, .85), test=(.85, 1.), all=(0., 1.))
 ANGLES = dict(degrees=np.pi / 180, radians=1.)
 HDF5 = ('.h5', '.hdf5')
+TABLES = ('.csv', '.txt', '.tsv', '.npz', *HDF5)
 SHOWN = 3                        # missing pictures that a message names
 
 
@@ -79,7 +80,7 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
   check_choice(unit, ('', *ANGLES), 'driving_log: unit')
   check_ranges('driving_log', ratio=(ratio, .1, 100.), wheelbase=(wheelbase, .1, 20.),
                horizon=(horizon, 0., 60.), rate=(rate, 0., 1000.))
-  table = split_file(Path(root).expanduser(), path, split, 'driving_log')
+  table = _table(Path(root).expanduser(), path, split)
   whole = '{split}' in path
   if table.suffix == '.npz':
     frames, read, whole = read_arrays(table, split, steering_column, time_column, rate)
@@ -118,6 +119,17 @@ def driving_log(split: str, *, root: str = '', path: str = 'driving_log.csv', im
                        age=ages[moments])
   return image_files(f'driving_log {table}', table.parent, files, targets, Info(), canvas,
                      on_broken, check)
+
+
+def _table(top: Path, path: str, split: str) -> Path:
+  try:
+    return split_file(top, path, split, 'driving_log')
+  except UnknownSplit:
+    raise
+  except ConfigError as e:
+    there = sorted(p.name for p in top.glob('*') if p.suffix.lower() in TABLES)[:5]
+    raise ConfigError(f'{e}; there are {", ".join(there)}, which path may name' if there else
+                      str(e)) from e
 
 
 def _as_floats(**targets: np.ndarray) -> dict[str, np.ndarray]:
