@@ -16,6 +16,7 @@ from visionlab.config import ConfigError
 from visionlab.ops import geometry
 from visionlab.ops.colour import turn_hue
 from visionlab.ops.image import to_float
+from visionlab.ops.landmarks import MIRRORED
 
 B, H, W = 24, 40, 48
 GEOMETRY = {
@@ -127,6 +128,36 @@ def test_a_mirror_swaps_left_and_right_keypoints():
   assert once['objects']['keypoints'].tolist() == [[[2, 2, 2], [9, 2, 2], [5, 5, 1]]]
   both = A.flip(jax.random.key(0), example, p=1., vertical=True, keypoint_pairs=((0, 1),))
   assert both['objects']['keypoints'].tolist() == [[[9, 8, 2], [2, 8, 2], [5, 5, 1]]]
+
+
+@pytest.mark.parametrize('count', MIRRORED)
+def test_a_mirror_swaps_left_and_right_landmarks(count):
+  pairs = np.array(MIRRORED[count])
+  assert len(np.unique(pairs)) == pairs.size and pairs.max() < count
+  points = np.c_[np.random.default_rng(0).uniform(1, 9, (count, 2)), np.full(count, 2)]
+  points[0] = 0
+  example = jax.tree.map(jnp.asarray, dict(image=np.zeros((10, 10, 1)),
+                                           landmarks=points.astype('f4')))
+  once = np.asarray(A.flip(jax.random.key(0), example, p=1.)['landmarks'])
+  mirrored = np.where(points[:, 2:] > 0, points * [-1, 1, 1] + [10, 0, 0], 0)
+  for a, b in [*pairs, *pairs[:, ::-1]]:
+    np.testing.assert_allclose(once[a], mirrored[b], rtol=1e-6)
+  alone = np.setdiff1d(np.arange(count), pairs)
+  np.testing.assert_allclose(once[alone], mirrored[alone], rtol=1e-6)
+
+
+def test_landmarks_move_with_their_image_and_a_mirror_must_know_them():
+  image = np.zeros((1, 12, 12, 1), np.uint8)
+  image[0, 3, 8] = 255
+  batch = dict(image=image, landmarks=np.float32([[[8.5, 3.5, 2], [0, 0, 0], [11.9, 11.9, 1]]]))
+  seen = A.make_augment(dict(affine=dict(degrees=20., translate=.1)))(jax.random.key(3), batch)
+  y, x = np.unravel_index(np.asarray(seen['image'][0, :, :, 0]).argmax(), (12, 12))
+  assert np.abs(seen['landmarks'][0, 0, :2] - np.array([x + .5, y + .5])).max() < .75
+  assert (seen['landmarks'][0, 1] == 0).all()
+  with pytest.raises(ConfigError, match='must name those of the 3 landmarks that change places'):
+    A.make_augment(dict(flip=True))(jax.random.key(0), batch)
+  with pytest.raises(ConfigError, match='moves the pixels and not "landmarks"'):
+    A.make_augment(dict(rand_augment=True))(jax.random.key(0), batch)
 
 
 def test_flip_happens_half_the_time():

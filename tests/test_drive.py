@@ -8,7 +8,9 @@ from scipy import stats
 
 from configs import roads_drive
 from visionlab import build
+from visionlab.augmentation.augment import make_augment
 from visionlab.config import ConfigError
+from visionlab.data.roads.roads import roads
 from visionlab.data.source import Arrays
 from visionlab.measures.driving import driving_scores
 from visionlab.models.pilotnet import PilotLSTM, PilotNet
@@ -185,7 +187,7 @@ def test_a_network_without_a_memory_sees_frames_one_by_one():
 
 @pytest.mark.parametrize('options, said', [
     (dict(chart='rout'), 'did you mean "route"'), (dict(components=0), 'at least 1'),
-    (dict(target_std=0.), 'above 0')])
+    (dict(target_std=-1.), '0 or more'), (dict(told=True), "last command, `previous`")])
 def test_mistakes_in_options(options, said):
   config = roads_drive.get_config('smoke')
   config.task.update(options)
@@ -198,3 +200,79 @@ def test_data_without_steering_are_refused():
   config.data = config.evals.test.data = config.evals.val.data = dict(name='digits')
   with pytest.raises(ConfigError, match="needs data with 'steering', such as \"roads\""):
     build.assemble(config)
+
+
+def recording(n=64, seed=0):
+  """Commands that are the last one and what is seen: how bright a picture is."""
+  rng = np.random.default_rng(seed)
+  change = rng.uniform(-1, 1, n)
+  steering = np.cumsum(change - .2 * change.cumsum() / np.arange(1, n + 1)) * .01
+  image = np.broadcast_to((127.5 + 120 * change)[:, None, None, None], (n, 16, 16, 3))
+  previous = np.concatenate([[0.], steering[:-1]])
+  return Arrays(dict(image=image.astype(np.uint8), steering=steering.astype(np.float32),
+                     previous=previous.astype(np.float32)))
+
+
+def test_who_is_told_the_last_command_begins_from_it():
+  def made(**options):
+    source = recording()
+    task = drive(make_model=lambda classes: PilotNet(
+        classes=classes, widths=(2,) * 5, hidden=(8,), same=True), example=source.arrays, **options)
+    batch = dict(source[np.arange(64)], valid=np.ones(64, bool))
+    return task, task.init(jax.random.key(0), batch), batch
+  task, variables, batch = made(told=True, target_std=.02)
+  assert task.beside == ('previous',)
+  off = task.predict(variables, batch)['prediction'] - batch['previous']
+  moved = dict(batch, previous=batch['previous'] + 1)
+  alone, own, _ = made(target_std=.02)
+  np.testing.assert_array_equal(alone.predict(own, batch)['prediction'],
+                                alone.predict(own, moved)['prediction'])
+  assert np.abs(off).max() < .1 < task.predict(variables, moved)['prediction'].min()
+  with pytest.raises(ConfigError, match='told the last command .* no `previous`'):
+    task.predict(variables, {k: v for k, v in batch.items() if k != 'previous'})
+
+
+def test_the_standard_deviation_may_be_that_of_the_data():
+  config = roads_drive.get_config('smoke')
+  config.task.target_std = 0.
+  job = build.assemble(config)
+  steering = roads('train', examples=64).arrays['steering']
+  assert job.task.target_std == pytest.approx(steering.std(), rel=1e-5)
+
+
+def test_a_run_of_drawn_roads_is_measured_on_recordings(caplog):
+  config = roads_drive.get_config('smoke')
+  config.task.chart = 'none'
+  task = build.assemble(config).task
+  source = recording()
+  batch = dict(source[np.arange(64)], valid=np.ones(64, bool))
+  variables = task.init(jax.random.key(0), batch)
+  evaluator = task.evaluators()['driving']
+  rows = jax.device_get(evaluator.update(variables, batch, {}))
+  found = evaluator.finish(rows)
+  steering = source.arrays['steering'].astype(np.float64)
+  assert found['rmse_constant'] == pytest.approx(steering.std())
+  last = np.sqrt(np.mean((steering - source.arrays['previous']) ** 2))
+  assert found['rmse_last'] == pytest.approx(last, rel=1e-5) and 'branch_recall' not in found
+  assert 'its units may be others' not in caplog.text
+  evaluator.finish(rows | dict(target=rows['target'] * 100))
+  assert 'its units may be others; see the options scale, unit' in caplog.text
+  assert 'go against each other' not in caplog.text
+  many = {name: np.tile(value, 2) for name, value in rows.items()}
+  evaluator.finish(many | dict(target=-many['prediction']))
+  assert 'go against each other' in caplog.text
+
+
+def test_a_mirror_turns_steering_round():
+  image = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+  chart = np.arange(8, dtype=np.uint8).reshape(1, 2, 2, 2)
+  batch = dict(image=image, map=chart, steering=np.float32([.3]), previous=np.float32([-.1]))
+  seen = make_augment(dict(flip=dict(p=1.)))(jax.random.key(0), batch)
+  np.testing.assert_allclose(seen['image'] * 255, image[:, :, ::-1], atol=1e-4)
+  np.testing.assert_array_equal(seen['map'], chart[:, :, ::-1])
+  assert seen['steering'] == -batch['steering'] and seen['previous'] == -batch['previous']
+  same = make_augment(dict(flip=dict(p=0.)))(jax.random.key(0), batch)
+  assert same['steering'] == batch['steering']
+  clips = dict(video=image[:, None], steering=np.zeros((1, 1), np.float32))
+  with pytest.raises(ConfigError, match='flip: mirrors clips, and not how'):
+    make_augment(dict(flip=True))(jax.random.key(0), clips)

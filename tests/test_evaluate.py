@@ -2,6 +2,7 @@
 
 import json
 import types
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 from tiny import config
 
 from visionlab.config import ConfigError
+from visionlab.data.source import UnknownSplit
 from visionlab.data.sources.cifar import CIFAR10
 from visionlab.evaluate import chosen_runs, evaluate, for_json, names_of, per_image
 from visionlab.runs import other_data
@@ -175,7 +177,8 @@ def test_label_maps_of_another_order_give_the_same_numbers(tmp_path):
     ('False', bool, False), ('007', str, '007'), ('red,white', tuple[str, ...], ('red', 'white')),
     ("('a, b', 'c')", tuple[str, ...], ('a, b', 'c')), ('red', tuple[str, ...], ('red',)),
     ('data.yaml', tuple[str, ...] | str, 'data.yaml'), ('{split}/images', str, '{split}/images'),
-    ('.5', float, .5)])
+    ('.5', float, .5), ('male,smile', Sequence[str], ('male', 'smile')),
+    ('male', Sequence[str], ('male',))])
 def test_options_as_they_are_typed(text, hint, value):
   assert typed(text, hint) == value
 
@@ -247,3 +250,13 @@ def test_a_row_for_each_image_mistakes_first(tmp_path):
   assert right == sorted(right)
   accuracy = evaluate([run], 'train')[0]['accuracy']
   assert sum(right) / 6 == pytest.approx(accuracy)
+
+
+def test_a_split_for_tests_is_taken_by_any_of_its_names():
+  def open_named(options, split, where):
+    if split not in ('afw', 'testset'):
+      raise UnknownSplit('none', ('afw', 'testset'))
+    return split
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(other_data, 'open_sources', open_named)
+    assert other_data._open({}, '', 'data', ()) == ('testset', 'testset')

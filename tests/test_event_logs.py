@@ -3,12 +3,14 @@
 import csv
 import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
 from visionlab import alerts
 from visionlab.config import ConfigError
+from visionlab.data.behaviour.clocks import names_zone, parse_time
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log
@@ -161,3 +163,45 @@ def test_reasons_are_of_the_cells_that_speak_most():
   counts[1, 22, 1], counts[0, 3, 4] = 70, 1
   assert alerts.reasons(why, counts, counts / 7) == [
       'Tue 22:00 file 70 (usually 10.0)', 'Mon 3:00 usb 1 (usually 0.1)']
+
+
+@pytest.mark.parametrize('text', [
+    '2024-03-31 12:00:05 UTC', '2024-03-31T12:00:05.000Z', '2024-03-31T14:00:05+0200', '1711886405',
+    '1711886405.0', '1711886405000', '1711886405000000', '1711886405000000000',
+    'Sun, 31 Mar 2024 12:00:05 GMT', '31/Mar/2024:14:00:05 +0200'])
+def test_times_in_many_forms(text):
+  found = parse_time(text, ZoneInfo('Europe/Berlin'))
+  assert found == datetime(2024, 3, 31, 12, 0, 5, tzinfo=UTC) and names_zone(text)
+
+
+def test_days_and_months_in_numbers_need_a_form():
+  for text in ('03/04/2024 12:00', '', None, 'soon', '1e400', '31/Foo/2024:14:00:05 +0200'):
+    assert parse_time(text, UTC) is None
+  assert parse_time('03/04/2024 12:00', UTC, '%m/%d/%Y %H:%M') == datetime(2024, 3, 4, 12,
+                                                                           tzinfo=UTC)
+  assert parse_time('2024-03-04', UTC, '%m/%d/%Y') is None
+  assert not names_zone('03/04/2024', '%m/%d/%Y')
+
+
+def test_columns_may_have_names_of_their_own(tmp_path, caplog):
+  rows = ['When;Who;What'] + [f'{day:02}.01.2024;ann;file' for day in range(1, 30)]
+  (tmp_path / 'own.csv').write_text('\n'.join([*rows, '29.01.2024;Ann;file']))
+  named = dict(columns=dict(time='When', user='Who', resource='What'), time_format='%d.%m.%Y')
+  log = read_log(tmp_path / 'own.csv', PeopleTally(RESOURCES), **named)
+  assert {user: sum(int(week.sum()) for week in weeks.values())
+          for user, weeks in log.counts.items()} == dict(ann=29, Ann=1)
+  assert '"Ann" and "ann" differ in capitals or blanks alone' in caplog.text
+  with pytest.raises(ConfigError, match='no column "user".* the option columns says'):
+    read_log(tmp_path / 'own.csv', PeopleTally(RESOURCES))
+  with pytest.raises(ConfigError, match='no event of .*; the options columns, time_format and'):
+    read_log(tmp_path / 'own.csv', PeopleTally(RESOURCES), columns=named['columns'])
+  with pytest.raises(ConfigError, match='did you mean "resource"'):
+    read_log(tmp_path / 'own.csv', PeopleTally(RESOURCES), columns=dict(ressource='What'))
+
+
+def test_objects_within_lines_of_json(tmp_path):
+  (tmp_path / 'a.jsonl').write_text(json.dumps({
+      '@timestamp': '2024-01-01T00:00:00Z', 'user': {'name': 'ann'},
+      'event': {'category': 'file'}}) + '\n')
+  log = read_log(tmp_path / 'a.jsonl', PeopleTally(RESOURCES))
+  assert list(log.counts) == ['ann']

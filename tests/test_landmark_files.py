@@ -84,6 +84,22 @@ def test_what_does_not_belong_together(tmp_path):
   (tmp_path / 'b.png').write_bytes(b'none')
   with pytest.raises(ConfigError, match=r'b\.png cannot be read'):
     landmark_files('train', root=str(tmp_path))
-  with pytest.raises(ConfigError, match='points=5 are taken of 68'):
+  with pytest.raises(ConfigError, match='points=5 are taken of 68, 51, 49, 98, 29 landmarks'):
     (tmp_path / 'b.png').unlink()
+    put(tmp_path, 'a', SQUARE[:3])
     landmark_files('train', root=str(tmp_path), points=5)
+
+
+def test_folders_anywhere_may_be_a_split(tmp_path):
+  for i, folder in enumerate(('afw', 'helen/trainset', 'helen/testset', 'lfpw/testset', 'ibug')):
+    (tmp_path / folder).mkdir(parents=True)
+    put(tmp_path / folder, f'image _{i}', SQUARE)
+
+  def count(split, top=tmp_path):
+    return len(landmark_files(split, root=str(top)))
+  assert [count(s) for s in ('testset', 'trainset', 'helen', 'ibug')] == [2, 1, 2, 1]
+  with pytest.raises(ConfigError, match='no split "train"; there are afw, helen, ibug, lfpw'):
+    count('train')                                          # of which a part is for tests
+  assert count('train', tmp_path / 'afw') == 1
+  (tmp_path / 'afw' / 'image _0.pts').rename(tmp_path / 'afw' / 'image _0.PTS')
+  assert count('afw') == 1

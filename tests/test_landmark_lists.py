@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from visionlab.config import ConfigError
+from visionlab.data.faces.faces import faces
 from visionlab.data.sources.landmark_lists import landmark_json, landmark_list
 from visionlab.ops.landmarks import FIVE
 
@@ -43,7 +44,7 @@ def celeba(tmp_path):
 
 
 def test_a_list_with_attributes_and_parts(celeba):
-  found = landmark_list('train', size=60, **celeba)
+  found = landmark_list('train', size=60, margin=.5, **celeba)
   assert found.arrays['image'].shape == (2, 60, 60, 3) and found.info.joints == FIVE
   for image, points in zip(found.arrays['image'], found.arrays['landmarks'], strict=True):
     assert (points[:, 2] == 2).all()
@@ -139,3 +140,38 @@ def test_keypoints_of_json(tmp_path):
   file.write_text(json.dumps(content | dict(annotations=annotations[2:])))
   with pytest.raises(ConfigError, match='no annotation has a keypoint that is known'):
     landmark_json('train', root=str(tmp_path))
+
+
+def test_names_may_stand_last_and_commas_between(tmp_path):
+  put(tmp_path, 'img/a.png', FACE)
+  (tmp_path / 'wflw.txt').write_text(' '.join(map(str, (*FACE.ravel(), 10, 20, 0, 1))) + ' a.png\n')
+  (tmp_path / 'kaggle.csv').write_text('image_id,' + NAMES.replace(' ', ',') + '\n'
+                                       + line('a.png', FACE).replace(' ', ',') + '\n')
+  options = dict(root=str(tmp_path), images='img')
+  last = landmark_list('train', landmarks='wflw.txt', unread=4, **options).arrays
+  between = landmark_list('train', landmarks='kaggle.csv', **options).arrays
+  np.testing.assert_array_equal(last['landmarks'], between['landmarks'])
+  with pytest.raises(ConfigError, match='line 1: expected a name and 10 numbers, and there are 14'):
+    landmark_list('train', landmarks='wflw.txt', **options)
+
+
+def test_a_face_fills_the_image_as_in_the_drawn_world(tmp_path):
+  put(tmp_path, 'a.png', FACE)
+  (tmp_path / 'a.txt').write_text(line('a.png', FACE) + '\n')
+  found = landmark_list('train', root=str(tmp_path), landmarks='a.txt').arrays['landmarks']
+  found = found[0, :, :2]
+  drawn = faces('test', people=12, each=2).arrays['landmarks'][..., :2]
+  side = np.median((drawn.max(1) - drawn.min(1)).max(1))
+  assert (found.max(0) - found.min(0)).max() == pytest.approx(side, rel=.12)
+
+
+def test_values_say_what_numbers_mean(tmp_path):
+  put(tmp_path, 'a.png', FACE)
+  (tmp_path / 'a.txt').write_text(line('a.png', FACE, 2) + '\n')
+  options = dict(root=str(tmp_path), landmarks='a.txt', labels=('male',))
+  found = landmark_list('train', **options, values=dict(male='male,female'))
+  assert found.info.attributes['male'] == ('male', 'female')
+  with pytest.raises(ConfigError, match='values.male has 1 names, and its numbers go up to 2'):
+    landmark_list('train', **options, values=dict(male=('male',)))
+  with pytest.raises(ConfigError, match="values: 'sex' is not one of 'male'"):
+    landmark_list('train', **options, values=dict(sex=('male',)))

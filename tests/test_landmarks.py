@@ -9,6 +9,7 @@ from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.figures import landmarks as figures
 from visionlab.measures.landmarks import landmark_scores, normalised_errors
+from visionlab.models.cnn import CNN
 from visionlab.models.multitask import MultiHead
 from visionlab.tasks.multitask import multitask
 from visionlab.tasks.targets import Target
@@ -117,3 +118,23 @@ def test_pictures_show_where_landmarks_lie():
   other = figures.found(images, TRUE, TRUE[..., :2])
   assert picture.shape == other.shape and (picture != other).any()
   assert figures.cumulative(np.array([.05, np.nan, .2])).ndim == 3
+
+
+def test_an_evaluation_measures_the_targets_that_there_are(caplog):
+  info = Info(attributes=dict(sex=('f', 'm')))
+  task = multitask(make_model=lambda outputs, classes: MultiHead(outputs, CNN(0)), info=info,
+                   example=example(points=((5, 3), np.float32), sex=((), np.int32)),
+                   targets=dict(points=dict(kind='landmarks'), sex=dict(kind='softmax')))
+  batch = dict(image=np.zeros((2, 8, 8, 1), np.uint8), valid=np.ones(2, bool), points=TRUE[:2])
+  outputs = dict(points=jnp.zeros((2, 10)), sex=jnp.zeros((2, 2)))
+  object.__setattr__(task, 'outputs', lambda *a, **k: (outputs, {}))
+  hp = task.hyperparameters()
+  assert task.loss({}, batch, None, hp, train=False)[0].keys() == {'points'}
+  found = task.evaluators()['targets']
+  assert found.finish(jax.device_get(found.update({}, batch, hp))).keys() == {
+      'points_nme', 'points_failures', 'points_auc'}
+  assert 'no sex, and only the rest is measured' in caplog.text
+  with pytest.raises(KeyError, match='sex'):               # what is learnt must be there
+    task.loss({}, batch, None, hp, train=True)
+  with pytest.raises(KeyError, match='points'):
+    task.loss({}, {k: v for k, v in batch.items() if k != 'points'}, None, hp, train=False)

@@ -110,3 +110,23 @@ def test_what_is_missing(people, tmp_path):
   (tmp_path / 'pairs.txt').write_text('A 1 1\n')
   with pytest.raises(ConfigError, match=r'A_0001\.jpg cannot be read'):
     face_pairs('test', root=str(tmp_path))
+
+
+@pytest.mark.parametrize('form', ['{a} {b} {same}', '{same}\t{a}\t{b}', '{a},{b},{same}'])
+def test_pairs_of_files(people, form):
+  files = [('Ann_Lee/Ann_Lee_0001.jpg', 'Ann_Lee/Ann_Lee_0002.jpg', 1),
+           ('Bo\\Bo_0001.png', 'Ann_Lee/Ann_Lee_0003.jpg', 0)]
+  head = 'first,second,same\n' if ',' in form else ''
+  found = pairs(people, head + '\n'.join(form.format(a=a, b=b, same=s) for a, b, s in files))
+  by_number = pairs(people, 'Ann_Lee 1 2\nBo 1 Ann_Lee 3\n')
+  for name, value in by_number.items():
+    np.testing.assert_array_equal(found[name], value)
+  with pytest.raises(ConfigError, match='line 1: there is no photograph .*nobody.png'):
+    pairs(people, 'nobody.png nobody.png 1')
+  with pytest.raises(ConfigError, match='line 1: expected two files and 1 or 0, got'):
+    pairs(people, form.format(a='a.png', b='b.png', same='yes'))
+
+
+def test_lfws_words_may_have_commas_between(people):
+  found = pairs(people, 'name,imagenum1,imagenum2,\nAnn_Lee,1,2,\nBo,1,Ann_Lee,3\n')
+  assert found['same'].tolist() == [True, False] and 'fold' not in found

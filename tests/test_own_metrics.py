@@ -137,3 +137,11 @@ def test_what_is_no_number_and_what_raises_on_the_host(name, said):
   metric = own_metrics([f'test_own_metrics:{name}'], TASK, WHERE)[f'test_own_metrics:{name}']
   with pytest.raises(ConfigError, match=rf'^config.evals.test.metrics\[0\]: {said}'):
     metric.finish(dict(label=np.arange(3)))
+
+
+def test_what_other_data_cannot_tell_is_left_out(caplog):
+  config = dict(evals=dict(a=dict(metrics=('test_own_metrics:right', 'test_own_metrics:by_kind'))))
+  source = Arrays({k: v for k, v in SOURCE.arrays.items() if k != 'label'})
+  assert metrics_of(config, TASK, source=SOURCE).keys() == metrics_of(config, TASK).keys()
+  assert 'test_own_metrics:right' not in metrics_of(config, TASK, source=source)
+  assert 'not measured: ' in caplog.text and 'asks for "label"' in caplog.text

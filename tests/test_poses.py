@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tiny import TinyNet
 
+from visionlab.augmentation.mirror_pairs import check_mirror
 from visionlab.config import ConfigError
 from visionlab.data.source import Info
 from visionlab.measures.poses import (
@@ -18,9 +19,10 @@ from visionlab.measures.poses import (
 )
 from visionlab.ops.crop import squares
 from visionlab.ops.geometry import flip
-from visionlab.ops.joints import JOINTS, LIMBS, MIRRORED
+from visionlab.ops.joint_words import mirrored
+from visionlab.ops.joints import JOINTS, LIMBS, MIRRORED, TORSO
 from visionlab.ops.warp import sample
-from visionlab.tasks.pose import Pose, displacement, frames, moments, pose
+from visionlab.tasks.pose import Pose, displacement, frames, moments, pose, torso_of
 
 RNG = np.random.default_rng(0)
 K = len(JOINTS)
@@ -168,3 +170,28 @@ def test_without_boxes_a_person_fills_the_image():
 def test_what_is_no_pose(change, message):
   with pytest.raises(ConfigError, match=message):
     pose(**dict(make_model=None, info=INFO, example=BATCH) | change)
+
+
+COCO = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear', 'left_shoulder', 'right_shoulder',
+        'left_elbow', 'right_elbow', 'left_wrist', 'right_wrist', 'left_hip', 'right_hip',
+        'left_knee', 'right_knee', 'left_ankle', 'right_ankle')
+
+
+def test_a_torso_is_found_by_name():
+  assert torso_of(JOINTS) == TORSO
+  assert [COCO[i] for i in torso_of(COCO)] == ['left_hip', 'right_shoulder']
+  assert torso_of(tuple('abcdefghijklmn')) == TORSO
+
+
+def test_a_mirror_must_exchange_what_is_left_and_right():
+  example = dict(objects=dict(keypoints=np.zeros((1, 1, 17, 3))))
+  assert mirrored(JOINTS) == tuple(sorted(MIRRORED))
+  check_mirror(dict(flip=dict(keypoint_pairs=MIRRORED)), JOINTS, example)
+  check_mirror(dict(flip=dict(keypoint_pairs=mirrored(COCO))), COCO, example)
+  check_mirror(dict(flip=True), ('paw', 'tail'), example)
+  check_mirror(dict(flip=True), COCO, dict(objects={}))
+  check_mirror(dict(flip=False), COCO, example)
+  with pytest.raises(ConfigError, match=r'\(0, 5\) are nose and left_shoulder, .*\(1, 2\)'):
+    check_mirror(dict(flip=dict(keypoint_pairs=MIRRORED)), COCO, example)
+  with pytest.raises(ConfigError, match='is empty, and a mirror turns left_eye into right_eye'):
+    check_mirror(dict(flip=True), COCO, example)

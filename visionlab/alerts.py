@@ -8,6 +8,7 @@ configs/behaviour.py, or of configs/devices.py, is that they are not their users
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 import numpy as np
 from absl import flags
@@ -96,6 +97,17 @@ def as_csv(found: list[dict]) -> str:
   return text.getvalue()
 
 
+def columns_of(pairs: Sequence[str]) -> dict[str, str]:
+  """Of role=name.
+
+  >>> columns_of(['time=When it was', 'user=Who'])
+  {'time': 'When it was', 'user': 'Who'}
+  """
+  if not all('=' in pair for pair in pairs):
+    raise ConfigError(f'--columns={",".join(pairs)}: expected such as time=When,user=Who')
+  return dict(pair.split('=', 1) for pair in pairs)
+
+
 def main(argv):
   options = flags.FLAGS
   if len(argv) != 2:
@@ -104,7 +116,8 @@ def main(argv):
            for kind, path in (('csv', options.csv), ('json', options.json)) if path}
   run = load(options.workdir, step=commandline.chosen_step())
   weeks = event_logs('test', root=argv[1], zone=options.zone, history=options.history,
-                     population=population_of(run))
+                     population=population_of(run), columns=columns_of(options.columns),
+                     time_format=options.time_format)
   found = alerts(run, weeks)
   print(f'{run.workdir}: {run.which}; {len(found):,} weeks of '
         f'{len(weeks.info.attributes["user"]):,} users')
@@ -123,6 +136,9 @@ if __name__ == '__main__':
   flags.DEFINE_string('csv', '', 'Writes all weeks, ranked, to this file.')
   flags.DEFINE_string('json', '', 'The same as JSON.')
   flags.DEFINE_string('zone', 'UTC', 'Time zone in which days and hours are counted.')
+  flags.DEFINE_list('columns', [], 'What the log calls its columns, where it is another name: '
+                    'time=When,user=Who,resource=What.')
+  flags.DEFINE_string('time_format', '', 'Of times such as 03/08/2026 14:15: %d/%m/%Y %H:%M.')
   flags.DEFINE_integer('history', 8, 'Weeks that each week is held against.', 2)
   flags.DEFINE_integer('most', 20, 'How many are printed.', 1)
   commandline.step_flag()

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
 
 from visionlab.augmentation.augment import check_mixing, make_augment
+from visionlab.augmentation.mirror_pairs import check_mirror
 from visionlab.config import (
   ConfigError,
   bind,
@@ -69,7 +70,8 @@ def build_task(config: Mapping, facts: Facts, *, axis: str | None = None) -> Tas
                        axis_name=axis, **given)
   task = bind(resolve(options['name'], TASKS, f'{where}.name'), options, where,
               make_model=make_model, info=facts.info, infos=facts.infos, example=facts.example,
-              counts=facts.counts, anchors=facts.anchors, axis=axis)
+              counts=facts.counts, anchors=facts.anchors,
+              steering_std=facts.steering_std, axis=axis)
   # Evaluators, pictures, the count of FLOPs and a reloaded run all ask for it, and tracing a
   # detector takes seconds: jitted, it is traced once for all that ask with the same batch.
   object.__setattr__(task, 'predict', jax.jit(task.predict))
@@ -145,6 +147,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   optimizer = build_optimizer(config, total, steps)
   task = build_task(config, facts)
   check_mixing(config['augment'], getattr(task, 'mixable', ()), facts.example)
+  check_mirror(config['augment'], facts.info.joints, facts.example)
   hps = [complete(c['hp'], optimizer.hyperparameters, task.hyperparameters())
          for c in members or [config]]
   batches = bind(Batches, config['pipeline'], 'config.pipeline', sources=sources,

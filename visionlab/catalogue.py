@@ -22,7 +22,7 @@ WIDTH = 100
 # What a program supplies, so that no config does.
 SUPPLIED = ('split', 'make_model', 'info', 'infos', 'example', 'parent', 'name', 'dtype',
             'axis', 'axis_name', 'key', 'image', 'partner', 'rule', 'total', 'steps', 'kwargs',
-            'span', 'counts', 'anchors')
+            'span', 'counts', 'anchors', 'steering_std')
 
 
 class Option(NamedTuple):

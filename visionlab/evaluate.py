@@ -81,7 +81,7 @@ def measure(runs: Sequence[Run], source: Source, *, views: Sequence[View] = (WHO
   hp = {**runs[0].hp, 'progress': jnp.float32(1)}
   everywhere = jax.device_put((variables, hp), NamedSharding(mesh, P()))
   try:
-    metrics = metrics_of(runs[0].config, task, features)
+    metrics = metrics_of(runs[0].config, task, features, source)
     results = compile_evaluation(task, mesh, metrics=metrics)(*everywhere, watch(batches()))
   except ScopeParamShapeError as e:
     raise ConfigError('this network takes images of the size it was trained on; neither --scales '

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from visionlab.config import ConfigError, with_tuples
-from visionlab.data.balance import class_counts
+from visionlab.data.balance import class_counts, steering_std_of
 from visionlab.data.box_sizes import Anchors
 from visionlab.data.pipeline import Sources, examples, load, parts
 from visionlab.data.source import Arrays, Info
@@ -27,6 +27,7 @@ class Facts:
     infos: of every source by name, where there are several.
     counts: examples of each class, where that is known (see `visionlab.data.balance`).
     anchors: fitted to the boxes, where the config asks for it (see `visionlab.data.box_sizes`).
+    steering_std: the standard deviation of steering, where that is known; else 0.
   """
   info: Info
   example: Any
@@ -34,6 +35,7 @@ class Facts:
   infos: Mapping[str, Info] = field(default_factory=dict)
   counts: tuple[int, ...] = ()
   anchors: Anchors | tuple = ()
+  steering_std: float = 0.
 
   @property
   def image(self) -> jax.ShapeDtypeStruct:
@@ -75,14 +77,16 @@ class Facts:
     first = {name: _first(source) for name, source in named.items()}
     infos = {} if '' in named else {name: source.info for name, source in named.items()}
     counts = class_counts(named['']) if '' in named else ()
+    steering_std = steering_std_of(named['']) if '' in named else 0.
     return cls(next(iter(named.values())).info, first.get('', first), examples(sources), infos,
-               counts)
+               counts, steering_std=steering_std)
 
   def to_json(self) -> str:
     example = jax.tree.map(lambda x: f'{x.dtype} {" ".join(map(str, x.shape))}', self.example)
     infos = {name: asdict(info) for name, info in self.infos.items()}
     return json.dumps(dict(asdict(self.info), example=example, examples=self.examples, infos=infos,
-                           counts=self.counts, anchors=self.anchors), indent=2)
+                           counts=self.counts, anchors=self.anchors,
+                           steering_std=self.steering_std), indent=2)
 
   @classmethod
   def from_json(cls, text: str) -> 'Facts':
@@ -96,7 +100,8 @@ class Facts:
       return Info(**{k: saved[k] for k in Info.__dataclass_fields__ if k in saved})
     infos = {name: info(part) for name, part in saved.get('infos', {}).items()}
     return cls(info(saved), jax.tree.map(spec, saved['example']), saved['examples'], infos,
-               saved.get('counts', ()), Anchors(*saved['anchors']) if saved.get('anchors') else ())
+               saved.get('counts', ()), Anchors(*saved['anchors']) if saved.get('anchors') else (),
+               saved.get('steering_std', 0.))
 
 
 def _first(source):

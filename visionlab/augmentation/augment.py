@@ -26,6 +26,7 @@ from visionlab.augmentation.own_augment import OwnAugmentation, names_own, own_a
 from visionlab.config import ConfigError, bind, check_choice
 from visionlab.ops import warp
 from visionlab.ops.geometry import (
+  STEERED,
   affine,
   elastic,
   flip,
@@ -89,7 +90,7 @@ RANGES = dict(p=(0, 1), visible=(0, 1), hue=(0, .5), alpha=(1e-3, math.inf),
               sigma=(.1, math.inf))  # else >= 0
 ORDER = {f.__name__: f for f in (*EXACT, *DRAWN, *PIXELS, *MIXED)}
 TURNS = {rotate: ('degrees',), affine: ('degrees', 'shear'), elastic: ('alpha',)}
-MOVED = ('label_map', 'pixel_weight', 'flow', 'extent', 'objects', 'proposals')
+MOVED = ('label_map', 'pixel_weight', 'flow', 'extent', 'objects', 'proposals', 'landmarks')
 # A function draws by its place here, so that what the others draw stays as it is: new ones go last.
 DRAWS = (flip, pad_crop, rotate, affine, resized_crop, elastic, colour, grey, noise, cutout, mixup,
          cutmix, 'mixup or cutmix', scale_jitter, rand_augment, trivial_augment, blur, erase)
@@ -131,7 +132,7 @@ def make_augment(options: Mapping[str, Any]) -> Callable[..., dict]:
       return {name: augment(jax.random.fold_in(key, i), batch[name], offset)
               for i, name in enumerate(sorted(batch))}  # sorted, as jit does with dicts
     _check(batch, chosen)
-    example = {k: batch[k] for k in (*MOVED, kind) if k in batch}
+    example = {k: batch[k] for k in (*MOVED, *STEERED, 'map', kind) if k in batch}
     index = offset + jnp.arange(len(batch[kind]))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
     augment_one = _augment_clip if kind == 'video' else _augment_one
@@ -238,11 +239,12 @@ def _check(batch, chosen):
   for f in MIXED:
     if f in chosen:
       _check_whole(batch, f'config.augment.{f.__name__}')
-  for f in MOVING:
-    for name in MOVED:
-      if f in chosen and name in batch:
-        raise ConfigError(f'config.augment.{f.__name__}: moves the pixels and not "{name}"; use '
-                          'affine and colour, which know both')
+  for f in (f for f in MOVING if f in chosen):
+    for name in (name for name in MOVED if name in batch):
+      raise ConfigError(f'config.augment.{f.__name__}: moves the pixels and not "{name}"; use '
+                        'affine and colour, which know both')
+  if flip in chosen and {'video', STEERED[0]} <= set(batch):
+    raise ConfigError('config.augment.flip: mirrors clips, and not how their frames are steered')
   if 'frames' in batch.get('objects', {}):
     for f, names in TURNS.items():
       turned = [name for name in names if f in chosen and _option(chosen, f, name)]

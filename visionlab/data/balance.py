@@ -1,6 +1,6 @@
 """How many examples there are of each class, and epochs in which each class is as frequent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,19 +10,35 @@ from visionlab.data.source import Arrays, Concat, ResidentSubset, Source, Subset
 
 def labels_of(source: Source) -> np.ndarray | None:
   """The classes (n,) of all examples, where that is known without reading them; else None."""
-  if isinstance(source, Subset):
-    whole = labels_of(source.source)
-    return None if whole is None else whole[source.indices]
-  if isinstance(source, Concat):
-    parts = [labels_of(part) for part in source.sources]
-    return None if any(part is None for part in parts) else np.concatenate(parts)
-  if isinstance(source, Arrays):           # a label that is hidden is not known
-    labels = None if 'labelled' in source.arrays else source.arrays.get('label')
-  else:
-    labels = getattr(source, 'labels', None)
+  def own(source):
+    if isinstance(source, Arrays):         # a label that is hidden is not known
+      return None if 'labelled' in source.arrays else source.arrays.get('label')
+    return getattr(source, 'labels', None)
+  labels = _known(source, own)
   if labels is None or np.ndim(labels) != 1 or not np.issubdtype(labels.dtype, np.integer):
     return None
   return labels
+
+
+def _known(source: Source, own: Callable) -> np.ndarray | None:
+  """Of all examples (n ...) what `own` says of whole sources; None where it does not of one."""
+  if isinstance(source, Subset):
+    whole = _known(source.source, own)
+    return None if whole is None else whole[source.indices]
+  if isinstance(source, Concat):
+    parts = [_known(part, own) for part in source.sources]
+    return None if any(part is None for part in parts) else np.concatenate(parts)
+  return own(source)
+
+
+def steering_std_of(source: Source) -> float:
+  """The standard deviation of `steering`, where that is known without reading the examples; else
+  0."""
+  def own(source):
+    entries = source.arrays if isinstance(source, Arrays) else getattr(source, 'targets', {})
+    return entries.get('steering')
+  steering = _known(source, own)
+  return 0. if steering is None else float(np.std(steering))
 
 
 def class_counts(source: Source) -> tuple[int, ...]:

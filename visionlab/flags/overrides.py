@@ -36,7 +36,8 @@ from visionlab.tasks import TASKS
 from visionlab.tasks.own_loss import own_loss
 
 # What the program itself gives to the callables that names stand for, and what it takes for them.
-GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts'),
+GIVEN = dict(data=('split',), task=('make_model', 'info', 'infos', 'example', 'counts',
+                                 'steering_std'),
              model=('classes', 'outputs', 'words', 'shape', 'moments', 'dtype', 'axis_name'),
              schedule=('span',), augment=('key', 'image', 'example'))
 TAKEN = dict(data={'name': str, 'proposals': Mapping}, task={'name': str, 'model': Mapping},

@@ -8,8 +8,8 @@ TAKEN = .1                       # the probability from which on a branch counts
 INTERVAL = .9                    # of the probability, whose coverage is measured
 
 
-def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=None, previous=None
-                   ) -> dict[str, float]:
+def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=None, previous=None,
+                   age=None) -> dict[str, float]:
   """Args:
     prediction, target: (n,) in 1/m, the distribution's mean and what was driven.
     nll: (n,) negative log-likelihoods.
@@ -17,13 +17,15 @@ def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=
       transform, uniform in [0, 1] where the distributions are right).
     taken: (n 3) the probability of each branch; there: (n 3) bool; fork: (n,); where they are
       known.
-    previous: (n,) what was driven one moment before, in a recording.
+    previous: (n,) the last command before, in a recording; age: (n,) for how many seconds it was,
+      or nan.
 
   Returns:
     `rmse`, `mae`, `r2` (`regression_scores`); `coverage`, the share of what was driven within the
     middle 90 % of probability; `pit_distance`, the largest distance between the distribution of
     `below` and the uniform one (Kolmogorov-Smirnov); with `previous` `rmse_constant`, of the best
-    command that never changes, and `rmse_last`, of the last one; and where branches are known
+    command that never changes, `rmse_last`, of the last one, and `last_age`, the median of `age`,
+    which says how hard that is to beat; and where branches are known
     `nll_at_forks`, `r2_at_forks` and `branch_recall`, the share of a fork's branches of which each
     has a probability of .1 or more.
   """
@@ -37,6 +39,8 @@ def driving_scores(prediction, target, nll, below, taken=None, there=None, fork=
     target = np.asarray(target, np.float64)
     found['rmse_constant'] = float(target.std())
     found['rmse_last'] = float(np.sqrt(np.mean((target - np.asarray(previous)) ** 2)))
+  if age is not None and np.isfinite(age).any():
+    found['last_age'] = float(np.nanmedian(age))
   if fork is not None:
     forks, there = np.asarray(fork, bool), np.asarray(there, bool)
     some = forks.any()

@@ -6,9 +6,10 @@ import numpy as np
 
 from visionlab.config import ConfigError
 
-BETWEEN = {5: (0, 1), 29: (8, 9), 49: (19, 28), 51: (19, 28), 68: (36, 45)}
+BETWEEN = {5: (0, 1), 29: (8, 9), 49: (19, 28), 51: (19, 28), 68: (36, 45), 98: (60, 72)}
 """By their number, the landmarks whose distance errors are divided by: the centres of the eyes, or
-their outer corners (COFW's 29 points; iBUG's 68, and those without the jaw, or inner lips too)."""
+their outer corners (COFW's 29 points; WFLW's 98; iBUG's 68, and those without the jaw, or inner
+lips too)."""
 FAILED = .1                     # of that distance: the usual bound of a failure
 
 

@@ -11,6 +11,9 @@ An example is a dict of `image` (h w c) and possibly `label_map` (h w), `pixel_w
 the image become invalid and their boxes zero, keypoints that leave it become (0, 0, 0). Masks,
 label maps, weights and flow take the nearest pixel.
 
+`landmarks` (k 3) are such keypoints by themselves. Of driving there are `steering` and `previous`,
+to the left where positive, and a `map` (m m c), the car's heading upwards; `flip` knows them.
+
 `extent` is the height and width of the picture where it is smaller than the image, at whose top
 left it lies; the rest is black. With `frames` (n 4) among the objects, `masks` (n s s) are crops of
 these, outside of which there is nothing of their objects (see ops/masks.py). Frames may reach out
@@ -23,8 +26,10 @@ import numpy as np
 
 from visionlab.config import ConfigError, nearest
 from visionlab.ops import warp
+from visionlab.ops.landmarks import MIRRORED
 
 IGNORE = 255     # what a label map says of pixels that came from outside the image
+STEERED = ('steering', 'previous')               # to the left where positive
 SLIVER = 1e-3    # pixels; a box left narrower than this is rounding error, not an object
 
 
@@ -32,7 +37,9 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
   """Mirrors left-right with chance p and, if `vertical`, up-down with chance p as well.
 
   A mirror turns a left hand into a right one: `keypoint_pairs`, such as ((5, 6), (7, 8)), lists
-  the keypoints (j) that then change places. A picture smaller than the image stays at its top left.
+  the keypoints (j) or landmarks that then change places; of 5, 68 or 98 landmarks they are known. A
+  picture smaller than the image stays at its top left. What was steered to the left is then to the
+  right.
   """
   reach = example.get('extent', jnp.array(example['image'].shape[:2]))
   across, down = (jax.random.uniform(key, (2,)) < p) & jnp.array([True, vertical])
@@ -41,18 +48,41 @@ def flip(key, example, p: float = .5, vertical: bool = False, keypoint_pairs: tu
     return jnp.where(down, _mirrored(array, example, 0), array) if vertical else array
   def move(points):
     return jnp.where(jnp.stack([across, down]), reach[::-1] - points, points)
-  example = _geometry(example, pick, move)
+  example = _geometry(example, pick, move) | _steered(example, across)
   objects = dict(example.get('objects', {}))
   if 'frames' in objects:
     masks = jnp.where(across, objects['masks'][..., ::-1], objects['masks'])
     objects['masks'] = jnp.where(down, masks[..., ::-1, :], masks)
   if keypoint_pairs and 'keypoints' in objects:
     points = objects['keypoints']
-    swapped = np.arange(points.shape[-2])
-    for left, right in keypoint_pairs:
-      swapped[[left, right]] = right, left
+    swapped = _swapped(points.shape[-2], keypoint_pairs)
     objects['keypoints'] = jnp.where(across ^ down, points[..., swapped, :], points)
+  if 'landmarks' in example:
+    points = example['landmarks']
+    swapped = _swapped(points.shape[-2], keypoint_pairs)
+    example['landmarks'] = jnp.where(across ^ down, points[..., swapped, :], points)
   return {**example, 'objects': objects} if objects else example
+
+
+def _swapped(count, pairs):
+  """Where each of so many landmarks is in a mirror."""
+  pairs = pairs or MIRRORED.get(count)
+  if not pairs or not all(0 <= i < count for pair in pairs for i in pair):
+    raise ConfigError('config.augment.flip.keypoint_pairs: a mirror turns a left eye into a right '
+                      f'one; must name those of the {count} landmarks that change places, e.g. '
+                      '((0, 1),)')
+  swapped = np.arange(count)
+  for left, right in pairs:
+    swapped[[left, right]] = right, left
+  return swapped
+
+
+def _steered(example, across):
+  """What of an example of driving is another in a mirror."""
+  turned = {name: jnp.where(across, -example[name], example[name])
+            for name in STEERED if name in example}
+  chart = example.get('map')
+  return turned | ({} if chart is None else dict(map=jnp.where(across, chart[:, ::-1], chart)))
 
 
 def _mirrored(array, example, axis):
@@ -219,6 +249,13 @@ def _geometry(example, pick, move, size=None, steps=1, visible=0.):
     valid &= jnp.prod(high - low, -1) >= visible * jnp.prod(whole[1] - whole[0], -1)
     boxes = jnp.where(valid[:, None], jnp.concatenate([low, high], -1), 0)
     return {**part, 'boxes': boxes, 'valid': valid}
+
+  def points_of(points):
+    points = points.astype(jnp.float32)
+    moved = move(points[..., :2])
+    seen = jnp.all((moved >= 0) & (moved <= limit), axis=-1) & (points[..., 2] > 0)
+    points = jnp.concatenate([moved, points[..., 2:]], axis=-1)
+    return jnp.where(seen[..., None], points, 0)
   if 'proposals' in example:
     out['proposals'] = boxes_of(example['proposals'])
   if 'objects' in example:
@@ -230,11 +267,9 @@ def _geometry(example, pick, move, size=None, steps=1, visible=0.):
       masks = pick(jnp.moveaxis(objects['masks'], 0, -1), 0, 0)
       objects['masks'] = jnp.moveaxis(masks, -1, 0)
     if 'keypoints' in objects:
-      points = objects['keypoints'].astype(jnp.float32)
-      moved = move(points[..., :2])
-      seen = jnp.all((moved >= 0) & (moved <= limit), axis=-1) & (points[..., 2] > 0)
-      points = jnp.concatenate([moved, points[..., 2:]], axis=-1)
-      objects['keypoints'] = jnp.where(seen[..., None], points, 0)
+      objects['keypoints'] = points_of(objects['keypoints'])
+  if 'landmarks' in example:
+    out['landmarks'] = points_of(example['landmarks'])
   return out
 
 

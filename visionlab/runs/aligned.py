@@ -36,7 +36,8 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
       before its landmarks are looked for.
 
   Returns:
-    The other source's entries but for `image` (n size size c) uint8, and without `landmarks`, which
+    The other source's entries but for `image` and, of pairs, `other` (n size size c) uint8, whose
+    landmarks must be found, and without `landmarks`, which
     now are those of the template, and `objects`.
 
   Raises:
@@ -87,9 +88,13 @@ class Aligned:
     examples = dict(self.source[np.asarray(indices)])
     images, landmarks = examples['image'], examples.pop('landmarks', None)
     examples.pop('objects', None)        # where they lie no more
+    if 'other' in examples and not self.find:
+      raise ConfigError('aligned: of pairs the landmarks of both are needed; name a run that finds '
+                        'them, as landmarks="runs/faces_landmarks"')
     if self.find:
       images, landmarks = self.find(images)
-    return dict(examples, image=moved(images, landmarks, self.size))
+    others = {k: moved(*self.find(examples[k]), self.size) for k in ("other",) if k in examples}
+    return dict(examples, image=moved(images, landmarks, self.size), **others)
 
 
 def moved(images: np.ndarray, landmarks: np.ndarray | None, size: int) -> np.ndarray:

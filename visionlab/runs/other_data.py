@@ -17,12 +17,15 @@ from visionlab.data.pipeline import open_sources
 from visionlab.data.relabelled import Relabelled
 from visionlab.data.source import Source, UnknownSplit
 from visionlab.facts import Facts
+from visionlab.runs.attribute_names import attributes_as_known
+from visionlab.runs.joint_names import joints_as_known
 from visionlab.runs.published import numbered
 from visionlab.runs.run import Run
 
 flags.disclaim_key_flags()      # what is defined here is shown by --help of who calls
 
-SPLITS = ('test', 'validation', 'val', 'valid', 'dev')      # what is usually kept for measuring
+# What is usually kept for measuring.
+SPLITS = ('test', 'testing', 'testset', 'validation', 'val', 'valid', 'dev')
 _FLAG = re.compile(r'--?data\.([\w.]+)')
 
 
@@ -59,8 +62,16 @@ def open_data(run: Run, split: str = '', *, domain: str = '', root: str = '',
   source, split = _open(options, split, where, _held_out(run) if own else ())
   if not own:
     _check_channels(run, source, where)
+    if data and run.config.data.get('name') == 'aligned' != options['name']:
+      logging.warning('%s was trained on faces that are aligned, and these are as they were '
+                      'photographed; --data=aligned --data.of.name=%s --data.of.KEY=VALUE '
+                      '--data.landmarks=<a run that finds them> aligns them', run.workdir,
+                      options['name'])
     open_set = getattr(run.task, 'open_set', False)
     source = _as_known(run, source) if as_known and not open_set else source
+    if as_known:
+      labels = [target.entry for target in getattr(run.task, 'targets', ())]
+      source = attributes_as_known(run.facts.info, joints_as_known(run.facts, source), labels)
   return source, split
 
 
@@ -104,7 +115,7 @@ def typed(text: str, hint: Any) -> Any:
     pass
   if text.lower() in ('true', 'false'):
     return text.lower() == 'true'
-  tuples = any(kind is tuple or typing.get_origin(kind) is tuple for kind in kinds)
+  tuples = any(kind is tuple or typing.get_origin(kind) in (tuple, Sequence) for kind in kinds)
   return tuple(part.strip() for part in text.split(',')) if tuples and str not in kinds else text
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.data.file_warnings import warn_once
 from visionlab.figures import driving as figures
 from visionlab.measures.driving import driving_scores
 from visionlab.metrics import Ratio
@@ -22,15 +23,18 @@ NARROWEST = .03                  # standard deviation of a component, in units o
 NEAR = .02                       # curvature, in 1/m, beside a branch that counts as taking it
 BRANCH = ('admissible', 'there', 'fork')
 PER_FRAME = ('map', 'steering', *BRANCH)
+MANY, AGAINST = 100, -.3         # examples, and a correlation, that say that signs are wrong
+ALIKE = .05, 3.                  # of target_std, by how much steering usually varies
 
 
 @dataclasses.dataclass(frozen=True)
 class Drive:
   """batch: `image` (b h w c), `steering` (b,), `valid` (b,); for a task that sees a map `map`
   (b m m 2), of all roads and of the route; where branches are known `admissible` (b 3), `there`
-  (b 3) and `fork` (b,), and of recordings `previous` (b,), the command before, which evaluations
-  read. Of clips there is `video` (b t h w c) in place of `image`, and all but `valid` is said of
-  each frame: (b t ...).
+  (b 3) and `fork` (b,), and of recordings `previous` (b,), the last command before, which
+  evaluations compare with, and a network that is `told` it begins from: its components lie about
+  that command, which it sees as one more channel, too. Of clips there is `video` (b t h w c) in
+  place of `image`, and all but `valid` is said of each frame: (b t ...).
 
   predict: a mixture of normal distributions, `weights`, `means` and `sigmas` (b k), `prediction`
   (b,), its mean, and `mode` (b,), where it is densest; in 1/m; of clips of their last frame.
@@ -40,8 +44,7 @@ class Drive:
   chart: str
   target_std: float
   preprocess: Standardise
-  branches: bool
-  sequence: bool
+  told: bool = False
 
   def hyperparameters(self):
     return {}
@@ -49,15 +52,25 @@ class Drive:
   @property
   def beside(self) -> tuple[str, ...]:
     """What is seen beside the image."""
-    return ('map',) if CHARTS[self.chart] else ()
+    return (('map',) if CHARTS[self.chart] else ()) + (('previous',) if self.told else ())
 
   def seen(self, batch):
     """What the network is given."""
     image = self.preprocess(batch['video'] if 'video' in batch else batch['image'])
+    if self.told:
+      last = self.last_command(batch)[:, None, None, None]
+      image = jnp.concatenate([image, jnp.broadcast_to(last, (*image.shape[:-1], 1))], -1)
     channels = CHARTS[self.chart]
     if channels and 'map' not in batch:
       raise ConfigError('this run sees a map beside the image, and there is none')
     return (image, to_float(batch['map'])[..., channels]) if channels else image
+
+  def last_command(self, batch):
+    """(b,), in units of target_std."""
+    if 'previous' not in batch:
+      raise ConfigError('this run is told the last command beside the image, and there is no '
+                        '`previous`, as "driving_log" has it')
+    return batch['previous'] / self.target_std
 
   def init(self, key, batch):
     return fresh(self.model, key, self.seen(batch))
@@ -68,7 +81,10 @@ class Drive:
     out, collections = forward(self.model, variables, self.seen(batch), key, train=train)
     times = batch['video'].shape[:2] if 'video' in batch else batch['image'].shape[:1]
     check_output(out, (*times, 3 * self.components), self.model, 'three numbers of each component')
-    return *self.components_of(out), collections
+    log_weights, means, sigmas = self.components_of(out)
+    if self.told:
+      means = means + self.last_command(batch)[:, None]
+    return log_weights, means, sigmas, collections
 
   def components_of(self, out):
     """Logarithms of weights, means and standard deviations (... k) of a network's (... 3k).
@@ -128,14 +144,28 @@ class Drive:
       found = dict(prediction=self.said(*mixture)['prediction'],
                    target=batch['steering'], nll=-log_density(target, *mixture),
                    below=cumulative(target, *mixture))
-      if self.sequence:
-        found['previous'] = batch['previous']
-      if self.branches:
+      found |= {name: batch[name] for name in ('previous', 'age') if name in batch}
+      if all(name in batch for name in BRANCH):
         near = [cumulative((batch['admissible'] + by) / self.target_std,
                            *(x[:, None] for x in mixture)) for by in (-NEAR, NEAR)]
         found |= dict(taken=near[1] - near[0], there=batch['there'], fork=batch['fork'])
       return found
-    return {'driving': Evaluator(update, lambda found: driving_scores(**found), kind='collect')}
+    return {'driving': Evaluator(update, self._finish, kind='collect')}
+
+  def _finish(self, found):
+    spread = float(np.std(found['target']))
+    least, most = (times * self.target_std for times in ALIKE)
+    if len(found['target']) > 1 and not least <= spread <= most:
+      warn_once(f'steering varies by {spread:.3g} in these data, and this network was made for '
+                f'about {self.target_std:.3g}: its units may be others; see the options scale, '
+                'unit, ratio and wheelbase of "driving_log"')
+    with np.errstate(all='ignore'):          # of what never changes
+      alike = np.corrcoef(found['prediction'], found['target'])[0, 1]
+    if len(found['target']) >= MANY and alike < AGAINST:
+      warn_once('what is predicted and what was driven go against each other: these data may be '
+                'positive to the right where they are taken to be to the left; see the option '
+                'scale of "driving_log"')
+    return driving_scores(**found)
 
   def figures(self, batch, predictions, results):
     return {'samples': figures.distributions(last_frames(batch), predictions)}
@@ -156,15 +186,18 @@ def last_frames(batch):
 
 
 def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart: str = 'none',
-          target_std: float = .04, mean: tuple = (), std: tuple = (),
-          channel_order: str = 'RGB') -> Drive:
+          target_std: float = .04, told: bool = False, steering_std: float = 0., mean: tuple = (),
+          std: tuple = (), channel_order: str = 'RGB') -> Drive:
   """A mixture of normal distributions of steering (Bishop 1994, "Mixture density networks"), by its
   negative log-likelihood, in nats of steering / target_std.
 
   Args:
     components: of the mixture; 1 is a normal distribution, whose mean is a command.
     chart: what is seen of the map, 'none', 'all' roads or the 'route'.
-    target_std: about the standard deviation of steering.
+    target_std: about the standard deviation of steering; 0: that of what is learnt from.
+    told: whether the last command is seen beside the image (see `Drive`), which a car knows. What
+      is measured then beats it if there is more in the image than to go on as before.
+    steering_std: that standard deviation, where it is known; given by the data.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
 
@@ -177,9 +210,16 @@ def drive(*, make_model: Callable, example: Mapping, components: int = 3, chart:
     if name not in example:
       raise ConfigError(f'config.task: "drive" needs data with {name!r}, such as "roads"; there '
                         f'are {", ".join(example)}')
-  if components < 1 or target_std <= 0:
-    raise ConfigError('config.task: components must be at least 1 and target_std above 0, not '
+  if components < 1 or target_std < 0:
+    raise ConfigError('config.task: components must be at least 1 and target_std 0 or more, not '
                       f'{components} and {target_std}')
-  return Drive(make_model(classes=3 * components), components, chart, target_std,
-               Standardise(mean, std, channel_order), all(name in example for name in BRANCH),
-               'previous' in example)
+  if not target_std and not steering_std:
+    raise ConfigError('config.task.target_std: 0 stands for the standard deviation of the data\'s '
+                      'steering, which is not known before they are read, or is 0; give a number')
+  if told and 'video' in example:
+    raise ConfigError('config.task.told: is for images, and these data are clips')
+  if told and 'previous' not in example:
+    raise ConfigError('config.task.told: needs data with the last command, `previous`, such as '
+                      f'"driving_log"; there are {", ".join(example)}')
+  return Drive(make_model(classes=3 * components), components, chart, target_std or steering_std,
+               Standardise(mean, std, channel_order), told)

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from visionlab.config import ConfigError, bind, check_choice
+from visionlab.data.file_warnings import warn_once
 from visionlab.data.source import Info
 from visionlab.figures import charts, landmarks
 from visionlab.measures.landmarks import normalised_errors
@@ -51,7 +52,8 @@ class MultiTask:
   (n 2) of losses in this strip; `history` (n k) and `best` (n,) of training losses; `stopped` (n,)
   0 or 1; `updates` () int32.
 
-  What is not known of an example (see `Target`) is neither learnt nor measured.
+  What is not known of an example (see `Target`) is neither learnt nor measured; nor, in an
+  evaluation, are targets that its data do not have at all.
 
   predict: by name, probabilities (b k), numbers (b d) in their own units or landmarks (b k 2); and
   `prediction` (b,), the main label or that of the first 'softmax', if there is one.
@@ -85,7 +87,10 @@ class MultiTask:
   def loss(self, variables, batch, key, hp, *, train):
     outputs, collections = self.outputs(variables, batch, key, train=train)
     losses = {}
+    there = self.targets if train else self.there(batch)
     for t, own in zip(self.targets, self.own, strict=True):
+      if t not in there:
+        continue
       output, truth = outputs[t.entry], batch[t.entry]
       known = batch['valid'] & t.known(truth)
       found = t.own_losses(own, output, truth, known, hp) if own else t.losses(output, truth)
@@ -162,9 +167,9 @@ class MultiTask:
     words = [self._words(predictions, i) for i in range(min(24, len(batch['image'])))]
     captions = ['\n'.join(f'{name} {text}' for name, text in one.items()) for one in words]
     label = self._label()
-    right = predictions['prediction'] == batch[label] if label else None
+    right = predictions['prediction'] == batch[label] if label in batch else None
     pictures = {'samples': charts.image_grid(batch['image'][:24], captions, right, 'Predictions')}
-    for t in self.targets:
+    for t in self.there(batch):
       truth = batch[t.entry]
       if t.kind == 'l2':
         pictures[t.entry] = charts.scatter(columns(truth), predictions[t.entry])
@@ -192,13 +197,21 @@ class MultiTask:
         words[t.entry] = ' '.join(f'{x:.0f},{y:.0f}' for x, y in row)
     return words
 
+  def there(self, batch) -> tuple[Target, ...]:
+    """The targets that a batch has; all, so that what is missing is named, if it has none."""
+    there = tuple(t for t in self.targets if t.entry in batch)
+    missing = [t.entry for t in self.targets if t not in there]
+    if there and missing:
+      warn_once(f'these data have no {", ".join(missing)}, and only the rest is measured')
+    return there or self.targets
+
   def _rows(self, variables, batch, hp):
     outputs, _ = self.outputs(variables, batch)
-    return {t.entry: t.rows(outputs[t.entry], batch[t.entry]) for t in self.targets}
+    return {t.entry: t.rows(outputs[t.entry], batch[t.entry]) for t in self.there(batch)}
 
   def _finish(self, rows):
     results = {}
-    for t in self.targets:
+    for t in self.there(rows):
       results |= t.scores(rows[t.entry])
     return results
 

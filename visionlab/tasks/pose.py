@@ -16,6 +16,7 @@ from visionlab.measures.poses import parts_of, pose_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.crop import squares
 from visionlab.ops.image import Standardise
+from visionlab.ops.joint_words import words_of
 from visionlab.ops.joints import TORSO
 from visionlab.task import Aux, Evaluator
 from visionlab.tasks.draws import draw_of
@@ -268,8 +269,15 @@ def displacement(means, z):
   return jnp.stack([x + a * z[..., 0], y + b * z[..., 0] + c * z[..., 1]], -1)
 
 
+def torso_of(joints) -> tuple[int, ...]:
+  """The left hip and the right shoulder, where names tell; else where those 14 joints have them."""
+  words = [words_of(name) for name in joints]
+  ends = [words_of(name) for name in ('left hip', 'right shoulder')]
+  return tuple(words.index(end) for end in ends) if set(ends) <= set(words) else TORSO
+
+
 def pose(*, make_model: Callable, info: Info, example: Mapping, sizes: tuple[int, ...] = (48, 24),
-         sigma: float = 1.2, samples: int = 1, torso: tuple[int, int] = TORSO, mean: tuple = (),
+         sigma: float = 1.2, samples: int = 1, torso: tuple[int, ...] = (), mean: tuple = (),
          std: tuple = (), channel_order: str = 'RGB', axis: str | None = None) -> Pose:
   """The joints of people in given boxes, by regression in a cascade.
 
@@ -277,7 +285,7 @@ def pose(*, make_model: Callable, info: Info, example: Mapping, sizes: tuple[int
     sizes: of the squares that each stage sees, in pixels: as many as there are stages.
     sigma: how wide the squares about joints are, in torsos.
     samples: joints of each person that a later stage learns from in an update.
-    torso: a hip and the other shoulder, whose distance is the unit.
+    torso: a hip and the other shoulder, whose distance is the unit; () finds them by their names.
     mean, std, channel_order: what is done to images before the network sees them, see
       `visionlab.ops.image.standardise`.
 
@@ -292,6 +300,7 @@ def pose(*, make_model: Callable, info: Info, example: Mapping, sizes: tuple[int
   if not joints and 'objects' in example:
     joints = tuple(f'joint {i}' for i in range(example['objects']['keypoints'].shape[2]))
   count = len(joints)
+  torso = torso or torso_of(joints)
   if len(torso) != 2 or torso[0] == torso[1] or not all(0 <= i < count for i in torso):
     raise ConfigError(f'config.task.torso: must name two of the {count} joints, a hip and the '
                       f'other shoulder, not {torso!r}')

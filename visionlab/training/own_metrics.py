@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from visionlab.config import ConfigError, bind, nearest, resolve
+from visionlab.data.file_warnings import warn_once
 from visionlab.data.source import Source
 from visionlab.facts import Facts
 from visionlab.options.mistakes import own_mistakes
@@ -44,13 +45,33 @@ def metrics_of_one(options: Mapping, task: Task, where: str) -> dict[str, Evalua
   return found
 
 
-def metrics_of(config: Mapping, task: Task, features: str = '') -> dict[str, Evaluator]:
-  """Those of all of config.evals; features: another network than they name."""
+def metrics_of(config: Mapping, task: Task, features: str = '', source: Source | None = None
+               ) -> dict[str, Evaluator]:
+  """Those of all of config.evals.
+
+  Args:
+    features: another network than they name.
+    source: what is measured on, if that may be other data than theirs: metrics that ask for what it
+      does not have are left out, with a warning.
+  """
   found = {}
   for name, options in config.get('evals', {}).items():
     options = {**options, 'features': features or options.get('features', '')}
+    if source is not None:
+      options['metrics'] = tuple(one for one in options.get('metrics', ())
+                                 if _told(one, task, source, f'config.evals.{name}.metrics'))
     found |= metrics_of_one(options, task, f'config.evals.{name}')
   return found
+
+
+def _told(name: str, task: Task, source: Source, where: str) -> bool:
+  """Whether what a metric asks for is there; says so if not."""
+  try:
+    check_asked([name], task, source, where)
+  except ConfigError as e:
+    warn_once(f'not measured: {e}')
+    return False
+  return True
 
 
 def check_asked(names: Sequence[str], task: Task, source: Source, where: str):

@@ -1,6 +1,6 @@
 """Weeks of people's or devices' events, from logs: who does what they do not usually do?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ class Weeks(Arrays):
 
 
 def event_logs(split: str, *, root: str = '', population: str = 'people',
-               resources: Sequence[str] = RESOURCES, zone: str = 'UTC', history: int = 8) -> Weeks:
+               resources: Sequence[str] = RESOURCES, zone: str = 'UTC', history: int = 8,
+               columns: Mapping | None = None, time_format: str = '') -> Weeks:
   """Weeks of each user that the log knows whole, beside their `history` weeks before.
 
   Args:
@@ -42,6 +43,7 @@ def event_logs(split: str, *, root: str = '', population: str = 'people',
     zone: the time zone in which days and hours are counted.
     history: weeks before the first that is an example. A user without events in one of them has
       zeros there; those who are not there that long are named, and left out.
+    columns, time_format: see `read_log`.
 
   Returns:
     A source of `image` (n 7 24 4 k) uint8, see `beside_history`; `label` (n,) int32, 0, for what is
@@ -61,7 +63,8 @@ def event_logs(split: str, *, root: str = '', population: str = 'people',
   if not path.is_file():
     path = check_root(root, 'event_logs', 'tables of events')
   tally = DeviceTally() if population == 'devices' else PeopleTally(resources)
-  log, levels = read_log(path, tally, zone), POPULATIONS[population].levels
+  log, levels = read_log(
+      path, tally, zone, columns=columns, time_format=time_format), POPULATIONS[population].levels
   users = _known(log, history, path)
   first, last = log.weeks
   counts, usual, images, mondays, number = [], [], [], [], []

@@ -1,6 +1,7 @@
 """Logs of events, as counts by user, week, day and hour; what is odd in them is said."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -8,16 +9,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from absl import logging
 
-from visionlab.config import ConfigError
+from visionlab.config import ConfigError, check_choice
+from visionlab.data.behaviour.clocks import names_zone, parse_time
 from visionlab.data.behaviour.tallies import Counts, DeviceTally, PeopleTally
 from visionlab.data.sources.table_rows import TABLES
 from visionlab.data.sources.table_stream import stream_table
+from visionlab.data.table import Names, plain
 
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 NAMED = 3                        # oddities of a kind that a warning names
 JUMP = timedelta(hours=1)        # back, from which on a clock is said to have been set
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)      # a clock that was never set shows 1970, or 1980
-MILLISECONDS = 1e11              # from which on a number of seconds is one of thousandths
 RECENT = 2**16                   # rows among which one is known to have been there before
 Tally = PeopleTally | DeviceTally
 
@@ -41,22 +43,27 @@ def monday(week: int) -> str:
   return (MONDAY + timedelta(weeks=week)).date().isoformat()
 
 
-def read_log(path: Path, tally: Tally, zone: str = 'UTC', now: datetime | None = None) -> Log:
+def read_log(path: Path, tally: Tally, zone: str = 'UTC', now: datetime | None = None, *,
+             columns: Mapping[str, str] | None = None, time_format: str = '') -> Log:
   """What the tables of a log say, one file after the other, some rows at a time; only what `tally`
   counts is kept, so that memory does not grow with the number of events.
 
   Args:
     path: a table of `visionlab.data.sources.table_rows.TABLES`, or a folder of them. Its columns:
-      `time` (ISO 8601, or seconds or milliseconds since 1970), `user` or device, and what the
-      tally reads, see its `roles` and `optional`.
+      `time` (see `visionlab.data.behaviour.clocks.parse_time`), `user` or device, and what the
+      tally reads, see its `roles` and `optional`. Of lines of JSON with objects in them columns
+      are called `user.name` and the like.
     tally: what is counted, without any events yet.
     zone: in which days and hours are counted, and times that name none are read.
     now: what lies after it has not happened; None for the clock's.
+    columns: what the tables call these, where it is another name: dict(time='When it was').
+    time_format: of times that are none of the usual, as `datetime.strptime` has it.
 
   Warns, with numbers and the first places, of rows left out (a time that cannot be read, before
   2000 or in the future, no user, what the tally cannot count), of rows that were among the last
   65,536 already, which count each time, of clocks that were set back, of files in which some times
-  name a zone and some do not, and of files that are the same.
+  name a zone and some do not, of files that are the same, and of users whose names differ in
+  capitals or blanks alone.
 
   Raises:
     ConfigError: no such file, no such column or zone, or no event that counts.
@@ -71,12 +78,21 @@ def read_log(path: Path, tally: Tally, zone: str = 'UTC', now: datetime | None =
   if not files or not files[0].exists():
     raise ConfigError(f'{path}: no table of events here ({", ".join(TABLES)})')
   _warn_of_copies(files)
-  reader = _Reader(tally, local, now or datetime.now(UTC))
+  for name in columns or {}:
+    check_choice(name, (*tally.roles, *tally.optional), 'event_logs: columns')
+  reader = _Reader(tally, local, now or datetime.now(UTC), columns or {}, time_format)
   for file in files:
-    reader.read(file)
+    try:
+      reader.read(file)
+    except ConfigError as e:
+      more = '; the option columns says what it calls them' if 'has no column' in str(e) else ''
+      raise ConfigError(f'{e}{more}') from e
   if reader.span is None:
-    raise ConfigError(f'{path}: no {tally.said} in it')
-  return Log(tally.finish(), _whole_weeks(*reader.span))
+    raise ConfigError(f'{path}: no {tally.said} in it; the options columns, time_format and '
+                      'resources say how else a log may be read')
+  log = Log(tally.finish(), _whole_weeks(*reader.span))
+  _warn_of_spellings(log, path)
+  return log
 
 
 class _Reader:
@@ -84,19 +100,23 @@ class _Reader:
     span: the first and the last time; None before the first.
   """
 
-  def __init__(self, tally: Tally, local: ZoneInfo, now: datetime):
-    self.tally, self.local, self.now = tally, local, now
+  def __init__(self, tally: Tally, local: ZoneInfo, now: datetime, columns: Mapping[str, str],
+               time_format: str):
+    self.tally, self.local, self.now, self.time_format = tally, local, now, time_format
+    self.roles, self.optional = (_renamed(names, columns) for names in (tally.roles,
+                                                                        tally.optional))
     self.span: tuple[datetime, datetime] | None = None
 
   def read(self, file: Path) -> None:
     odd, rows, zoned = Oddities(), 0, [0, 0]
     recent, before = {}, {}
-    for part in stream_table(file, self.tally.roles, self.tally.optional):
+    for part in stream_table(file, self.roles, self.optional):
       rows += len(part.places)
       columns = list(part.columns)
       for place, *values in zip(part.places, *part.columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
-        user, time = str(row['user'] or '').strip(), parse_time(row['time'], self.local)
+        user, time = str(row['user'] or '').strip(), parse_time(row['time'], self.local,
+                                                                self.time_format)
         said = self._wrong(user, time)
         event, note = (None, None) if said else self.tally.read(row)
         if said or note and note.left_out:
@@ -104,7 +124,7 @@ class _Reader:
           continue
         if note:
           odd.add(note.what, place)
-        zoned[_names_zone(row['time'])] += 1
+        zoned[names_zone(row['time'], self.time_format)] += 1
         if time < before.get(user, time) - JUMP:
           odd.add("earlier than the user's row before", place)
         before[user] = time
@@ -130,6 +150,20 @@ class _Reader:
       odd.add('there more than once, and counted each time', place)
     if len(recent) > RECENT:
       del recent[next(iter(recent))]
+
+
+def _renamed(names: Mapping[str, Names], columns: Mapping[str, str]) -> dict[str, Names]:
+  return {role: ((plain(columns[role]),),) if role in columns else own
+          for role, own in names.items()}
+
+
+def _warn_of_spellings(log: Log, path: Path) -> None:
+  known: dict[str, str] = {}
+  for user in sorted(log.counts):
+    first = known.setdefault(plain(user), user)
+    if first != user:
+      logging.warning('%s: "%s" and "%s" differ in capitals or blanks alone, and are two users',
+                      path, first, user)
 
 
 class Oddities:
@@ -170,31 +204,3 @@ def _whole_weeks(first: datetime, last: datetime) -> tuple[int, int]:
   """Those that lie between two times; a week counts from its first day on to its last."""
   (begin, day, _), (end, until, _) = place_of(first), place_of(last)
   return begin + (day > 0), end - (until < 6)
-
-
-def parse_time(value, local: ZoneInfo) -> datetime | None:
-  """The time in a zone, which is that of times that name none; None if it is no time."""
-  if isinstance(value, datetime):
-    found = value
-  else:
-    text = str('' if value is None else value).strip()
-    try:
-      if text.replace('.', '', 1).isdigit():
-        number = float(text)
-        found = datetime.fromtimestamp(number / (1000 if number >= MILLISECONDS else 1), UTC)
-      else:
-        found = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-      return None
-  try:
-    return found.astimezone(local) if found.tzinfo else found.replace(tzinfo=local)
-  except (ValueError, OverflowError, OSError):
-    return None
-
-
-def _names_zone(value) -> bool:
-  """Whether a time that can be read says which zone it is of; numbers are of UTC."""
-  if isinstance(value, datetime):
-    return value.tzinfo is not None
-  text = str(value).strip()
-  return text.replace('.', '', 1).isdigit() or datetime.fromisoformat(text).tzinfo is not None

@@ -38,9 +38,12 @@ class PeopleTally:
     counts: user -> week -> (7, 24, k), as they come.
   """
   roles = dict(
-      time=(('time', 'timestamp'), ('datetime', 'date', 'when', 'event_time')),
-      user=(('user',), ('user_id', 'username', 'user_name', 'device', 'account', 'host')),
-      resource=(('resource',), ('activity', 'action', 'event', 'event_type', 'category', 'type')))
+      time=(('time', 'timestamp', '@timestamp', '_time', 'ts'),
+            ('datetime', 'date', 'when', 'event_time')),
+      user=(('user',), ('user_id', 'username', 'user_name', 'user.name', 'src_user', 'device',
+                        'account', 'host')),
+      resource=(('resource',), ('activity', 'action', 'event', 'event_type', 'category', 'type',
+                                'event.category', 'event.action')))
   optional = dict(count=(('count',), ('n', 'events')))
 
   def __init__(self, resources: Sequence[str]):
@@ -84,9 +87,10 @@ class DeviceTally:
   """
   roles = dict(
       time=PeopleTally.roles['time'],
-      user=(('device',), ('host', 'hostname', 'source', 'src', 'source_ip', 'src_ip', 'user')),
+      user=(('device',), ('host', 'hostname', 'source', 'src', 'source_ip', 'src_ip', 'host.name',
+                            'source.ip', 'user')),
       destination=(('destination',), ('dest', 'dst', 'destination_ip', 'dst_ip', 'dest_ip',
-                                      'remote', 'peer')))
+                                      'destination.ip', 'remote', 'peer')))
   optional = dict(
       resource=(('resource',), ('service', 'protocol', 'application', 'event', 'type')),
       country=(('country',), ('destination_country', 'dst_country', 'region')),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import ImageOps
@@ -13,26 +13,31 @@ from visionlab.data.images.files import image_names, in_threads
 from visionlab.data.images.resize import square
 from visionlab.data.source import Arrays, Info, check_root, check_split
 from visionlab.data.text.text_files import read_text
-from visionlab.ops.landmarks import FIVE, five_of
+from visionlab.ops.landmarks import FIVE, PLACES, five_of, margin_of
 
+AS_DRAWN = -1.                   # a margin
 _POINTS = re.compile(r'n_points\s*:\s*(\d+)\s*\{([^{}]*)\}', re.S)
 
 
-def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float = .25,
+def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float = AS_DRAWN,
                    channels: int = 3, points: int = 0) -> Arrays:
-  """Faces cut out of `root/<split>/**/*.jpg`, or of `root/**` where there is no such folder, which
-  is all 'train'; each image has its landmarks in a .pts file of the same name.
+  """Faces cut out of the photographs in folders called as the split, wherever in `root` they are;
+  where there is none all of `root` is 'train', if it holds no folder for tests. Each has its
+  landmarks in a .pts file of the same name. So of 300-W's parts by iBUG 'afw+trainset' is what is
+  learnt from, 'testset' the common and 'ibug' the challenging set.
 
   What is cut out is a square about the landmarks, `margin` of its side wider at each side; beyond
   the photograph its border goes on.
 
   Args:
-    split: the name of a folder, or 'train'.
+    split: the name of folders, or 'train'.
     root: the folder.
     size: height and width in pixels of what is cut out.
-    margin: on each side, in sides of the square that just holds all landmarks.
+    margin: on each side, in sides of the square that just holds all landmarks; -1: so that a face
+      fills the image as it does in `faces`, by the number of landmarks.
     channels: 3, or 1 for grey.
-    points: 5, which are taken of 68 as `faces` has them; 0 for all that the files have.
+    points: 5, which are taken of 68 as `faces` has them, or of 98, 51, 49 or 29; 0 for all that the
+      files have.
 
   Returns:
     `image` (n size size c) uint8 and `landmarks` (n k 3): x, y in pixels, and 2, for they are
@@ -42,17 +47,11 @@ def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float 
     ConfigError: an image without its file, a file that is none, or files with different numbers.
   """
   top = check_root(root, 'landmark_files', 'images and a .pts file for each')
-  folders = sorted(path.name for path in top.iterdir() if path.is_dir())
-  if split in folders:
-    top = top / split
-  else:
-    check_split(split, ('train', *folders), f'landmark_files {top}')
+  names = _of_split(top, split)
   check_cut('landmark_files', size, margin, channels, points)
-  names = image_names(top)
-  if not names:
-    raise ConfigError(f'landmark_files: {top} holds no images')
   read = [top / name for name in names]
-  files = [path.with_suffix('.pts') for path in read]
+  files = [beside if (beside := path.with_suffix('.pts')).is_file() or
+           not (upper := path.with_suffix('.PTS')).is_file() else upper for path in read]
   found = in_threads(read_points, files)
   for file, own in zip(files, found, strict=True):
     if len(own) != len(found[0]):
@@ -64,11 +63,27 @@ def landmark_files(split: str, *, root: str = '', size: int = 40, margin: float 
                      channels, points)
 
 
+def _of_split(top: Path, split: str) -> list[str]:
+  """The photographs of a split, relative to `top`."""
+  names = image_names(top)
+  if not names:
+    raise ConfigError(f'landmark_files: {top} holds no images')
+  of = {name: PurePath(name).parts[:-1] for name in names}
+  folders = sorted({folder for own in of.values() for folder in own})
+  whole = () if any(folder.lower().startswith('test') for folder in folders) else ('train',)
+  if split in whole and split not in folders:
+    return names
+  check_split(split, (*whole, *folders), f'landmark_files {top}')
+  return [name for name, own in of.items() if split in own]
+
+
 def check_cut(where: str, size: int, margin: float, channels: int, points: int):
   """Raises ConfigError for options of `faces_about` that are out of their range."""
-  if size < 8 or channels not in (1, 3) or not 0 <= margin <= 4 or points not in (0, 5):
+  fits = margin == AS_DRAWN or 0 <= margin <= 4
+  if size < 8 or channels not in (1, 3) or not fits or points not in (0, 5):
     raise ConfigError(f'{where}: size must be at least 8, channels 1 or 3, margin between 0 and 4 '
-                      f'and points 0 or 5, not {size}, {channels}, {margin} and {points}')
+                      'or -1, and points 0 or 5, not '
+                      f'{size}, {channels}, {margin} and {points}')
 
 
 def faces_about(paths: Sequence[Path], landmarks: np.ndarray, places: Sequence[str], size: int,
@@ -86,19 +101,28 @@ def faces_about(paths: Sequence[Path], landmarks: np.ndarray, places: Sequence[s
     ConfigError: a photograph that cannot be read, or landmarks of which none is known, or that
       lie outside; points=5 of others than 68.
   """
+  margin = margin_of(landmarks.shape[1]) if margin == AS_DRAWN else margin
+
   def cut(i):
     return _face(paths[i], landmarks[i], places[i], size, margin, channels)
   images, landmarks = map(np.stack, zip(*in_threads(cut, range(len(paths))), strict=True))
   count = landmarks.shape[1]
   if points:
-    if count != 68:
-      raise ConfigError(f'{places[0]}: points=5 are taken of 68 landmarks, and these are {count}')
-    known = (landmarks[..., 2:] > 0).astype(np.float32)
-    landmarks = np.asarray(five_of(landmarks)) * (np.asarray(five_of(known)) == 1)
-    landmarks[..., 2] = np.floor(landmarks[..., 2])
+    if count not in (5, *PLACES):
+      raise ConfigError(f'{places[0]}: points=5 are taken of {", ".join(map(str, PLACES))} '
+                        f'landmarks, and these are {count}')
+    landmarks = landmarks if count == 5 else known_five(landmarks)
   joints = FIVE if points else tuple(f'point {i}' for i in range(count))
   return Arrays(dict(image=images, landmarks=landmarks.astype(np.float32), **labels),
                 Info(joints=joints))
+
+
+def known_five(landmarks: np.ndarray) -> np.ndarray:
+  """The `FIVE` (n 5 3) of landmarks (n k 3), known where all are that each is the mean of."""
+  known = (landmarks[..., 2:] > 0).astype(np.float32)
+  found = np.asarray(five_of(landmarks)) * (np.asarray(five_of(known)) == 1)
+  found[..., 2] = np.floor(found[..., 2])
+  return found
 
 
 def read_points(path: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from visionlab.config import ConfigError, check_choice
 from visionlab.data.images.files import split_file
 from visionlab.data.source import Arrays, check_root, check_split
 from visionlab.data.sources.coco import coco
-from visionlab.data.sources.landmark_files import check_cut, faces_about
+from visionlab.data.sources.landmark_files import AS_DRAWN, check_cut, faces_about
 from visionlab.data.text.text_files import read_text
 from visionlab.ops.landmarks import FIVE
 
@@ -23,15 +23,18 @@ SPLITS = ('train', 'validation', 'test')        # CelebA's 0, 1, 2
 
 def landmark_list(split: str, *, root: str = '', landmarks: str = 'list_landmarks_celeba.txt',
                   images: str = '', order: str = 'xy', count: int = 5, labels: Sequence[str] = (),
+                  values: Mapping | None = None, unread: int = 0,
                   attributes: str = '', chosen: Sequence[str] = (), parts: str = '',
-                  size: int = 40, margin: float = .5, channels: int = 3) -> Arrays:
+                  size: int = 40, margin: float = AS_DRAWN, channels: int = 3, points: int = 0
+                  ) -> Arrays:
   """Faces cut out about landmarks that a text file lists, a line for each: the photograph's name,
-  and numbers.
+  and numbers, or numbers and the name; blanks or commas are between them.
 
   CelebA (Liu et al. 2015) has landmarks='list_landmarks_celeba.txt',
   attributes='list_attr_celeba.txt', parts='list_eval_partition.txt' and images='img_celeba'. MAFL
   is the same with parts='MAFL/{split}.txt'. MTFL, which TCDCN learnt from (Zhang et al. 2014), has
-  landmarks='{split}.txt', order='x then y' and labels=('male', 'smile', 'glasses', 'pose').
+  landmarks='{split}.txt', order='x then y' and labels=('male', 'smile', 'glasses', 'pose'). WFLW
+  has landmarks='list_98pt_rect_attr_{split}.txt', images='WFLW_images', count=98 and unread=10.
 
   Args:
     split: what {split} stands for, or one of `SPLITS`; without either all is 'train'.
@@ -42,12 +45,14 @@ def landmark_list(split: str, *, root: str = '', landmarks: str = 'list_landmark
     order: 'xy' for x1 y1 x2 y2 ..., or 'x then y' for x1 x2 ... y1 y2 ...
     count: landmarks of a face.
     labels: names of the whole numbers after them, which count from 1; others are not known.
+    values: of labels what 1, 2, ... mean, as dict(male=('male', 'female')); else they are names.
+    unread: how many numbers after these are left out, such as boxes.
     attributes: a second list, whose lines are a name and 1 or -1 for each of the attributes that
       its line of names has; 0 is not known.
     chosen: of these the ones that are read, () for all.
     parts: a third, of names and 0, 1 or 2 for train, validation and test; or with {split} in it, a
       list of the names of that split.
-    size, margin, channels: see `visionlab.data.sources.landmark_files.landmark_files`.
+    size, margin, channels, points: see `visionlab.data.sources.landmark_files.landmark_files`.
 
   Returns:
     `image` (n size size c) uint8, `landmarks` (n k 3): x, y in pixels and 2, for they are known;
@@ -57,20 +62,24 @@ def landmark_list(split: str, *, root: str = '', landmarks: str = 'list_landmark
     ConfigError: a line with other numbers than these, or a photograph or an attribute that is not
       there; the line is named.
   """
-  check_cut('landmark_list', size, margin, channels, 0)
+  check_cut('landmark_list', size, margin, channels, points)
   check_choice(order, ORDERS, 'landmark_list: order')
-  if count < 2:
-    raise ConfigError(f'landmark_list: count must be at least 2, not {count}')
+  for name in values or {}:
+    check_choice(name, tuple(labels), 'landmark_list: values')
+  if count < 2 or unread < 0:
+    raise ConfigError('landmark_list: count must be at least 2 and unread 0 or more, not '
+                      f'{count} and {unread}')
   top = check_root(root, 'landmark_list', f'{landmarks} and photographs')
   listed = _lines(split_file(top, landmarks, split, 'landmark_list'))
   if '{split}' not in landmarks:
     listed = _of_split(listed, top, parts, split)
-  numbers = np.array([line.numbers(2 * count + len(labels)) for line in listed.values()])
+  each = 2 * count + len(labels)
+  numbers = np.array([line.numbers(each + unread)[:each] for line in listed.values()])
   place = numbers[:, :2 * count].reshape(-1, 2, count).swapaxes(1, 2) if order != 'xy' else (
       numbers[:, :2 * count].reshape(-1, count, 2))
   own = {name: np.where(column >= 1, column - 1, -1).astype(np.int32)
          for name, column in zip(labels, numbers[:, 2 * count:].T, strict=True)}
-  names = {name: tuple(map(str, range(1, column.max() + 2))) for name, column in own.items()}
+  names = {name: _values(name, values or {}, int(column.max()) + 1) for name, column in own.items()}
   if attributes:
     more = _attributes(top, attributes, tuple(listed), chosen)
     own |= more
@@ -78,14 +87,14 @@ def landmark_list(split: str, *, root: str = '', landmarks: str = 'list_landmark
   known = np.full((*place.shape[:2], 1), 2.)
   made = faces_about([top / images / name for name in listed],
                      np.concatenate([place, known], -1), [line.where for line in listed.values()],
-                     size, margin, channels, 0, **own)
+                     size, margin, channels, points, **own)
   joints = FIVE if count == 5 else made.info.joints
   return Arrays(made.arrays, replace(made.info, attributes=names, joints=joints))
 
 
 def landmark_json(split: str, *, root: str = '', annotations: str = 'annotations/{split}.json',
-                  images: str = '{split}', size: int = 40, margin: float = .25, channels: int = 3,
-                  points: int = 0, on_broken: str = 'skip') -> Arrays:
+                  images: str = '{split}', size: int = 40, margin: float = AS_DRAWN,
+                  channels: int = 3, points: int = 0, on_broken: str = 'skip') -> Arrays:
   """Faces cut out about the keypoints of COCO's json, one for each annotation that has some.
 
   Args:
@@ -114,6 +123,16 @@ def landmark_json(split: str, *, root: str = '', annotations: str = 'annotations
   return Arrays(made.arrays, replace(made.info, joints=joints))
 
 
+def _values(label: str, values: Mapping[str, Sequence[str]], count: int) -> tuple[str, ...]:
+  """What the numbers of a label mean, of which there are so many."""
+  given = values.get(label, ())
+  given = tuple(given.split(',')) if isinstance(given, str) else tuple(given)
+  if given and len(given) < count:
+    raise ConfigError(f'landmark_list: values.{label} has {len(given)} names, and its numbers go '
+                      f'up to {count}')
+  return given or tuple(map(str, range(1, count + 1)))
+
+
 class Line(NamedTuple):
   """Of a list: the words after the name, and where they are written."""
   words: list[str]
@@ -135,8 +154,10 @@ def _lines(path: Path) -> dict[str, Line]:
   """By name; without what is above the first line of a name and numbers."""
   found: dict[str, Line] = {}
   for i, text in enumerate(read_text(path).splitlines(), 1):
-    # MTFL writes folders as Windows does.
-    name, *words = text.replace('\\', '/').split() or ['']
+    # MTFL writes folders as Windows does, Kaggle commas.
+    name, *words = text.replace('\\', '/').replace(',', ' ').split() or ['']
+    if words and _is_number(name) and not _is_number(words[-1]):
+      name, words = words[-1], [name, *words[:-1]]       # WFLW's names are last
     if not name or not found and not (words and _is_number(words[-1])):
       continue
     if name in found:
@@ -181,7 +202,9 @@ def _attributes(top: Path, file: str, names: Sequence[str], chosen: Sequence[str
   """Of photographs (n) by name: 0, 1, or -1 where it is not known, (n,) of each attribute."""
   path = split_file(top, file, '', 'landmark_list')
   rows = read_text(path).splitlines()
-  head = next((row.split() for row in rows if row.strip() and not row.strip().isdigit()), [])
+  head = next((row.replace(',', ' ').split() for row in rows
+               if row.strip() and not row.strip().isdigit()), [])
+  head = head[1:] if ',' in ''.join(rows[:1]) else head      # Kaggle names the names' column, too
   for name in chosen:
     check_choice(name, tuple(head), f'landmark_list: chosen, of {path}')
   lines = _lines(path)

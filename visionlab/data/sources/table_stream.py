@@ -19,7 +19,8 @@ def stream_table(path: Path, roles: Mapping[str, Names], optional: Mapping[str, 
   """The rows of a table as `visionlab.data.sources.table_rows.read_table` reads them, some at a
   time.
 
-  A .json that is one list is read as a whole, for its end is where its first row ends for sure.
+  Of lines of JSON what is inside an object has the names of both, as `user.name`. A .json that is
+  one list is read as a whole, for its end is where its first row ends for sure.
 
   Raises:
     ConfigError: as from `read_table`, when the part is reached.
@@ -32,7 +33,7 @@ def stream_table(path: Path, roles: Mapping[str, Names], optional: Mapping[str, 
   elif suffix in ('.jsonl', '.ndjson'):
     keys: dict[str, None] = {}
     for begin, text in _text(path, part):
-      found = list(objects_of(text, path, begin))
+      found = [(place, flat(one)) for place, one in objects_of(text, path, begin)]
       keys |= dict.fromkeys(key for _, one in found for key in one)
       if found:
         yield rows_of_objects(path, found, keys, roles, optional)
@@ -45,6 +46,17 @@ def stream_table(path: Path, roles: Mapping[str, Names], optional: Mapping[str, 
       rows = rows_below(text, header, path, roles, optional, begin)
       yield Rows(path, {role: [row.fields[role] for row in rows] for role in {**roles, **optional}},
                  [f'line {row.line}' for row in rows])
+
+
+def flat(one: Mapping, before: str = '') -> dict:
+  """An object without objects in it.
+
+  >>> flat({'user': {'name': 'ann'}, 'n': 1})
+  {'user.name': 'ann', 'n': 1}
+  """
+  return {key: value for name, own in one.items() for key, value in (
+      flat(own, f'{before}{name}.') if isinstance(own, Mapping) else
+      {f'{before}{name}': own}).items()}
 
 
 def _text(path: Path, part: int) -> Iterator[tuple[int, str]]:
