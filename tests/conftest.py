@@ -1,5 +1,6 @@
 """Fixtures every test may use; the devices and flags that all tests share."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ from jax._src import compiler
 SLOW = Path(__file__).with_name('slow.txt')
 BEGUN = time.monotonic()
 
+# As the commands do: tracing makes objects by the hundred thousand, few of them garbage in cycles.
+gc.set_threshold(100_000)
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
 
