@@ -12,7 +12,7 @@ from visionlab.config import experiment, is_smoke
 def get_config(variant=''):
   smoke = is_smoke(variant)
   scenes = dict(name='scenes', size=32, objects=(1, 2), visible=.8, scale=(.35, .75), captions=2)
-  encoder = dict(name='visionlab.models.segnet:Encoder', convs=(1, 1, 2),
+  encoder = dict(name='visionlab.models.segnet:Encoder', convs=(1, 1, 1) if smoke else (1, 1, 2),
                  widths=(4, 8, 8) if smoke else (24, 48, 128))
   return experiment(
       steps=4 if smoke else 12_000,

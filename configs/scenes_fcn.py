@@ -25,6 +25,7 @@ def maps_of_scenes(variant, steps, model):
 
 
 def get_config(variant=''):
-  encoder = dict(name='visionlab.models.segnet:Encoder', widths=(16, 32, 64, 96),
-                 convs=(2, 2, 2, 2))
+  sizes = dict(widths=(4, 8), convs=(1, 1)) if is_smoke(variant) else dict(
+      widths=(16, 32, 64, 96), convs=(2, 2, 2, 2))
+  encoder = dict(name='visionlab.models.segnet:Encoder', **sizes)
   return maps_of_scenes(variant, 2600, dict(name='fcn', backbone=encoder, stride=1, hidden=0))

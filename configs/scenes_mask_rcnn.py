@@ -13,7 +13,7 @@ def detection_on_scenes(variant, *, steps, data, model, rpn, box, **weights):
   small scenes. weights: of losses, beside 1."""
   smoke = is_smoke(variant)
   encoder = dict(name='visionlab.models.segnet:Encoder', widths=(16, 32, 64, 96),
-                 convs=(1, 1, 2, 2))
+                 convs=(1, 1, 1, 1) if smoke else (1, 1, 2, 2))
   pyramid = dict(name='detector', backbone=encoder, levels=('conv3', 'conv4'), pyramid=48, extra=0,
                  anchor_ratios=(1., 1.6, 2.4), rpn_width=32, aligned=True, norm=True)
   return experiment(

@@ -1,5 +1,6 @@
 """Fixtures every test may use; the devices and flags that all tests share."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 # Networks are tiny here, and most of the time would go into compiling their programs. XLA's own
 # passes stay; LLVM's are left out, and elementwise kernels are made by XLA's older emitters, which
 # take half the time and may differ by a unit in the last place. Set before jax is imported; the
-# commands that tests start inherit it. `optimised` is for invariants that hold to the bit.
+# commands that tests start inherit it. `optimised` is for invariants that users' programs keep.
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
 os.environ.setdefault('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')
@@ -20,6 +21,8 @@ from jax._src import compiler
 SLOW = Path(__file__).with_name('slow.txt')
 BEGUN = time.monotonic()
 
+# As the commands do: tracing makes objects by the hundred thousand, few of them garbage in cycles.
+gc.set_threshold(100_000)
 # Before the first computation: eight virtual devices let every way of compiling be compared.
 jax.config.update('jax_num_cpu_devices', 8)
 
@@ -47,8 +50,12 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture(scope='module')
-def optimised():
-  """Programs as users have them, here and in commands: for invariants that those must keep."""
+def optimised(request):
+  """Programs as users have them, here and in commands: for invariants that those must keep. Of each
+  invariant the second tier has a case; in the first tier alone programs are compiled quickly."""
+  if request.config.getoption('markexpr') == 'not slow':
+    yield
+    return
   before = jax.config.read('jax_disable_most_optimizations')
   options_of = compiler.get_compile_options
 

@@ -211,10 +211,13 @@ def statistics(name, batch):
   examples = examples['target'] if 'source' in examples else examples      # one domain at a time
   examples = dict(label=LABEL) | examples
   evaluators = {'loss': loss_evaluator(task), **task.evaluators()}
-  update = jax.jit(lambda batch: {k: e.update(variables, batch, hp) for k, e in evaluators.items()})
+
+  @jax.jit
+  def update(variables, batch):
+    return {k: e.update(variables, batch, hp) for k, e in evaluators.items()}
   seen = {k: [] for k in evaluators}
   for part in eval_batches(Arrays(examples), batch, 0):
-    for k, stats in jax.device_get(update(part)).items():
+    for k, stats in jax.device_get(update(variables, part)).items():
       rows = part['valid'] if evaluators[k].kind == 'collect' else None
       seen[k].append(jax.tree.map(lambda x, rows=rows: x[rows], stats))
   stats = {k: jax.tree.map(lambda *x: np.concatenate(x), *parts)

@@ -17,13 +17,14 @@ ODD = np.array([[3, 3, 3, 3], [0, 0, 5, 0], [4, 4, 1, 1], [2, 2, 2 + 1e-6, 9], [
 
 @pytest.mark.parametrize('dtype, rtol', [(np.float32, 1e-5), (jnp.bfloat16, 0)])
 def test_overlaps_are_torchvisions(dtype, rtol):
-  a, b = (jnp.asarray(GOLDEN[f'boxes.{k}']).astype(dtype) for k in 'ab')
+  a, b = (GOLDEN[f'boxes.{k}'].astype(dtype) for k in 'ab')
   iou = jax.jit(ops.iou_matrix)(a, b)
   assert iou.dtype == jnp.float32
   if rtol:
     np.testing.assert_allclose(iou, GOLDEN['boxes.iou'], rtol=rtol, atol=1e-6)
   else:  # the boxes are rounded, the arithmetic is not
-    np.testing.assert_array_equal(iou, ops.iou_matrix(a.astype(np.float32), b.astype(np.float32)))
+    exact = jax.jit(ops.iou_matrix)(a.astype(np.float32), b.astype(np.float32))
+    np.testing.assert_array_equal(iou, exact)
 
 
 def test_iou_counts_pixels():
@@ -37,7 +38,7 @@ def test_iou_counts_pixels():
     return grid
   expected = [[(covered(p) & covered(q)).sum() / (covered(p) | covered(q)).sum() for q in b]
               for p in a]
-  np.testing.assert_allclose(ops.iou_matrix(a, b), expected, rtol=1e-6)
+  np.testing.assert_allclose(jax.jit(ops.iou_matrix)(a, b), expected, rtol=1e-6)
   np.testing.assert_array_equal(ops.area(a), [covered(p).sum() for p in a])
 
 
@@ -57,13 +58,13 @@ def test_scaling_keeps_the_centre():
 
 
 def test_coding_is_torchvisions():
-  anchors, targets, deltas = (jnp.asarray(GOLDEN[f'coder.{k}'])
-                              for k in ('anchors', 'targets', 'deltas'))
-  encoded = ops.encode(targets, anchors, WEIGHTS)
+  anchors, targets, deltas = (GOLDEN[f'coder.{k}'] for k in ('anchors', 'targets', 'deltas'))
+  encode, decode = (jax.jit(f, static_argnums=2) for f in (ops.encode, ops.decode))
+  encoded = encode(targets, anchors, WEIGHTS)
   np.testing.assert_allclose(encoded, GOLDEN['coder.encoded'], rtol=1e-5, atol=1e-5)
-  np.testing.assert_allclose(ops.decode(encoded, anchors, WEIGHTS), targets, rtol=1e-5, atol=1e-4)
+  np.testing.assert_allclose(decode(encoded, anchors, WEIGHTS), targets, rtol=1e-5, atol=1e-4)
   # Some of these are beyond the limit of 1000 / 16.
-  decoded = ops.decode(deltas * 10, anchors[:, None], WEIGHTS)
+  decoded = decode(deltas * 10, anchors[:, None], WEIGHTS)
   np.testing.assert_allclose(decoded, GOLDEN['coder.decoded'], rtol=2e-5, atol=1e-3)
 
 

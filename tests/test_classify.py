@@ -53,7 +53,7 @@ def draw(n=12, classes=K, seed=0, multi=False):
 
 def start(task, scale=3., seed=0):
   """Variables with kernels large enough for confident answers and mistakes."""
-  variables = task.init(jax.random.key(seed), draw(2))
+  variables = jax.jit(task.init)(jax.random.key(seed), draw(2))
   return jax.tree.map(lambda x: scale * x, variables)
 
 
@@ -65,7 +65,8 @@ def logits_of(variables, image):
 
 
 def loss_of(task, variables, batch, train=True, **hp):
-  terms, aux = task.loss(variables, batch, jax.random.key(0), {**HP, **hp}, train=train)
+  loss = jax.jit(partial(task.loss, train=train))
+  terms, aux = loss(variables, batch, jax.random.key(0), {**HP, **hp})
   (term,) = terms.values()
   return term, aux
 
@@ -105,9 +106,9 @@ def test_loss_of_extreme_logits_is_finite():
   for head, multi in (('softmax', False), ('sigmoid', True)):
     task, batch = make_task(head=head), draw(multi=multi)
     variables = start(task, scale=1e5)
-    value, grads = jax.value_and_grad(
+    value, grads = jax.jit(jax.value_and_grad(
         lambda v, t=task, b=batch: t.loss(v, b, jax.random.key(0), HP, train=True)[0][
-            'cross_entropy'].value)(variables)
+            'cross_entropy'].value))(variables)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
@@ -145,7 +146,7 @@ def test_invalid_examples_are_ignored(head):
   def measure(params, batch):
     terms, aux = task.loss({'params': params}, batch, jax.random.key(0), HP, train=True)
     return terms['cross_entropy'].value, (terms, aux.metrics)
-  run = jax.value_and_grad(measure, has_aux=True)
+  run = jax.jit(jax.value_and_grad(measure, has_aux=True))
   whole, part = (run(variables['params'], b) for b in (batch, padded))
   jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), whole, part)
 
@@ -162,7 +163,7 @@ def test_accuracy_beside_the_loss():
 
 def test_batch_statistics_move_in_training_only():
   task, batch = make_task(normed=True), draw(40)
-  variables = task.init(jax.random.key(0), batch)
+  variables = jax.jit(task.init)(jax.random.key(0), batch)
   statistics = variables['batch_stats']['BatchNorm_0']
   _, aux = loss_of(task, variables, batch, train=False)
   jax.tree.map(np.testing.assert_array_equal, aux.collections['batch_stats']['BatchNorm_0'],
@@ -178,9 +179,13 @@ def test_dropout_hangs_on_the_key_in_training_only():
   task, batch = make_task(dropout=.5), draw()
   variables = start(task)
 
-  def value(seed, train):
+  @partial(jax.jit, static_argnums=1)
+  def loss(seed, train):
     terms, _ = task.loss(variables, batch, jax.random.key(seed), HP, train=train)
-    return float(terms['cross_entropy'].sum)
+    return terms['cross_entropy'].sum
+
+  def value(seed, train):
+    return float(loss(seed, train))
   assert value(0, True) == value(0, True) != value(1, True)
   assert value(0, False) == value(1, False)
 
@@ -406,7 +411,7 @@ def test_errors(options, says):
 def test_standardisation_is_by_channel_and_may_be_left_out():
   image = np.arange(36, dtype=np.uint8).reshape(2, 2, 3, 3)
   task = make_task(mean=(.1, .2, .3), std=(.5, 1., 2.))
-  variables = task.init(jax.random.key(0), {'image': image})
+  variables = jax.jit(task.init)(jax.random.key(0), {'image': image})
   dense = variables['params']['Dense_0']
   for t, x in ((task, (image / 255 - [.1, .2, .3]) / [.5, 1., 2.]),
                (make_task(mean=(), std=()), image / 255)):

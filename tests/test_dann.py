@@ -75,7 +75,7 @@ def test_any_backbone_will_do(backbone, features, bottleneck):
 def test_dropout_acts_in_training_only():
   model = dann_cnn(10, dropout=.5)
   x = jnp.ones((2, 28, 28, 3))
-  variables = model.init(jax.random.key(0), x)
+  variables = jax.jit(model.init)(jax.random.key(0), x)
   say = lambda key, **options: model.apply(variables, x, rngs=dict(dropout=jax.random.key(key)),
                                            **options)
   np.testing.assert_array_equal(say(0), say(1))

@@ -41,7 +41,7 @@ def detection(model=(), data=(), **task):
 def masked():
   """A task, a batch, variables; `values` of (variables, batch) and the gradient of their sum."""
   task, batch = detection(dict(masks=True, mask_size=4, mask_convs=(8,), mask_hidden=8))
-  variables = task.init(jax.random.key(0), batch)
+  variables = jax.jit(task.init)(jax.random.key(0), batch)
 
   @jax.jit
   def terms(params, batch):

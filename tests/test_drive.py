@@ -31,18 +31,18 @@ def mixture():
 def test_densities_are_scipys(mixture):
   x, log_weights, means, sigmas = mixture
   each = stats.norm.logpdf(x[:, None], means, sigmas)
-  np.testing.assert_allclose(log_density(*map(jnp.asarray, mixture)),
+  np.testing.assert_allclose(jax.jit(log_density)(*mixture),
                              np.log((np.exp(log_weights) * np.exp(each)).sum(-1)), rtol=2e-5,
                              atol=2e-5)
   below = (np.exp(log_weights) * stats.norm.cdf(x[:, None], means, sigmas)).sum(-1)
-  np.testing.assert_allclose(cumulative(*map(jnp.asarray, mixture)), below, atol=2e-6)
+  np.testing.assert_allclose(jax.jit(cumulative)(*mixture), below, atol=2e-6)
 
 
 def test_what_is_far_from_all_components_has_a_gradient():
   def loss(means):
-    return -log_density(jnp.array([50.]), jnp.log(jnp.array([[.5, .5]])), means,
-                        jnp.array([[.03, .03]])).sum()
-  value, slope = jax.value_and_grad(loss)(jnp.array([[0., 1.]]))
+    return -log_density(np.float32([50.]), np.log(np.float32([[.5, .5]])), means,
+                        np.float32([[.03, .03]])).sum()
+  value, slope = jax.jit(jax.value_and_grad(loss))(np.float32([[0., 1.]]))
   assert np.isfinite(value) and np.isfinite(slope).all() and slope[0, 1] < 0
 
 
@@ -87,7 +87,7 @@ def test_the_chart_that_is_asked_for_is_seen():
   example = {k: jax.ShapeDtypeStruct((1, *v.shape[1:]), v.dtype) for k, v in batch.items()}
   for chart, channel in (('none', None), ('all', 0), ('route', 1)):
     task = drive(make_model=model, example=example, chart=chart)
-    variables = task.init(jax.random.key(1), batch)
+    variables = jax.jit(task.init)(jax.random.key(1), batch)
     variables = jax.tree.map(lambda x: x + .05, variables)      # the head begins near 0
     before = task.predict(variables, batch)['prediction']
     for changed in (0, 1):
@@ -140,13 +140,14 @@ def remembering():
                                                     same=True, memory=4),
                example=example, chart='route')
   variables = jax.tree.map(lambda x: x + rng.normal(0, .2, x.shape).astype(np.float32),
-                           task.init(jax.random.key(1), clips))
+                           jax.jit(task.init)(jax.random.key(1), clips))
   return task, variables, clips
 
 
 def test_steps_with_a_memory_are_the_clip(remembering):
   task, variables, clips = remembering
-  whole = task.predict(variables, clips)
+  predict = jax.jit(task.predict)
+  whole = predict(variables, clips)
   step, memory = jax.jit(task.step), task.begin(2)
   for t in range(5):
     seen = dict(image=clips['video'][:, t], map=clips['map'][:, t], fresh=np.array([t == 2, False]))
@@ -154,7 +155,7 @@ def test_steps_with_a_memory_are_the_clip(remembering):
   for name, value in whole.items():
     np.testing.assert_allclose(said[name][1], value[1], atol=1e-6)
   # The first drive began anew at its third frame.
-  late = task.predict(variables, {k: v[:, 2:] if v.ndim > 1 else v for k, v in clips.items()})
+  late = predict(variables, {k: v[:, 2:] if v.ndim > 1 else v for k, v in clips.items()})
   for name, value in late.items():
     np.testing.assert_allclose(said[name][0], value[0], atol=1e-6)
   assert abs(whole['prediction'][0] - late['prediction'][0]) > 1e-5
@@ -162,8 +163,8 @@ def test_steps_with_a_memory_are_the_clip(remembering):
 
 def test_the_loss_is_that_of_all_frames_of_valid_clips(remembering):
   task, variables, clips = remembering
-  terms, _ = task.loss(variables, clips, None, {}, train=False)
-  log_weights, means, sigmas, _ = task.mixture(variables, clips)
+  terms, _ = jax.jit(lambda v, b: task.loss(v, b, None, {}, train=False))(variables, clips)
+  log_weights, means, sigmas, _ = jax.jit(task.mixture)(variables, clips)
   assert means.shape == (2, 5, 3)
   target = clips['steering'][0, :, None] / .04
   density = (np.exp(log_weights[0]) * stats.norm.pdf(target, means[0], sigmas[0])).sum(-1)
@@ -174,10 +175,11 @@ def test_the_loss_is_that_of_all_frames_of_valid_clips(remembering):
 def test_a_network_without_a_memory_sees_frames_one_by_one():
   clips = np.random.default_rng(0).normal(size=(2, 3, 16, 40, 3)).astype(np.float32)
   net = PilotNet(classes=3, widths=(2,) * 5, hidden=(8,), same=True)
-  variables = net.init(jax.random.key(0), clips)
-  out = net.apply(variables, clips)
+  variables = jax.jit(net.init)(jax.random.key(0), clips)
+  apply = jax.jit(net.apply)
+  out = apply(variables, clips)
   assert out.shape == (2, 3, 3)
-  np.testing.assert_allclose(out[1, 2], net.apply(variables, clips[:, 2])[1], atol=1e-6)
+  np.testing.assert_allclose(out[1, 2], apply(variables, clips[:, 2])[1], atol=1e-6)
   # An LSTM of 4 units on 8 numbers, and as many more inputs of the head.
   other = PilotLSTM(classes=3, widths=(2,) * 5, hidden=(8,), same=True, memory=4)
   sizes = [sum(x.size for x in jax.tree.leaves(jax.eval_shape(one.init, jax.random.key(0), clips)))

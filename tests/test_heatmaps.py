@@ -10,11 +10,12 @@ from visionlab.ops.heatmaps import decode_keypoints, keypoint_targets
 
 GOLDEN = np.load(Path(__file__).parent / 'golden' / 'detection.npz')
 DECODE = jax.jit(decode_keypoints, static_argnames='factor')
+TARGETS = jax.jit(keypoint_targets, static_argnames='size')
 
 
 def test_targets_are_torchvisions():
   points, boxes = GOLDEN['keypoints.points'], GOLDEN['keypoints.boxes']
-  index, weight = keypoint_targets(points, boxes, size=14)
+  index, weight = TARGETS(points, boxes, size=14)
   np.testing.assert_array_equal(index, GOLDEN['keypoints.index'])
   np.testing.assert_array_equal(weight, GOLDEN['keypoints.weight'])
   assert 0 < weight.sum() < weight.size
@@ -22,7 +23,7 @@ def test_targets_are_torchvisions():
 
 def test_of_a_box_without_area():
   points = np.array([[[3, 3, 2], [4, 4, 2]]], np.float32)
-  index, weight = keypoint_targets(points, np.array([[3., 3, 3, 3]]), size=4)
+  index, weight = TARGETS(points, np.array([[3., 3, 3, 3]]), size=4)
   assert weight[0, 1] == 0 and index.min() >= 0 and index.max() < 16
   points, scores = DECODE(np.zeros((1, 4, 4, 2)), np.array([[3., 3, 3, 3]]))
   assert np.isfinite(points).all() and np.isfinite(scores).all()
@@ -64,7 +65,7 @@ def test_targets_and_decoding_undo_each_other(joints):
   boxes = np.array([[5, 5, 61, 33], [0, 0, 28, 56]], np.float32)
   points = boxes[:, None, :2] + rng.random((2, joints, 2)) * (boxes[:, 2:] - boxes[:, :2])[:, None]
   labelled = np.concatenate([points, np.full((2, joints, 1), 2)], -1)
-  index, weight = keypoint_targets(labelled, boxes, size=28)
+  index, weight = TARGETS(labelled, boxes, size=28)
   assert (weight == 1).all()
   heatmaps = np.moveaxis(np.eye(784)[index].reshape(2, joints, 28, 28), 1, -1)
   decoded, _ = DECODE(heatmaps, boxes, factor=1)

@@ -1,7 +1,8 @@
 """Weights of classes and the focal loss: torch's numbers, and what configs may say."""
 
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
@@ -9,8 +10,10 @@ from tiny import config
 
 from visionlab import build
 from visionlab.config import ConfigError
-from visionlab.tasks.label_losses import label_losses, weights_of_classes
+from visionlab.tasks import label_losses as losses_of_labels
+from visionlab.tasks.label_losses import weights_of_classes
 
+label_losses = jax.jit(losses_of_labels.label_losses, static_argnums=(2, 4))
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(16, 4)).astype(np.float32) * 2
 LABEL = RNG.integers(0, 4, 16)
@@ -54,8 +57,9 @@ def test_focal_loss_is_its_formula_and_for_gamma_0_the_plain_loss(head, label, g
 
 @pytest.mark.parametrize('gamma', [0., .5, 2.])
 def test_the_gradient_is_finite_where_the_network_is_certain(gamma):
-  certain = jnp.float32([[200., 0., 0., 0.]])
-  gradient = jax.grad(lambda x: label_losses(x, np.array([0]), 'softmax', gamma=gamma)[0].sum())
+  certain = np.float32([[200., 0., 0., 0.]])
+  gradient = jax.jit(jax.grad(
+      lambda x: label_losses(x, np.array([0]), 'softmax', gamma=gamma)[0].sum()))
   assert np.isfinite(gradient(certain)).all()
 
 
@@ -84,6 +88,7 @@ def test_a_config_trains_by_them_and_measures_the_plain_loss():
   assert float(state.hp['focal_gamma']) == 2
   batch = weighed.batches.loader(0)
   for train in (True, False):
-    costs = [job.task.loss(state.variables, batch, jax.random.key(0), state.hp, train=train)[0]
-             ['cross_entropy'].value for job in (plain, weighed)]
+    costs = [jax.jit(partial(job.task.loss, train=train))(
+        state.variables, batch, jax.random.key(0), state.hp)[0]['cross_entropy'].value
+             for job in (plain, weighed)]
     assert (costs[0] == costs[1]) != train

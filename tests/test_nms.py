@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from visionlab.ops.nms import nms
+from visionlab.ops import nms as suppression
 from visionlab.parallel.sharding import data_mesh
 
+nms = jax.jit(suppression.nms, static_argnames=('k', 'tile'))
 THRESHOLDS = np.arange(1, 10, dtype=np.float32) / 10
 
 

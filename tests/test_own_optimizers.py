@@ -33,8 +33,8 @@ def optimizer(**options):
 
 def run(optim, hp):
   params = draw(0)
-  hp = {k: jnp.float32(v) for k, v in {**optim.hyperparameters, **hp}.items()}
-  state, update = optim.init(params, hp), jax.jit(optim.update)
+  hp = {k: np.float32(v) for k, v in {**optim.hyperparameters, **hp}.items()}
+  state, update = jax.jit(optim.init)(params, hp), jax.jit(optim.update)
   for i in range(4):
     params, state = update(draw(i + 1), state, params, hp, i)
   return flat(params)
@@ -42,10 +42,14 @@ def run(optim, hp):
 
 def theirs(rule):
   params = draw(0)
-  state, update = rule.init(params), jax.jit(rule.update)
+
+  @jax.jit
+  def update(gradient, state, params):
+    updates, state = rule.update(gradient, state, params)
+    return optax.apply_updates(params, updates), state
+  state = jax.jit(rule.init)(params)
   for i in range(4):
-    updates, state = update(draw(i + 1), state, params)
-    params = optax.apply_updates(params, updates)
+    params, state = update(draw(i + 1), state, params)
   return flat(params)
 
 

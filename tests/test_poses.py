@@ -1,5 +1,7 @@
 """Poses by a cascade: what each stage sees, what it learns from, and what is measured."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +37,8 @@ BATCH = dict(image=IMAGE, valid=np.ones(B, bool), objects=dict(
     boxes=BOXES.astype(np.float32), keypoints=POINTS.astype(np.float32),
     valid=np.array([[1, 1], [1, 0], [1, 1], [0, 0]], bool)))
 
+SQUARES = jax.jit(squares, static_argnums=3)
+
 
 def task_of(**options) -> Pose:
   return pose(make_model=lambda classes: TinyNet(classes=classes, norm=False), info=INFO,
@@ -46,17 +50,18 @@ def task_of(**options) -> Pose:
 def test_squares_are_bilinear_samples():
   image = RNG.normal(size=(20, 30, 3)).astype(np.float32)
   centres, sides = np.float32([[15, 10], [3, 18.3], [29, 1]]), np.float32([6, 7.5, 5])
-  found = squares(image, centres, sides, 8)                # pixels no larger than the image's
+  found = SQUARES(image, centres, sides, 8)                # pixels no larger than the image's
   along = (np.arange(8) + .5) / 8 - .5
+  bilinear = jax.jit(partial(sample, mode='edge'))
   for i in range(3):
     x, y = (centres[i, k] + sides[i] * along for k in (0, 1))
     coords = np.stack(np.broadcast_arrays(x[None, :], y[:, None]), -1)
-    np.testing.assert_allclose(found[i], sample(image, coords, mode='edge'), atol=1e-4)
+    np.testing.assert_allclose(found[i], bilinear(image, coords), atol=1e-4)
 
 
 def test_what_is_shrunk_is_averaged():
   image = RNG.normal(size=(24, 24, 1)).astype(np.float32)
-  small = np.asarray(squares(image, np.float32([[12, 12]]), np.float32([24]), 8))[0]
+  small = np.asarray(SQUARES(image, np.float32([[12, 12]]), np.float32([24]), 8))[0]
   # Hats three pixels to each side, as antialiasing by a triangle has them.
   inside = np.asarray(jax.image.resize(image, (8, 8, 1), 'linear'))[1:-1, 1:-1]
   np.testing.assert_allclose(small[1:-1, 1:-1], inside, atol=1e-5)
@@ -124,7 +129,7 @@ def knowing(task, gain):
 def test_each_stage_goes_on_where_the_last_has_ended():
   """Who always says half of the way halves the error in each stage."""
   task = knowing(task_of(sizes=(8, 4, 4)), .5)
-  stages = task.cascade({}, BATCH)
+  stages = np.asarray(jax.jit(lambda batch: task.cascade({}, batch))(BATCH))
   true, (centre, _) = POINTS[..., :2], frames(BATCH)
   first = np.asarray(centre)[:, :, None] - true
   for i in range(3):
@@ -136,10 +141,10 @@ def test_what_a_stage_learns_is_the_way_back():
   there."""
   task = knowing(task_of(samples=5), 1.)
   object.__setattr__(task, 'preprocess', lambda x: x)
-  errors = dict(means=jnp.broadcast_to(jnp.float32([0, 0, .04, 0, .04]), (1, K, 5)),
-                count=jnp.ones((1, K)), new=jnp.zeros((1, K, 6)))
-  terms, aux = task.loss(dict(errors=errors), BATCH, jax.random.key(0), task.hyperparameters(),
-                         train=True)
+  errors = dict(means=np.broadcast_to(np.float32([0, 0, .04, 0, .04]), (1, K, 5)),
+                count=np.ones((1, K), np.float32), new=np.zeros((1, K, 6), np.float32))
+  terms, aux = jax.jit(partial(task.loss, train=True))(
+      dict(errors=errors), BATCH, jax.random.key(0), task.hyperparameters())
   assert [float(t.count) for t in terms.values()] == [5 * K, 25]
   assert all(float(t.value) < 1e-9 for t in terms.values())
   after = aux.collections['errors']
@@ -149,10 +154,11 @@ def test_what_a_stage_learns_is_the_way_back():
 
 def test_displacements_have_the_moments_of_errors():
   error = RNG.multivariate_normal([.3, -.2], [[.5, .2], [.2, .3]], (50, 40)).astype(np.float32)
-  sums = moments(jnp.asarray(error)[:, :, None], jnp.ones((50, 40, 1), bool), jnp.ones((1, 1)))
+  sums = np.asarray(jax.jit(moments)(error[:, :, None], np.ones((50, 40, 1), bool),
+                                     np.ones((1, 1), np.float32)))
   assert float(sums[0, 0]) == 2000
-  drawn = displacement(jnp.broadcast_to(sums[0, 1:] / 2000, (9000, 5)),
-                       jnp.asarray(RNG.normal(size=(9000, 2)), jnp.float32))
+  drawn = jax.jit(displacement)(np.broadcast_to(sums[0, 1:] / 2000, (9000, 5)),
+                                RNG.normal(size=(9000, 2)).astype(np.float32))
   np.testing.assert_allclose(np.mean(drawn, 0), error.reshape(-1, 2).mean(0), atol=.03)
   np.testing.assert_allclose(np.cov(drawn.T), np.cov(error.reshape(-1, 2).T), atol=.03)
 

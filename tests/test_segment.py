@@ -46,7 +46,7 @@ def draw(n=6, seed=0, classes=K, ignored=.1):
 def make(classes=K, model=(), **options):
   task = segment(make_model=partial(Pixels, **dict(model)), example=draw(1), mean=(.5,) * 3,
                  info=Info(map_classes=tuple('abcdefgh'[:classes])), **options)
-  return task, task.init(jax.random.key(0), draw(2))
+  return task, jax.jit(task.init)(jax.random.key(0), draw(2))
 
 
 def logits_of(variables, image):
@@ -56,7 +56,8 @@ def logits_of(variables, image):
 
 
 def loss_of(task, variables, batch, train=True):
-  return task.loss(variables, batch, jax.random.key(0), task.hyperparameters(), train=train)
+  loss = jax.jit(partial(task.loss, train=train))
+  return loss(variables, batch, jax.random.key(0), task.hyperparameters())
 
 
 # --- losses ---
@@ -70,7 +71,7 @@ def test_cross_entropy_and_its_gradient_equal_torch(class_weights):
   def value(bias):
     params = {'Dense_0': {**variables['params']['Dense_0'], 'bias': bias}}
     return loss_of(task, {'params': params}, batch)[0]['cross_entropy'].value
-  got, gradient = jax.value_and_grad(value)(variables['params']['Dense_0']['bias'])
+  got, gradient = jax.jit(jax.value_and_grad(value))(variables['params']['Dense_0']['bias'])
   shift = torch.zeros(K, dtype=torch.float64, requires_grad=True)
   want = torch.nn.functional.cross_entropy(
       (torch.tensor(logits_of(variables, batch['image'])) + shift).permute(0, 3, 1, 2),
@@ -323,7 +324,7 @@ def test_a_cropped_answer_is_compared_with_the_middle():
 
 def test_averaged_probabilities():
   task, first = make()
-  second = task.init(jax.random.key(1), draw(2))
+  second = jax.jit(task.init)(jax.random.key(1), draw(2))
   batch = draw()
   average = task.averaged([task, task], [WHOLE])
   variables = {'params': [first, second]}
@@ -402,4 +403,4 @@ def test_a_model_with_other_classes_is_refused():
   task = segment(make_model=lambda classes: Pixels(3), info=Info(map_classes=('a', 'b')),
                  example=draw(1))
   with pytest.raises(ConfigError, match=r'2 classes, but logits of shape \(6, 10, 12, 3\)'):
-    loss_of(task, task.init(jax.random.key(0), draw(2)), draw())
+    loss_of(task, jax.jit(task.init)(jax.random.key(0), draw(2)), draw())

@@ -1,5 +1,7 @@
 """Verification: its losses against their papers' formulas, and what is measured of pairs."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,14 +33,14 @@ def task_of(loss, **options) -> Verify:
 
 
 def loss_of(task, variables, hp):
-  terms, _ = task.loss(variables, BATCH, jax.random.key(0), hp, train=True)
+  terms, _ = jax.jit(partial(task.loss, train=True))(variables, BATCH, jax.random.key(0), hp)
   return terms[task.kind].value
 
 
 @pytest.mark.parametrize('loss', sorted(set(LOSSES) - set(pair_losses.LOSSES)))
 def test_losses_are_the_papers(loss):
   task = task_of(loss)
-  variables = task.init(jax.random.key(1), BATCH)
+  variables = jax.jit(task.init)(jax.random.key(1), BATCH)
   people = variables['params']['people']
   people['kernel'] = jnp.asarray(RNG.normal(size=(WIDTH, PEOPLE)), jnp.float32)
   embedding = np.asarray(task.embeddings(variables, IMAGE)[0], np.float64)
@@ -118,7 +120,7 @@ def test_photographs_are_compared_as_the_papers_do(kind, mining, likeness):
 
 def test_a_second_photograph_of_each_is_compared_too():
   task = task_of('triplet')
-  variables = task.init(jax.random.key(1), BATCH)
+  variables = jax.jit(task.init)(jax.random.key(1), BATCH)
   assert 'people' not in variables['params']
   batch = dict(BATCH, label=np.arange(8, dtype=np.int32))
   alone, _ = task.loss(variables, batch, jax.random.key(0), dict(margin=.3), train=True)
@@ -163,7 +165,7 @@ def test_what_is_measured_of_photographs_and_of_pairs():
 
 def test_pairs_and_photographs_are_embedded_alike():
   task = task_of('softmax')
-  variables = task.init(jax.random.key(1), BATCH)
+  variables = jax.jit(task.init)(jax.random.key(1), BATCH)
   rows = task._collected(variables, dict(
       image=IMAGE, other=IMAGE[::-1], same=LABEL[::-1] == LABEL, valid=BATCH['valid']), {})
   embedding = task.predict(variables, BATCH)['embedding']
@@ -209,7 +211,7 @@ def test_people_of_a_split_that_is_measured_are_others():
     check_meanings(theirs, INFO, 'config.evals.val')
   task = task_of('softmax')
   assert task.open_set
-  variables = task.init(jax.random.key(1), BATCH)
+  variables = jax.jit(task.init)(jax.random.key(1), BATCH)
   terms, _ = task.loss(variables, BATCH, jax.random.key(0), {}, train=False)
   assert terms == {}                     # a loss of labels that stand for others would be none
 

@@ -1,6 +1,5 @@
 """Pictures of results, (h w 3) uint8 arrays drawn on the host."""
 
-import io
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -254,7 +253,5 @@ def new_axes(rows: int, columns: int, size, layout: str | None = 'constrained'):
 def rendered(figure) -> np.ndarray:
   """The picture of a figure, (h w 3) uint8."""
   fonts.dress(figure)
-  buffer = io.BytesIO()
-  figure.savefig(buffer, format='rgba')
-  width, height = figure.canvas.get_width_height()
-  return np.frombuffer(buffer.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
+  figure.canvas.draw()       # once, where savefig draws twice to lay out
+  return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

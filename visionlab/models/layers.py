@@ -51,6 +51,7 @@ def abs_tanh(x: jax.Array) -> jax.Array:
 OWN = dict(abs_tanh=abs_tanh, exact_gelu=exact_gelu)
 
 
+@partial(jax.jit, static_argnums=(1, 2))     # traced once a shape: `apply` asks for it each time
 def noise(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
   """Standard normal numbers for initialisation, cheap to compile.
 

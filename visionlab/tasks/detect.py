@@ -207,17 +207,22 @@ class Detect:
   def matched_anchors(self, objects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All anchors (n 4) of the canvas, for each image the object (b n) that an anchor is matched
     with, and whether it is to find that (b n)."""
-    canvas = jax.ShapeDtypeStruct((1, *self.canvas, 3), np.float32)
-    maps, _ = jax.eval_shape(partial(self.model.init_with_output, method='maps'),
-                             jax.random.key(0), canvas)
-    anchors = jnp.concatenate(self.model.anchors(maps))
-    index, label = jax.vmap(lambda boxes, valid: match(
-        iou_matrix(boxes, anchors), valid, low=self.rpn.low, high=self.rpn.high,
-        low_quality=True))(objects['boxes'], objects['valid'])
-    return tuple(map(np.asarray, (anchors, index, label == POSITIVE)))
+    return jax.device_get(_matched_anchors(self, objects['boxes'], objects['valid']))
 
 
 _predict = jax.jit(Detect.predict, static_argnums=0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _matched_anchors(task, boxes, valid):
+  canvas = jax.ShapeDtypeStruct((1, *task.canvas, 3), np.float32)
+  maps, _ = jax.eval_shape(partial(task.model.init_with_output, method='maps'),
+                           jax.random.key(0), canvas)
+  anchors = jnp.concatenate(task.model.anchors(maps))
+  index, label = jax.vmap(lambda boxes, valid: match(
+      iou_matrix(boxes, anchors), valid, low=task.rpn.low, high=task.rpn.high,
+      low_quality=True))(boxes, valid)
+  return anchors, index, label == POSITIVE
 
 
 def detect(*, make_model: Callable, info: Info, example: Mapping, anchors: tuple = (),

@@ -14,6 +14,8 @@ from absl import logging
 
 from visionlab.data.text.vocabulary import PAD, Vocabulary
 
+WIDTHS = 32           # so that splits, whose longest captions differ, share a compiled program
+
 
 def caption_rows(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, length: int, *,
                  most: int = 0, width: int = 0, too_long: str = 'cut',
@@ -23,7 +25,7 @@ def caption_rows(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, leng
   Args:
     length: t, START and END included.
     most: r; the captions of an image after so many are left out. 0: as many as one has.
-    width: s; 0: that of the longest.
+    width: s; 0: that of the longest, up to a multiple of `WIDTHS`.
     too_long, where: see `Vocabulary.encode`. If captions are cut, a warning says how many.
 
   Raises:
@@ -42,7 +44,7 @@ def caption_rows(captions: Sequence[Sequence[str]], vocabulary: Vocabulary, leng
     logging.warning('%s: %d of %d captions are cut, they need more than length=%d tokens', where,
                     encoded.cut, len(flat), length)
   raw = [text.encode() for text in flat]
-  width = width or max(map(len, raw))
+  width = width or -(-max(map(len, raw)) // WIDTHS) * WIDTHS
   shape, index = (len(captions), most), tuple(np.array(place).T)
   tokens = np.full((*shape, length), PAD, np.int32)
   tokens[index] = encoded.tokens
