@@ -4,13 +4,13 @@ python -m visionlab.train --config=configs/people_verify.py --workdir=runs/peopl
     --config.data.root=<folder/person/picture.jpg> --config.init_from=runs/faces_gradients
 starts from a run of `configs/faces_verify.py:gradients`. Faces should fill the pictures, as in
 AT&T's (ORL), whose folders are read as they are. `:cnn` is the network of `faces_verify:unaligned`;
-`:resnet` takes the third stage of a ResNet-50 as it is, and learns how photographs of one person
-differ, in which directions likeness then counts less; its weights may be
-torchvision's or timm's (.pth, .safetensors), Keras' (.npz), hf://owner/name, or another run's.
+`:resnet` takes the third stage of a ResNet-50 as it is, and learns in which directions photographs
+of one person differ, which then count less; its weights may be torchvision's or timm's (.pth,
+.safetensors), Keras' (.npz), hf://owner/name, or another run's.
 Measured (AT&T's 20 people, ten learnt from and ten judged, 200 pairs, splits 0, 1, 2): 88, 82 and
-85 %, before that 85, 80 and 86; `:resnet` 98.0, 95.5 and 98.5 %, before that 90.0, 91.5 and 93.0; pixels
-89, 86 and 82, HOG 84, 82 and 80, a ResNet-50's own features 90.0, 91.5 and 93.0. `:cnn`, split 0
-alone: 74.5 %, before that 71.0.
+85 %, before that 85, 80 and 86; `:resnet` 98.0, 95.5 and 98.5 %, before that 90.0, 91.5 and 93.0;
+pixels 89, 86 and 82, HOG 84, 82 and 80, a ResNet-50's own features 90.0, 91.5 and 93.0. `:cnn`,
+split 0 alone: 74.5 %, before that 71.0.
 """
 
 from configs.faces_verify import GRADIENTS, NETWORK
