@@ -3,21 +3,21 @@
 python -m visionlab.train --config=configs/roads_drive.py --workdir=runs/roads_drive
 The map shows all roads; with `:route` it shows the way, with `:camera` there is none. `:driver` has
 the route, four times as many views, and forks from 20 m behind the car to 50 m ahead, which is what
-`python -m visionlab.drive` meets. Measured on 2,048 test views (one seed, 2,000 updates, 3 to 20
-minutes on 2 busy CPU cores):
+`python -m visionlab.drive` meets. Measured on 2,048 test views (means of three seeds, 2,000
+updates, 4 to 5 minutes on one of 2 CPU cores):
 
-    map              R^2    at forks   nats    at forks   branches known   within 90 %
-    none             .713   .536       -.75    .35        97 %             84 %
-    all roads        .748   .593      -1.03    .10        98 %             84 %
-      32,768 views   .748   .592      -1.21   -.18        98 %             92 %
-    the route        .981   .972      -1.18   -.30                         78 %
+    map              R^2    at forks   nats    at forks   within 90 %
+    none             .726   .558       -.78    .38        84 %
+    all roads        .750   .595       -.91    .28        85 %
+      32,768 views   .748   .592      -1.21   -.18        92 %         (one seed)
+    the route        .977   .966      -1.18   -.36        79 %
     (all branches'   .774   .632, the best that is possible without the route)
      mean, known
-    `:driver`        .976   .968      -1.93   -1.66                        95 %
+    `:driver`        .975   .974      -1.90   -1.66       94 %
 
-`:recurrent` is `:driver` with an LSTM, on clips of eight views, 1,000 updates: on their last ones
-R^2 .974, at forks .948, -1.49 nats, at forks -1.35, 89 % within 90 % (23 minutes); `:memoryless`,
-the same clips without it, was not trained.
+98 % of a fork's branches have a mode (one seed). `:recurrent` is `:driver` with an LSTM, on clips
+of eight views, 1,000 updates; `:memoryless` the same clips without it. On their last views they
+have R^2 .977 and .963, at forks .952 and .921, -1.41 and -1.34 nats (one seed).
 
 The best normal distribution that is always the same has 1.15 nats. "Within 90 %" is the share of
 what was driven within the middle 90 % of probability: of 8,192 views networks become too sure, and
@@ -26,8 +26,8 @@ what was driven within the middle 90 % of probability: of 8,192 views networks b
 the validation loss was least at 1,500 updates; that checkpoint is kept. One component
 (--config.task.components=1, all roads, 32,768 views, as many updates) has -1.13 nats and .01 at
 forks, R^2 .759, 95 % within 90 %: three are ahead by .08 nats, at forks by .19.
-The forks of `:driver` are easier to be right about, as most of them are far. The rows of 8,192
-views were measured before the ground's texture was fixed to the ground. Closed loop:
+The forks of `:driver` are easier to be right about, as most of them are far. 32,768 views of all
+roads were measured before the ground's texture was fixed to the ground. Closed loop:
 experiments/driving/README.md.
 """
 
