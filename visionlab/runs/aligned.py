@@ -37,8 +37,8 @@ def aligned(split: str, *, of: Mapping, root: str = '', size: int = 40, landmark
 
   Returns:
     The other source's entries but for `image` and, of pairs, `other` (n size size c) uint8, whose
-    landmarks must be found, and without `landmarks`, which
-    now are those of the template, and `objects`.
+    landmarks must be found, and without `landmarks`, which now are those of the template, and
+    `objects`.
 
   Raises:
     ConfigError: neither the source nor the run has five landmarks, or a detector and no run that
@@ -93,8 +93,9 @@ class Aligned:
                         'them, as landmarks="runs/faces_landmarks"')
     if self.find:
       images, landmarks = self.find(images)
-    others = {k: moved(*self.find(examples[k]), self.size) for k in ("other",) if k in examples}
-    return dict(examples, image=moved(images, landmarks, self.size), **others)
+    if 'other' in examples:
+      examples['other'] = moved(*self.find(examples['other']), self.size)
+    return dict(examples, image=moved(images, landmarks, self.size))
 
 
 def moved(images: np.ndarray, landmarks: np.ndarray | None, size: int) -> np.ndarray:
