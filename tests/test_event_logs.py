@@ -10,13 +10,13 @@ import pytest
 
 from visionlab import alerts
 from visionlab.config import ConfigError
-from visionlab.data.behaviour.clocks import names_zone, parse_time
 from visionlab.data.behaviour.encode import beside_history
 from visionlab.data.behaviour.event_logs import event_logs
 from visionlab.data.behaviour.events import monday, place_of, read_log
 from visionlab.data.behaviour.habits import RESOURCES
 from visionlab.data.behaviour.populations import timelines
 from visionlab.data.behaviour.tallies import PeopleTally
+from visionlab.data.clocks import names_zone, parse_time
 from visionlab.runs.load import load
 from visionlab.train import train
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 FIVE = ('left eye', 'right eye', 'nose tip', 'left mouth corner', 'right mouth corner')
 """Their names; left and right are the viewer's."""
 EYES = slice(36, 42), slice(42, 48)
-NOSE_TIP, CORNERS = 30, (48, 54)
+NOSE_TIP = 30
 PLACES = {
-    68: (range(36, 42), range(42, 48), (30,), (48,), (54,)),
+    68: (range(36, 42), range(42, 48), (NOSE_TIP,), (48,), (54,)),
     51: (range(19, 25), range(25, 31), (13,), (31,), (37,)),
     49: (range(19, 25), range(25, 31), (13,), (31,), (37,)),
     98: ((96,), (97,), (54,), (76,), (82,)),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from absl import logging
 
-from visionlab.data.source import Arrays, Info, Source
-from visionlab.runs.joint_names import Renamed
+from visionlab.data.source import Info, Source
+from visionlab.runs.joint_names import with_changed
 
 
 def attributes_as_known(mine: Info, source: Source, names: Sequence[str]) -> Source:
@@ -35,9 +35,7 @@ def attributes_as_known(mine: Info, source: Source, names: Sequence[str]) -> Sou
                    for k, order in numbers.items() if k in kept}
   attributes = {k: mine.attributes[k] if k in numbers else v
                 for k, v in source.info.attributes.items() if k not in dropped}
-  info = replace(source.info, attributes=attributes)
-  return (Arrays(change(dict(source.arrays)), info) if isinstance(source, Arrays) else
-          Renamed(source, change, info))
+  return with_changed(source, change, replace(source.info, attributes=attributes))
 
 
 def numbers_of(known: Sequence[str], theirs: Sequence[str]) -> np.ndarray | None:

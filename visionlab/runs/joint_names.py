@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from visionlab.config import ConfigError
-from visionlab.data.source import Arrays, Source
+from visionlab.data.source import Arrays, Info, Source
 from visionlab.data.sources.landmark_files import known_five
 from visionlab.facts import Facts
 from visionlab.ops.joint_words import Words, turned, words_of
@@ -121,6 +121,12 @@ def _taken(points: np.ndarray, order: Sequence[int]) -> np.ndarray:
 
 def _changed(source: Source, mine: Facts, change: Callable[[dict], dict]) -> Source:
   info = replace(source.info, joints=mine.info.joints, limbs=mine.info.limbs)
+  return with_changed(source, change, info)
+
+
+def with_changed(source: Source, change: Callable[[dict], dict], info: Info) -> Source:
+  """The source with its entries changed: at once where they are in memory, else as they are read.
+  """
   return (Arrays(change(dict(source.arrays)), info) if isinstance(source, Arrays) else
           Renamed(source, change, info))
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from absl import logging
 
 from visionlab.config import ConfigError, check_choice
-from visionlab.data.behaviour.clocks import names_zone, parse_time
 from visionlab.data.behaviour.tallies import Counts, DeviceTally, PeopleTally
+from visionlab.data.clocks import names_zone, parse_time
 from visionlab.data.sources.table_rows import TABLES
 from visionlab.data.sources.table_stream import stream_table
 from visionlab.data.table import Names, plain
@@ -50,7 +50,7 @@ def read_log(path: Path, tally: Tally, zone: str = 'UTC', now: datetime | None =
 
   Args:
     path: a table of `visionlab.data.sources.table_rows.TABLES`, or a folder of them. Its columns:
-      `time` (see `visionlab.data.behaviour.clocks.parse_time`), `user` or device, and what the
+      `time` (see `visionlab.data.clocks.parse_time`), `user` or device, and what the
       tally reads, see its `roles` and `optional`. Of lines of JSON with objects in them columns
       are called `user.name` and the like.
     tally: what is counted, without any events yet.

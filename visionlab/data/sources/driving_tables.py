@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from visionlab.config import ConfigError
+from visionlab.data.clocks import in_seconds
 from visionlab.data.images.decode import SUFFIXES
 from visionlab.data.table import FILE, Row, header_of, plain, read_rows
 from visionlab.data.text.text_files import read_text
@@ -20,7 +21,6 @@ OPTIONAL = dict(left=(('left', 'left_image'),), right=(('right', 'right_image'),
                 time=(('time', 'timestamp'), ('datetime', 'date', 'seconds', 't')))
 CAMERAS = dict(center_camera='center', left_camera='left', right_camera='right')
 """What Udacity's real car calls them, whose commands are positive to the left."""
-UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3), (0., 1.))  # from what number on: parts a second
 UNREAD = ('.hevc', '.mp4', '.mkv', '.bag', '.pkl', '.mat', '.npy')
 GAP, STEPS = 2., 10.        # seconds, and usual steps, from which on a recording begins anew
 
@@ -197,8 +197,7 @@ def _time(path: Path, row: Row) -> float:
       return np.nan
     text = '{}-{}-{}T{}:{}:{}.{}'.format(*stamp.groups())
   if _is_number(text):
-    number = float(text)
-    return number / next(parts for least, parts in UNITS if abs(number) >= least)
+    return in_seconds(float(text))
   # SullyChen's thousandths stand behind a colon, and are one to three digits.
   day, _, rest = text.replace('T', ' ').partition(' ')
   parts = rest.split(':')

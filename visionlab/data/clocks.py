@@ -41,13 +41,17 @@ def names_zone(value, form: str = '') -> bool:
   return found.tzinfo is not None
 
 
+def in_seconds(number: float) -> float:
+  """A time in seconds, milli-, micro- or nanoseconds since 1970, told apart by its size."""
+  return number / next(n for least, n in PARTS if abs(number) >= least)
+
+
 def _read(text: str, form: str) -> datetime:
   """Raises ValueError, or what clocks raise of years that they do not know."""
   if form:
     return datetime.strptime(text, form)
   if text.replace('.', '', 1).isdigit():
-    number = float(text)
-    return datetime.fromtimestamp(number / next(n for least, n in PARTS if number >= least), UTC)
+    return datetime.fromtimestamp(in_seconds(float(text)), UTC)
   if text[:1].isalpha():
     return parsedate_to_datetime(text)
   if text[2:3] == '/' and text[3:4].isalpha():
