@@ -30,6 +30,7 @@ def scenes_detector(variant, proposals, model, *, box, data=(), rpn=None, **opti
                 visible=.85, scale=(.45, .6), contrast=.3) | given | dict(data),
       task=dict(name='detect', mean=(.5,) * 3, std=(.25,) * 3, proposals=proposals, model=model,
                 box=dict(score_threshold=.1, most=10) | box, **dict(rpn=rpn) if rpn else {}),
+      compile='quick',
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=.01),
       evals=dict(test=dict(split='test' if smoke else 'test[:500]', batch=4 if smoke else 20,

@@ -23,6 +23,7 @@ def detection_on_scenes(variant, *, steps, data, model, rpn, box, **weights):
       task=dict(name='detect', mean=(.5,) * 3, std=(.25,) * 3, model=pyramid | model,
                 rpn=dict(sample=64, pre_nms=100, train_pre_nms=200, min_size=2.) | rpn,
                 box=dict(score_threshold=.1) | box),
+      compile='quick',
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
       hp=dict(lr=2e-3, weight_decay=.01, **weights),
       evals={split: dict(split=f'{split}[:500]', every='50%', first=False, batch=50)

@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from tiny import TinyNet, aligned_stories, clips, compared, config, players, poses
 
-from visionlab import build, train as train_module
+from visionlab import build, step as steps, train as train_module
 from visionlab.config import ConfigError, TrainingError, to_json
+from visionlab.parallel.sharding import data_mesh
 from visionlab.runs.load import load
 from visionlab.storage import checkpoint
 from visionlab.storage.workdir import outcome
@@ -406,6 +407,40 @@ def test_mixed_precision_keeps_float32_parameters(tmp_path):
   text = jax.jit(load(tmp_path).task.predict).lower(
       state.variables, {'image': np.zeros((1, 8, 8, 1), np.uint8)}).as_text()
   assert 'bf16' in text and 'stablehlo.convolution' in text
+
+
+@pytest.fixture
+def compiled_as_asked():
+  """Tests leave most optimisations out, and so would `config.compile`."""
+  before = jax.config.read('jax_disable_most_optimizations')
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', before)
+
+
+def test_a_step_that_is_compiled_quickly_is_the_same_step(compiled_as_asked, tmp_path, warned):
+  for how in ('full', 'quick'):
+    train(config(steps=5, compile=how, evals={}), tmp_path / how)
+  full, quick = ({k: v for row in read_metrics(tmp_path / name) for k, v in row.items()
+                  if k.startswith('train/')} for name in ('full', 'quick'))
+  same = full.keys() - {*OF_THE_MACHINE}
+  assert {'train/loss', 'train/grad_norm'} <= same and not warned
+  for key in same:
+    assert quick[key] == pytest.approx(full[key], rel=1e-4), key
+
+
+def test_quick_is_what_this_xla_knows_and_an_option_that_it_does_not_is_no_error(
+    compiled_as_asked, monkeypatch, warned):
+  mesh = data_mesh(jax.devices()[:1])
+  assert steps.quick_options(mesh) == steps.QUICK and not warned
+  monkeypatch.setattr(steps, 'QUICK', dict(xla_cpu_no_such_option=True))
+  assert steps.quick_options(mesh) == {}
+  assert len(warned) == 1 and 'config.compile' in warned[0] and 'no_such_option' in warned[0]
+
+
+def test_how_to_compile_is_one_of_two_words():
+  with pytest.raises(ConfigError, match=r"config.compile: .*'quik'.*quick"):
+    build.assemble(config(compile='quik'))
 
 
 def test_an_unwritable_workdir_is_one_clear_error(tmp_path):

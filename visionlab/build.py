@@ -41,6 +41,7 @@ from visionlab.step import (
   init_swept,
   make_run,
   make_step,
+  quick_options,
 )
 from visionlab.task import Task
 from visionlab.tasks import TASKS
@@ -133,6 +134,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   config, members = whole(config), [*map(whole, members)]
   check_choice(config['on_nan'], ('stop', 'skip', 'ignore'), 'config.on_nan')
   _check_parts(config)
+  check_choice(config['compile'], ('full', 'quick'), 'config.compile')
   mode = 'swept' if members else config['parallel']['mode']
   spread = devices(config['parallel'])[:len(members) or None]
   rules = sharding.rules_of(config['parallel'], len(spread))
@@ -140,6 +142,7 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
     raise ConfigError('config.parallel: members of one program are each on a device of their own; '
                       'leave model, fsdp and shard alone')
   mesh = data_mesh(spread, config['parallel']['model'])
+  options = quick_options(mesh) if config['compile'] == 'quick' and mode != 'pmap' else None
   sources = open_sources(config['data'], config['split'])
   facts = Facts.of(sources)
   facts = replace(facts, anchors=_anchors(config['task'], sources))
@@ -176,11 +179,12 @@ def assemble(config: Mapping, members: Sequence[Mapping] = ()) -> Job:
   if members:
     first = partial(init_swept, task, optimizer, _filled(hps, mesh),
                     _filled([c['seed'] for c in members], mesh), facts.example, mesh)
-    return job(compile_swept(make_loop, mesh, _data_seeds(members, batches)), init=blame(first),
+    swept = compile_swept(make_loop, mesh, _data_seeds(members, batches), options=options)
+    return job(swept, init=blame(first),
                empty=blame(partial(empty_swept, plain, batch=batch, members=len(members))))
   placed = rules.place(blame(init), mesh)
   return job(compile_pmap(make_loop(), mesh, resident=batches.resident) if axis else
-             compile_jit(make_loop(), mesh, placed),
+             compile_jit(make_loop(), mesh, placed, options=options),
              init=blame(partial(init, placed)),
              empty=blame(partial(empty_tally, plain, batch=batch)))
 

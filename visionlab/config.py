@@ -85,8 +85,8 @@ def strict(function: Callable) -> Callable:
 def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, optim: Mapping,
                hp: Mapping, seed: int = 0, data_seed: int = 0, split: str = 'train',
                pipeline: Mapping | None = None, augment: Mapping | None = None,
-               evals: Mapping | None = None, precision: str = 'float32', accumulate: Count = 1,
-               parallel: Mapping | None = None, log: Mapping | None = None,
+               evals: Mapping | None = None, precision: str = 'float32', compile: str = 'full',
+               accumulate: Count = 1, parallel: Mapping | None = None, log: Mapping | None = None,
                checkpoint: Mapping | None = None, on_nan: str = 'stop',
                profile: tuple[Natural, ...] = (), resume: str = '',
                init_from: str = '') -> ConfigDict:
@@ -111,6 +111,8 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
     evals: name -> dict(split=, every=, first=, batch=, data=, metrics=, features=): see
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
+    compile: 'full', or on a CPU 'quick': the training step compiles in a third of the time, and a
+      small network's steps may take a third longer.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
       a part of the batch, and `fsdp`, `shard`: see `visionlab.parallel.sharding.Rules`.

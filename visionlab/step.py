@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 
@@ -25,6 +26,8 @@ from visionlab.state import State, Tally, averageable
 from visionlab.task import Task
 
 AXIS = DATA                # the mapped axis under pmap
+# XLA's older emitters of elementwise kernels, and LLVM without its dearer passes.
+QUICK = dict(xla_cpu_use_fusion_emitters=False, xla_backend_optimization_level=1)
 
 
 def init_state(task: Task, optimizer: Optimizer, hp: Mapping[str, float], seed: int,
@@ -205,11 +208,31 @@ def empty_swept(step: Callable, state: State, batch: Any, members: int) -> Tally
   return jax.device_put(tally, rows.sharding)
 
 
-def compile_jit(run: Callable, mesh: Mesh, placed: Any = None) -> Callable:
+def quick_options(mesh: Mesh) -> dict:
+  """What XLA's CPU backend is told to compile a step in a third of the time; {} elsewhere.
+
+  Of a network that is mostly convolutions and products of matrices, which are not compiled but
+  called, the steps take no longer; of a small one they may take a third longer.
+  """
+  # Who asks jax for no optimisations at all has less compiled than this.
+  if platform(mesh) != 'cpu' or jax.config.read('jax_disable_most_optimizations'):
+    return {}
+  try:
+    jax.jit(jnp.sin, compiler_options=QUICK).lower(0.).compile()
+  except jax.errors.JaxRuntimeError as e:           # these are no interface that XLA would keep
+    logging.warning("config.compile: this XLA has no such options as 'quick' gives, and compiles "
+                    'fully: %s', str(e).partition('\n')[0])
+    return {}
+  return QUICK
+
+
+def compile_jit(run: Callable, mesh: Mesh, placed: Any = None, *,
+                options: Mapping | None = None) -> Callable:
   """Data parallel over the mesh, collectives by XLA. The state, which is donated, stays where it is
-  `placed`: on every device, or as its shardings say."""
+  `placed`: on every device, or as its shardings say. options: for XLA, see `quick_options`."""
   everywhere = NamedSharding(mesh, P())
-  return jax.jit(run, donate_argnums=0, out_shardings=(placed or everywhere, everywhere))
+  return jax.jit(run, donate_argnums=0, out_shardings=(placed or everywhere, everywhere),
+                 compiler_options=options)
 
 
 def compile_pmap(run: Callable, mesh: Mesh, *, resident: bool) -> Callable:
@@ -221,7 +244,8 @@ def compile_pmap(run: Callable, mesh: Mesh, *, resident: bool) -> Callable:
   return lambda state, tally, data, n: mapped(state, tally, data, np.full(local, n, np.int32))
 
 
-def compile_swept(make: Callable, mesh: Mesh, seeds: jax.Array | None = None) -> Callable:
+def compile_swept(make: Callable, mesh: Mesh, seeds: jax.Array | None = None, *,
+                  options: Mapping | None = None) -> Callable:
   """Trains many settings in one program. Every leaf of state and tally has a leading member axis,
   cut over the mesh; but for state.step, which all share.
 
@@ -241,7 +265,7 @@ def compile_swept(make: Callable, mesh: Mesh, seeds: jax.Array | None = None) ->
     members = dataclasses.replace(state, step=None), tally, seeds
     members, tally = each_member(one, mesh)(members, state.step, data, n)
     return dataclasses.replace(members, step=state.step + n), tally
-  return jax.jit(swept, donate_argnums=0)
+  return jax.jit(swept, donate_argnums=0, compiler_options=options)
 
 
 def each_member(f: Callable, mesh: Mesh) -> Callable:
