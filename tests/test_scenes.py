@@ -110,6 +110,10 @@ def test_gather_inside_a_compiled_loop(batches):
 
 def test_splits_share_no_glyph():
   tables = {split: assets.glyphs(split, 'digits', '') for split in assets.SPLITS}
+  for table in tables.values():
+    assert not any(table[name][int(table['count']):].any() for name in ('glyph', 'label', 'reach'))
+  tables = {split: {name: table[name][:int(table['count'])] for name in ('glyph', 'label')}
+            for split, table in tables.items()}
   tiles = {split: {tile.tobytes() for tile in table['glyph']} for split, table in tables.items()}
   assert not tiles['train'] & tiles['test'] and not tiles['train'] & tiles['validation']
   assert not tiles['validation'] & tiles['test']
@@ -135,6 +139,17 @@ def test_splits_share_no_region_of_a_photograph(monkeypatch, tmp_path):
   assert seen['train'] == set(range(372))
   assert min(seen['validation']) - max(seen['train']) > 5
   assert min(seen['test']) - max(seen['validation']) > 5 and max(seen['test']) == 639
+
+
+def test_all_splits_are_drawn_by_one_program():
+  forms = {split: jax.tree.map(lambda x: (x.shape, x.dtype), scenes(split, size=20).arrays)
+           for split in assets.SPLITS}
+  assert forms['train'] == forms['validation'] == forms['test']
+  for split in assets.SPLITS:
+    arrays, own = assets.backgrounds(split, 20), assets.photographs(split, 20)
+    width = int(arrays['photo_width'])
+    np.testing.assert_array_equal(arrays['photo'][:, :, :width], own)
+    assert not arrays['photo'][:, :, width:].any()
 
 
 def test_mnist_glyphs(shared_data):

@@ -71,7 +71,7 @@ def actions(split: str, *, root: str = '', label: str = 'movement', size: int = 
   check_ranges('actions', scale=(scale[1], scale[0], 1))
   margin = int(np.ceil(pan * (frames - 1) / 2)) + 1 if pan else 0
   form = Form(size, frames, margin, distractor, flow)
-  arrays = {**assets.glyphs(split, 'digits', ''), 'photo': assets.photographs(split, size),
+  arrays = {**assets.glyphs(split, 'digits', ''), **assets.backgrounds(split, size),
             'seed': np.uint32(seed % 2**32), 'split': np.int32(assets.SPLITS.index(split)),
             'scale': np.float32(scale), 'spread': np.float32(spread), 'pan': np.float32(pan)}
   source = Actions(form, label, arrays, clips)

@@ -55,7 +55,7 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   """The clip of a traced index: a pure function of it, the form and the arrays.
 
   Args:
-    arrays: `photo`, glyphs (`visionlab.data.scenes.assets`), and the numbers `seed`, `split`,
+    arrays: backgrounds and glyphs (`visionlab.data.scenes.assets`), the numbers `seed`, `split`,
       `scale` (2,), `spread`, `pan`; see `visionlab.data.actions.actions`.
 
   Returns:
@@ -67,7 +67,7 @@ def clip(form: Form, arrays: Mapping[str, jax.Array], index) -> dict:
   time, middle = jnp.arange(form.frames) - (form.frames - 1) / 2, form.frames // 2
   turn = 2 * jnp.pi * u[0]
   pan = arrays['pan'] * jnp.sqrt(u[1]) * jnp.stack([jnp.cos(turn), jnp.sin(turn)])
-  image = jnp.broadcast_to(photograph(u[2:11], arrays['photo'], form.size + 2 * form.margin), (
+  image = jnp.broadcast_to(photograph(u[2:11], arrays, form.size + 2 * form.margin), (
       form.frames, 3, form.size + 2 * form.margin, form.size + 2 * form.margin))
   image = jax.vmap(lambda one, t: _shifted(one, -pan * t, form))(image, time)
   movement, hue = (jnp.floor(x * n).astype(jnp.int32)

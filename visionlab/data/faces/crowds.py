@@ -73,7 +73,7 @@ def crowds(split: str, *, root: str = '', size: int = 96, faces: tuple[int, int]
     if len(pair) != 2 or not least <= pair[0] <= pair[1] <= most or not pair[1]:
       raise ConfigError(f'crowds: {name} must be (least, most) with {least} <= least <= most <= '
                         f'{most}, not {pair!r}')
-  arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
+  arrays = {**assets.backgrounds(split, size), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)), 'people': np.int32(people),
             'fewest': np.float32(faces[0]), 'height': np.float32(height), **numbers}
   source = Crowds(size, faces[1], arrays, examples)
@@ -130,7 +130,7 @@ def _example(size, most, arrays, index):
     shown, truth = with_head(image, person(arrays, who), u, centre, scale,
                              (centre - side * MIDDLE, side), arrays)
     return jnp.where(there, shown, image), (truth['points'], truth['forehead'], truth['covered'])
-  ground = photograph(whole[1:10], arrays['photo'], size)
+  ground = photograph(whole[1:10], arrays, size)
   image, (points, forehead, covered) = lax.scan(add, ground, (own, centre, scale, there, who))
   grain = jax.random.normal(jax.random.fold_in(key, 1), image.shape)
   outline = jnp.concatenate([points, forehead], 1)

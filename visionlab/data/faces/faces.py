@@ -79,7 +79,7 @@ def faces(split: str, *, root: str = '', size: int = 40, people: int = 0, train_
   check_ranges('faces', size=(size, 16, 512), people=(people, 1, 1 << 24), each=(each, 1, 1 << 16))
   if points not in (5, 68):
     raise ConfigError(f'faces: points must be 5 or 68, not {points!r}')
-  arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
+  arrays = {**assets.backgrounds(split, size), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)), 'each': np.int32(each),
             **numbers}
   source = Faces(size, points, grey, arrays, people)

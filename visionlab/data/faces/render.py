@@ -36,8 +36,9 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
   Args:
     size: height and width of the image in pixels; the program depends on nothing else but whether
       there is a `complexion`.
-    arrays: `photo`, and the numbers `seed`, `split`, `each`, `yaw`, `pitch`, `roll` (radians, at
-      most), `smiling`, `glasses`, `occluded` (shares), `light`, perhaps `complexion`; see `faces`.
+    arrays: `visionlab.data.scenes.assets.backgrounds`, and the numbers `seed`, `split`, `each`,
+      `yaw`, `pitch`, `roll` (radians, at most), `smiling`, `glasses`, `occluded` (shares),
+      `light`, perhaps `complexion`; see `faces`.
 
   Returns:
     `image` (h w 3) uint8, `label` () int32, `points` (68 2) in pixels as (x, y), `covered` (68,)
@@ -52,7 +53,7 @@ def face(size: int, arrays: Mapping[str, jax.Array], index: jax.Array) -> dict:
   one = person(arrays, label)
   scale = size * (.42 + .09 * u[11])
   centre = size * (MIDDLE + .1 * (u[12:14] - .5))
-  ground = photograph(u[15:24], arrays['photo'], size)
+  ground = photograph(u[15:24], arrays, size)
   image, truth = with_head(ground, one, u, centre, scale, (0., size), arrays)
   return dict(image=photographed(image, u[34:38], grain), label=label.astype(jnp.int32),
               points=truth['points'], covered=truth['covered'],

@@ -31,6 +31,17 @@ def photographs(split: str, size: int) -> np.ndarray:
   return np.stack(cut_out([BANDS[split]], size * 2 / sum(PATCH)))
 
 
+def backgrounds(split: str, size: int) -> dict[str, np.ndarray]:
+  """`photographs` in one form for all splits, so that one program draws them all: `photo`
+  (2 h w 3), as wide as the widest band, and `photo_width` () float32, of what is the split's own.
+  """
+  photo = photographs(split, size)
+  widest = round(max(right - left for left, right in BANDS.values()) * size * 2 / sum(PATCH))
+  free = widest - photo.shape[2]
+  return dict(photo=np.pad(photo, ((0, 0), (0, 0), (0, free), (0, 0))),
+              photo_width=np.float32(photo.shape[2]))
+
+
 @lru_cache(maxsize=4)
 def glyphs(split: str, name: str, root: str) -> dict[str, np.ndarray]:
   """A split's handwritten digits as tiles, bright on black.
@@ -39,7 +50,9 @@ def glyphs(split: str, name: str, root: str) -> dict[str, np.ndarray]:
   training digits and validation the other 10,000.
 
   Returns:
-    `glyph` (g s s) uint8 and `label` (g,) int32; in pixels of a tile, `height` (g,) of the ink and
+    `count` () float32, how many there are; `glyph` (g s s) uint8 and `label` (g,) int32, of
+    scikit-learn's the same g in every split, zeros behind its own, so that one program draws them
+    all; in pixels of a tile, `height` (g,) of the ink and
     its `reach` (g,) from the tile's centre, both float32; and `detail` (), how many such pixels one
     of the original writing became.
 
@@ -64,8 +77,12 @@ def glyphs(split: str, name: str, root: str) -> dict[str, np.ndarray]:
   height = tiles.shape[1] - rows.argmax(1) - rows[:, ::-1].argmax(1)
   offset = abs(np.arange(tiles.shape[1]) + .5 - tiles.shape[1] / 2) + .5
   distance = np.hypot(offset[:, None], offset)
-  return dict(glyph=tiles, label=label[chosen], height=height.astype(np.float32),
-              reach=(ink * distance).max((1, 2)).astype(np.float32), detail=np.float32(detail))
+  found = dict(glyph=tiles, label=label[chosen], height=height.astype(np.float32),
+               reach=(ink * distance).max((1, 2)).astype(np.float32))
+  if name == 'digits':
+    free = len(_stratified(label, *SHARES['train'])) - len(tiles)
+    found = {k: np.pad(x, ((0, free), *[(0, 0)] * (x.ndim - 1))) for k, x in found.items()}
+  return found | dict(count=np.float32(len(tiles)), detail=np.float32(detail))
 
 
 def _stratified(label: np.ndarray, low: float, high: float) -> np.ndarray:

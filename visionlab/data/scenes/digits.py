@@ -14,7 +14,7 @@ def cast(u, recipe, arrays) -> dict:
   u: (n 3) or more, uniform in [0, 1).
   """
   height, reach, label = (jnp.asarray(arrays[k]) for k in ('height', 'reach', 'label'))
-  glyph = jnp.floor(u[:, 0] * len(label)).astype(jnp.int32)
+  glyph = jnp.floor(u[:, 0] * arrays['count']).astype(jnp.int32)
   low, high = arrays['scale']
   zoom = recipe.size * (low + (high - low) * u[:, 1]) / height[glyph]
   return dict(glyph=glyph, classes=label[glyph], zoom=zoom, hue=u[:, 2:3],

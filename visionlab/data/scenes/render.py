@@ -45,8 +45,8 @@ def scene(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> dict:
   """The scene of a traced index: a pure function of it, the recipe and the arrays.
 
   Args:
-    arrays: `photo`, what the kind needs, and the numbers `seed`, `split`, `fewest` (objects),
-      `scale` (2,), `degrees`, `speed`, `contrast`, `visible`; see `scenes`.
+    arrays: `photo` and `photo_width`, what the kind needs, and the numbers `seed`, `split`,
+      `fewest` (objects), `scale` (2,), `degrees`, `speed`, `contrast`, `visible`; see `scenes`.
 
   Returns:
     `image` (h w 3) uint8, `label_map` (h w) int32 and `objects` as visionlab/ops/geometry.py has
@@ -54,7 +54,7 @@ def scene(recipe: Recipe, arrays: Mapping[str, jax.Array], index) -> dict:
   """
   u, paint, place, actors = rehearse(recipe, arrays, index)
   count = arrays['fewest'] + jnp.floor(u[9] * (recipe.most + 1 - arrays['fewest']))
-  ground = photograph(u[:9], arrays['photo'], recipe.size)
+  ground = photograph(u[:9], arrays, recipe.size)
   route = journey(place, actors['reach'], recipe, arrays)
   # A loop, not vmap: XLA would draw all parts again in each place that looks at them.
   parts, joints = lax.map(lambda actor: _drawn(recipe, arrays, *actor), (actors, route))
@@ -84,16 +84,17 @@ def _drawn(recipe, arrays, actor, route):
   return jax.vmap(at)(jnp.arange(recipe.frames))
 
 
-def photograph(u, photo: jax.Array, size: int) -> jax.Array:
-  """A patch of one of the photographs (p h w 3) at another brightness, (3 size size) in [0, 1].
+def photograph(u, arrays: Mapping[str, jax.Array], size: int) -> jax.Array:
+  """A patch of one of the photographs at another brightness, (3 size size) in [0, 1].
 
-  u: (9,) uniform in [0, 1).
+  u: (9,) uniform in [0, 1). arrays: `photo` (p h w 3), `photo_width` (), see `assets.backgrounds`.
   """
+  photo, width = arrays['photo'], arrays['photo_width']
   p, h, w = photo.shape[:3]
-  most = min(h, w, size * PATCH[1] * 2 / sum(PATCH))
+  most = jnp.minimum(min(h, size * PATCH[1] * 2 / sum(PATCH)), width)
   side = most * (PATCH[0] / PATCH[1] + (1 - PATCH[0] / PATCH[1]) * u[0])
   along = side * (np.arange(size) + .5) / size - .5
-  x = jnp.clip(u[1] * (w - side) + jnp.where(u[2] < .5, along, along[::-1]), 0, w - 1.01)
+  x = jnp.clip(u[1] * (width - side) + jnp.where(u[2] < .5, along, along[::-1]), 0, width - 1.01)
   y = jnp.clip(u[3] * (h - side) + along, 0, h - 1.01)
   column, row = x.astype(jnp.int32), y.astype(jnp.int32)
   right, down = x - column, (y - row)[:, None]

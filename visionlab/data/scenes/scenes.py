@@ -84,7 +84,7 @@ def scenes(split: str, *, root: str = '', size: int = 64, objects: tuple[int, in
   recipe = Recipe(kind, size, most=objects[1], frames=frames, masks=masks and not captions)
   numbers = dict(fewest=objects[0], scale=scale, degrees=degrees, speed=speed, contrast=contrast,
                  visible=visible)
-  arrays = {'photo': assets.photographs(split, size), 'seed': np.uint32(seed % 2**32),
+  arrays = {**assets.backgrounds(split, size), 'seed': np.uint32(seed % 2**32),
             'split': np.int32(assets.SPLITS.index(split)),
             **{name: np.float32(value) for name, value in numbers.items()}}
   if kind == 'digits':
