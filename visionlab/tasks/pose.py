@@ -65,7 +65,7 @@ class Pose:
   draws = True
 
   def hyperparameters(self):
-    return dict(spread=1.3) | {f'{name}_weight': 1. for name in self.stages}
+    return dict(spread=1.3, reached=.5) | {f'{name}_weight': 1. for name in self.stages}
 
   @property
   def stages(self) -> tuple[str, ...]:
@@ -146,12 +146,15 @@ class Pose:
       return jnp.take_along_axis(x, joint.reshape(*joint.shape, *[1] * (x.ndim - 3)), axis=2)
     place, sure = of_joints(true), of_joints(known)
     side = jnp.broadcast_to(self.sigma * unit[..., None], joint.shape)
-    reached = of_joints(centre[:, :, None] + out * square[..., None, None])
+    reached = lax.stop_gradient(of_joints(centre[:, :, None] + out * square[..., None, None]))
     for i, stage in enumerate(self.stages[1:]):
       z = jax.vmap(lambda key, i=i: jax.random.normal(jax.random.fold_in(key, i + 1),
                                                       place.shape[1:]))(keys)
       wrong = displacement(variables['errors']['means'][i][joint], z) * hp['spread']
       start = place + wrong * unit[..., None, None]
+      really = jax.vmap(lambda key, i=i: jax.random.bernoulli(
+          jax.random.fold_in(key, len(self.stages) + i), hp['reached'], place.shape[1:3]))(keys)
+      start = jnp.where(really[..., None], reached, start)
       said, merged[stage] = self.moved(variables, stage, batch['image'], joint, start, side, key,
                                        train=train)
       terms[stage] = squared(said - (place - start) / side[..., None], sure)
