@@ -18,7 +18,7 @@ def get_config(variant=''):
   smoke = is_smoke(variant, *SIZES)
   sizes = SIZES.get(variant, (40, 24))
   return experiment(
-      steps=8 if smoke else 2000,
+      steps=8 if smoke else 1200,
       batch=8 if smoke else 64,
       data=dict(name='scenes', kind='figures', objects=(1, 1), masks=False, visible=.9,
                 size=48 if smoke else 96, examples=80 if smoke else 0, keep=True),
@@ -26,6 +26,6 @@ def get_config(variant=''):
       task=dict(name='pose', sizes=(24, 12) if smoke else sizes, mean=(.5,) * 3, std=(.25,) * 3,
                 model=dict(name='cnn', widths=(24, 48, 64), hidden=256)),
       optim=dict(name='adamw', schedule=dict(name='cosine', warmup='5%')),
-      hp=dict(lr=1.5e-3, weight_decay=1e-3),
+      hp=dict(lr=1.5e-3, weight_decay=1e-3, reached=1.),
       evals=dict(val=dict(split='validation', every='25%', batch=100),
                  test=dict(split='test', every='100%', batch=100, first=False)))

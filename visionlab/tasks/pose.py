@@ -65,7 +65,7 @@ class Pose:
   draws = True
 
   def hyperparameters(self):
-    return dict(spread=1.3, reached=.5) | {f'{name}_weight': 1. for name in self.stages}
+    return dict(spread=1.3, reached=0.) | {f'{name}_weight': 1. for name in self.stages}
 
   @property
   def stages(self) -> tuple[str, ...]:
