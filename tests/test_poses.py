@@ -20,11 +20,12 @@ from visionlab.measures.poses import (
   pose_scores,
 )
 from visionlab.ops.crop import squares
+from visionlab.ops.displacements import displacement, moments
 from visionlab.ops.geometry import flip
 from visionlab.ops.joint_words import mirrored
 from visionlab.ops.joints import JOINTS, LIMBS, MIRRORED, TORSO
 from visionlab.ops.warp import sample
-from visionlab.tasks.pose import Pose, displacement, frames, moments, pose, torso_of
+from visionlab.tasks.pose import Pose, frames, pose, torso_of
 
 RNG = np.random.default_rng(0)
 K = len(JOINTS)
@@ -150,6 +151,34 @@ def test_what_a_stage_learns_is_the_way_back():
   after = aux.collections['errors']
   np.testing.assert_allclose(after['count'], .98 + 5, rtol=1e-5)
   np.testing.assert_allclose(after['means'][0, :, 2], .98 * .04 / 5.98, atol=1e-6)
+
+
+@pytest.mark.parametrize('share', [0., 1.])
+def test_a_later_stage_may_learn_from_where_the_one_before_has_got_to(share):
+  """Who says half of the way gets there: each later square lies about such a place, or does not."""
+  task = knowing(task_of(sizes=(8, 4, 4), samples=6), .5)
+  answers, asked = task.outputs, []
+
+  def noted(variables, stage, image, centres, sides, key=None, *, train=False):
+    if train:
+      asked.append(centres)
+    return answers(variables, stage, image, centres, sides, key, train=train)
+  object.__setattr__(task, 'outputs', noted)
+  errors = dict(means=np.broadcast_to(np.float32([0, 0, .04, 0, .04]), (2, K, 5)),
+                count=np.ones((2, K), np.float32), new=np.zeros((2, K, 6), np.float32))
+
+  @jax.jit
+  def squares_of(variables, batch, hp):
+    task.loss(variables, batch, jax.random.key(0), hp, train=True)
+    return tuple(asked)
+  first, *later = map(np.asarray, squares_of(
+      dict(errors=errors), BATCH, task.hyperparameters() | dict(reached=share)))
+  true = BATCH['objects']['keypoints'][..., :2]
+  reached = first[:, :, None]
+  for starts in later:
+    reached = (reached + true) / 2
+    off = starts.reshape(B, N, 6, 1, 2) - reached[:, :, None]
+    assert (np.linalg.norm(off, axis=-1).min(-1) < 1e-3).mean() == share
 
 
 def test_displacements_have_the_moments_of_errors():

@@ -475,8 +475,10 @@ def test_faces_are_verified_as_they_are_and_aligned(tmp_path):
 
 def test_poses_are_judged_stage_by_stage(tmp_path):
   rows = quick('poses', tmp_path, f'--figure={tmp_path}/poses.png')
-  assert [row[''] for row in rows] == ['mean pose', 'stage 1', 'stage 2']
-  assert float(rows[0]['torso']) > 50 and float(rows[0]['mean']) > float(rows[0]['lower arm'])
+  mean, *_ = cascade = rows['cascade']
+  assert [row[''] for row in cascade] == ['mean pose', 'stage 1', 'stage 2']
+  assert float(mean['torso']) > 50 and float(mean['mean']) > float(mean['lower arm'])
+  assert rows['heat_maps'][0].keys() == mean.keys()
   assert (tmp_path / 'poses.jpg').stat().st_size < 60_000
   assert (tmp_path / 'poses.png').stat().st_size < 60_000
 

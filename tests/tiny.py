@@ -80,7 +80,7 @@ def poses(**changes):
   model = dict(name='cnn', widths=(4,), hidden=8)
   options = dict(data=dict(name='tiny:people'), augment={}, evals={},
                  task=dict(name='pose', sizes=(8, 8), model=model),
-                 hp=dict(lr=.01, momentum=.9, spread=1.2))
+                 hp=dict(lr=.01, momentum=.9, spread=1.2, reached=.5))
   return config(**{**options, **changes})
 
 

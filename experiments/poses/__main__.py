@@ -1,17 +1,19 @@
-"""What each stage of a cascade of regressors brings to poses.
+"""What each stage of a cascade of regressors brings to poses, and heat maps beside it.
 
-python -m experiments.poses [--seeds=1] [--folder=runs/poses]
+python -m experiments.poses [cascade] [heat_maps] [--seeds=3] [--folder=runs/poses]
 """
+
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from PIL import Image
 
-from configs import scenes_poses
+from configs import scenes_keypoints, scenes_poses
 from experiments import study
 from visionlab.data.pipeline import open_sources
 from visionlab.figures import poses as figures
-from visionlab.measures.poses import PARTS, pose_scores
+from visionlab.measures import poses as measures
 from visionlab.ops.joints import TORSO
 from visionlab.runs.load import load
 from visionlab.tasks.pose import frames
@@ -41,50 +43,98 @@ def mean_pose(examples, train) -> np.ndarray:
 
 def row(name: str, scores: list[dict]) -> dict[str, str]:
   """Of the same stage of several runs."""
-  names = {'pcp': 'mean'} | {f'pcp_{part}': part.replace('_', ' ') for part in PARTS} | {
+  names = {'pcp': 'mean'} | {f'pcp_{part}': part.replace('_', ' ') for part in measures.PARTS} | {
       'pdj': 'PDJ .2', 'pck': 'PCK .2'}
   return {'': name} | {title: study.spread([one[key] for one in scores], 1)
                        for key, title in names.items()}
 
 
-def main(argv=None):
-  options = study.parser('poses', __doc__, seeds=1)
-  options.add_argument('--steps', type=int, help='updates of each run; default: the config\'s')
-  given = study.parse(options, argv, __file__)
-  config = scenes_poses.get_config('smoke' if given.quick else 'three')
-  steps = study.steps_of(given)
-  with study.kept_in(given.folder) as folder:
-    made = study.run({f'cascade/{seed}': study.changed(
-        config, seed=seed, data_seed=seed, evals={}, **steps) for seed in range(given.seeds)},
-                     folder)
-    runs = [load(path) for path in made.values()]
-    test, train = (open_sources(config.data.to_dict(), split) for split in ('test', 'train'))
+def surest(run, examples) -> np.ndarray:
+  """The joints (n k 2) of the surest box in each image; nan where there is none."""
+  predict = jax.jit(run.task.predict)
+  poses = []
+  for i in range(0, len(examples['image']), BATCH):
+    said = predict(run.variables, dict(image=examples['image'][i:i + BATCH]))
+    scores = np.where(said['valid'], said['scores'], -np.inf)
+    every, best = np.arange(len(scores)), scores.argmax(1)
+    some = np.isfinite(scores[every, best])
+    poses.append(np.where(some[:, None, None], said['keypoints'][every, best, :, :2], np.nan))
+  return np.concatenate(poses)
+
+
+class People(NamedTuple):
+  """The test's images with a person in them, and what there is to be found."""
+  examples: dict
+  mean: np.ndarray
+
+  @classmethod
+  def of(cls, data) -> 'People':
+    test, train = (open_sources(data.to_dict(), split) for split in ('test', 'train'))
     examples = test[np.arange(len(test))]
     there = examples['objects']['valid'][:, 0]
     examples = jax.tree.map(lambda x: x[there], examples)
-    true, boxes = (examples['objects'][k][:, 0] for k in ('keypoints', 'boxes'))
+    return cls(examples, mean_pose(examples, train[np.arange(len(train))]))
 
-    def judged(poses):
-      return pose_scores(poses, true, boxes, PARTS, TORSO)
-    stages = [found(run, examples) for run in runs]
-    scores = {'mean pose': [judged(mean_pose(examples, train[np.arange(len(train))]))]}
-    for s in range(stages[0].shape[1]):
-      scores[f'stage {s + 1}'] = [judged(own[:, s]) for own in stages]
-    rows = [row(name, own) for name, own in scores.items()]
-    print(study.table(rows))
-    if given.figure:
-      info = runs[0].facts.info
-      sheet = figures.stages(examples['image'], examples['objects'], stages[0][:, :, None],
-                             info.joints, info.limbs, most=4)
-      path = given.figure.with_suffix('.jpg')        # photographs are large as PNGs
-      picture = Image.fromarray(sheet)
-      picture.resize((600, 600 * picture.height // picture.width)).save(path, quality=65)
-      print(path)
-      curves = figures.curves({name: own[0]['pdj_curve'] for name, own in scores.items()})
-      Image.fromarray(curves).save(given.figure)
-      study.picture(given.figure, given.figure)
-      print(given.figure)
-    return rows
+  def judged(self, poses) -> dict:
+    true, boxes = (self.examples['objects'][k][:, 0] for k in ('keypoints', 'boxes'))
+    return measures.pose_scores(poses, true, boxes, measures.PARTS, TORSO)
+
+
+def seeds_of(name, config, given, folder, steps) -> list:
+  """The runs of every seed, loaded."""
+  made = study.run({f'{name}/{seed}': study.changed(
+      config, seed=seed, data_seed=seed, evals={}, **steps) for seed in range(given.seeds)}, folder)
+  return [load(path) for path in made.values()]
+
+
+def cascade(given, folder):
+  """Each stage, from true boxes."""
+  config = scenes_poses.get_config('smoke' if given.quick else 'three')
+  runs = seeds_of('cascade', config, given, folder, study.steps_of(given))
+  people = People.of(config.data)
+  stages = [found(run, people.examples) for run in runs]
+  scores = {'mean pose': [people.judged(people.mean)]}
+  for s in range(stages[0].shape[1]):
+    scores[f'stage {s + 1}'] = [people.judged(own[:, s]) for own in stages]
+  if given.figure:
+    draw(given.figure, runs[0].facts.info, people, stages[0], scores)
+  return [row(name, own) for name, own in scores.items()]
+
+
+def heat_maps(given, folder):
+  """Mask R-CNN's head on the same images, which finds its boxes itself."""
+  smoke = 'smoke' if given.quick else ''
+  config = study.changed(scenes_keypoints.get_config(smoke),
+                         data=scenes_poses.get_config(smoke).data.to_dict())
+  runs = seeds_of('heat_maps', config, given, folder, {})
+  people = People.of(config.data)
+  return [row('heat maps', [people.judged(surest(run, people.examples)) for run in runs])]
+
+
+def draw(path, info, people, stages, scores):
+  """Some people after each stage, and the curves of joints found."""
+  examples = people.examples
+  sheet = Image.fromarray(figures.stages(examples['image'], examples['objects'],
+                                         stages[:, :, None], info.joints, info.limbs, most=4))
+  photographs = path.with_suffix('.jpg')             # which are large as PNGs
+  sheet.resize((600, 600 * sheet.height // sheet.width)).save(photographs, quality=65)
+  print(photographs)
+  Image.fromarray(figures.curves({name: own[0]['pdj_curve'] for name, own in scores.items()})
+                  ).save(path)
+  study.picture(path, path)
+  print(path)
+
+
+PARTS = dict(cascade=cascade, heat_maps=heat_maps)
+
+
+def main(argv=None):
+  options = study.parser('poses', __doc__, seeds=3)
+  study.add_parts(options, PARTS, list(PARTS))
+  options.add_argument('--steps', type=int, help='updates of each cascade; default: the config\'s')
+  given = study.parse(options, argv, __file__)
+  with study.kept_in(given.folder) as folder:
+    return study.run_parts(PARTS, given, folder)
 
 
 if __name__ == '__main__':

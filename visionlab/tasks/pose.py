@@ -15,6 +15,7 @@ from visionlab.figures import poses as figures
 from visionlab.measures.poses import parts_of, pose_scores
 from visionlab.metrics import Ratio
 from visionlab.ops.crop import squares
+from visionlab.ops.displacements import displacement, moments
 from visionlab.ops.image import Standardise
 from visionlab.ops.joint_words import words_of
 from visionlab.ops.joints import TORSO
@@ -41,7 +42,9 @@ class Pose:
   how far off it is: the network's own two numbers of that joint. It learns from squares
   about true joints, displaced by as much as the stage before is wrong: normal, with the mean and
   the covariance of each joint's errors, times `hp.spread`, since errors on what was learnt from are
-  smaller than on what is new (section 3.2).
+  smaller than on what is new (section 3.2). A share `hp.reached` of them, which the paper does not
+  have, lies where the stage before has got to with that very image instead: its errors are no
+  normal ones, and hang on what there is to be seen.
 
   The terms `stage1`, ... are the mean squared distances, in sides of squares. All stages have one
   form of network, and learn in every update, or with config.optim.turns one after the other.
@@ -65,7 +68,7 @@ class Pose:
   draws = True
 
   def hyperparameters(self):
-    return dict(spread=1.3) | {f'{name}_weight': 1. for name in self.stages}
+    return dict(spread=1.3, reached=0.) | {f'{name}_weight': 1. for name in self.stages}
 
   @property
   def stages(self) -> tuple[str, ...]:
@@ -146,12 +149,15 @@ class Pose:
       return jnp.take_along_axis(x, joint.reshape(*joint.shape, *[1] * (x.ndim - 3)), axis=2)
     place, sure = of_joints(true), of_joints(known)
     side = jnp.broadcast_to(self.sigma * unit[..., None], joint.shape)
-    reached = of_joints(centre[:, :, None] + out * square[..., None, None])
+    reached = lax.stop_gradient(of_joints(centre[:, :, None] + out * square[..., None, None]))
     for i, stage in enumerate(self.stages[1:]):
       z = jax.vmap(lambda key, i=i: jax.random.normal(jax.random.fold_in(key, i + 1),
                                                       place.shape[1:]))(keys)
       wrong = displacement(variables['errors']['means'][i][joint], z) * hp['spread']
       start = place + wrong * unit[..., None, None]
+      own = jax.vmap(lambda key, i=i: jax.random.bernoulli(
+          jax.random.fold_in(key, len(self.stages) + i), hp['reached'], place.shape[1:3]))(keys)
+      start = jnp.where(own[..., None], reached, start)
       said, merged[stage] = self.moved(variables, stage, batch['image'], joint, start, side, key,
                                        train=train)
       terms[stage] = squared(said - (place - start) / side[..., None], sure)
@@ -247,26 +253,6 @@ def frames(batch):
 def squared(off, known) -> Ratio:
   """The mean of squared distances (... 2) over what is known (...)."""
   return Ratio(jnp.where(known, (off ** 2).sum(-1), 0).sum(), known.sum().astype(jnp.float32))
-
-
-def moments(error, known, joint):
-  """Sums (k 6) over errors (b n m 2) of 1, x, y, x^2, xy, y^2; joint: (.. m k), one-hot."""
-  x, y = error[..., 0], error[..., 1]
-  powers = jnp.stack([jnp.ones_like(x), x, y, x * x, x * y, y * y], -1)
-  powers = jnp.where(known[..., None], powers, 0)
-  return jnp.einsum('bnmi,bnmk->ki', powers, jnp.broadcast_to(joint, (*known.shape,
-                                                                       joint.shape[-1])))
-
-
-def displacement(means, z):
-  """Errors whose x, y, x^2, xy and y^2 have these means (... 5), of standard normal z (... 2)."""
-  x, y, xx, xy, yy = jnp.moveaxis(means, -1, 0)
-  xx, xy, yy = xx - x * x, xy - x * y, yy - y * y
-  # The triangular root of the covariance.
-  a = jnp.sqrt(jnp.maximum(xx, 1e-8))
-  b = xy / a
-  c = jnp.sqrt(jnp.maximum(yy - b * b, 1e-8))
-  return jnp.stack([x + a * z[..., 0], y + b * z[..., 0] + c * z[..., 1]], -1)
 
 
 def torso_of(joints) -> tuple[int, ...]:
