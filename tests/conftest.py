@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from visionlab.paths import cache_folder
+
 # Networks are tiny here, and most of the time would go into compiling their programs. XLA's own
 # passes stay; LLVM's are left out, and elementwise kernels are made by XLA's older emitters, which
 # take half the time and may differ by a unit in the last place. Set before jax is imported; the
@@ -12,6 +14,8 @@ from pathlib import Path
 os.environ.setdefault('JAX_DISABLE_MOST_OPTIMIZATIONS', 'true')
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '.1')
 os.environ.setdefault('XLA_FLAGS', '--xla_cpu_use_fusion_emitters=false')
+# Kept for the next time: of a change few programs are new.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache_folder('tests')))
 
 import jax
 import pytest
