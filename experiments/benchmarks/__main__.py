@@ -68,14 +68,20 @@ def main(argv: Sequence[str] | None = None, benchmarks: Mapping[str, Benchmark] 
   load = os.getloadavg()[0]
   if load_warning(load):
     print(load_warning(load), file=sys.stderr)
+
+  def keep():
+    if given.json:
+      given.json.write_text(json.dumps(record(results, given.repeats, load), indent=2) + '\n')
   try:
     for name in given.names or benchmarks:
       print(f'{name} ...', file=sys.stderr, flush=True)
-      results += measure(benchmarks, [name], given.repeats)
+      for result in measure(benchmarks, [name], given.repeats):
+        results.append(result)        # all take most of an hour: each is told at once, and kept
+        print(table([result]).splitlines()[-1], file=sys.stderr, flush=True)
+        keep()
   finally:                            # one that fails takes no others with it
     print(table(results))
-    if given.json:
-      given.json.write_text(json.dumps(record(results, given.repeats, load), indent=2) + '\n')
+    keep()
 
 
 if __name__ == '__main__':
