@@ -32,7 +32,7 @@ def test_a_run_from_before_modules_moved_says_the_same(workdir):
 
 def test_a_run_from_before_modules_moved_goes_on(workdir, capsys):
   config = from_json((workdir / 'config.json').read_text())
-  config.steps = '62'
+  config.steps, config.evals = '62', {}
   state = train(config, workdir, change_config=True)
   assert int(state.step) == 62
   assert 'resumed from step 60' in capsys.readouterr().out

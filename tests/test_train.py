@@ -177,7 +177,7 @@ def failing(test):
 @failing
 @pytest.mark.parametrize('damage', ['truncated', 'flipped', 'removed'])
 def test_a_damaged_newest_checkpoint_falls_back(tmp_path, damage, caplog):
-  settings = config()
+  settings = config(evals={})
   whole = train(settings, tmp_path)
   newest = tmp_path / 'checkpoints' / '20' / 'model'
   data = max(newest.rglob('*'), key=lambda p: p.stat().st_size if p.is_file() else 0)
@@ -198,7 +198,7 @@ def test_a_damaged_newest_checkpoint_falls_back(tmp_path, damage, caplog):
 
 @failing
 def test_no_readable_checkpoint_is_an_error_and_not_a_fresh_start(tmp_path):
-  settings = config(checkpoint=dict(every='20', keep=1))
+  settings = config(checkpoint=dict(every='20', keep=1), evals={})
   train(settings, tmp_path)
   for path in (tmp_path / 'checkpoints' / '20' / 'model').rglob('*'):
     if path.is_file():
@@ -221,10 +221,10 @@ def test_a_config_that_cannot_go_on_leaves_the_run_as_it_was(tmp_path):
 
 
 def test_another_config_is_refused_with_a_diff(tmp_path):
-  train(config(steps=5), tmp_path)
+  train(config(steps=5, evals={}), tmp_path)
   with pytest.raises(ConfigError, match=r'hp.lr: 0.1 -> 0.2'):
-    train(config(steps=5, hp=dict(lr=.2, momentum=.9, weight_decay=1e-3)), tmp_path)
-  state = train(config(steps=10), tmp_path, change_config=True)
+    train(config(steps=5, evals={}, hp=dict(lr=.2, momentum=.9, weight_decay=1e-3)), tmp_path)
+  state = train(config(steps=10, evals={}), tmp_path, change_config=True)
   assert int(state.step) == 10
 
 

@@ -52,9 +52,8 @@ def glyphs(split: str, name: str, root: str) -> dict[str, np.ndarray]:
   Returns:
     `count` () float32, how many there are; `glyph` (g s s) uint8 and `label` (g,) int32, of
     scikit-learn's the same g in every split, zeros behind its own, so that one program draws them
-    all; in pixels of a tile, `height` (g,) of the ink and
-    its `reach` (g,) from the tile's centre, both float32; and `detail` (), how many such pixels one
-    of the original writing became.
+    all; in pixels of a tile, `height` (g,) of the ink and its `reach` (g,) from the tile's centre,
+    both float32; and `detail` (), how many such pixels one of the original writing became.
 
   Raises:
     ConfigError: MNIST's files are not in `root`.
