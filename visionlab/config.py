@@ -112,7 +112,7 @@ def experiment(*, steps: Duration, batch: Count, data: Mapping, task: Mapping, o
       `visionlab.training.evaluation.Evaluations`.
     precision: 'float32' or 'bfloat16' compute; parameters are float32 always.
     compile: 'full', or on a CPU 'quick': the training step compiles in a third of the time, and a
-      small network's steps may take a third longer.
+      small network's steps may take a third longer; by pmap it is always compiled fully.
     accumulate: microbatches an update is computed in (exactly: sums and counts are added).
     parallel: `mode` 'jit' or 'pmap', `devices` (0: all there are); `model`, how many of them share
       a part of the batch, and `fsdp`, `shard`: see `visionlab.parallel.sharding.Rules`.

@@ -3,8 +3,6 @@
 python -m experiments.poses [cascade] [heat_maps] [--seeds=3] [--folder=runs/poses]
 """
 
-from typing import NamedTuple
-
 import jax
 import numpy as np
 from PIL import Image
@@ -21,12 +19,20 @@ from visionlab.tasks.pose import frames
 BATCH = 50
 
 
-def found(run, examples) -> np.ndarray:
-  """The poses after each stage, (n s k 2), of the one person in each image."""
-  predict = jax.jit(run.task.predict)
-  parts = [predict(run.variables, jax.tree.map(lambda x, i=i: x[i:i + BATCH], examples))['stages']
+def predicted(run, examples) -> dict[str, np.ndarray]:
+  """What the run says of all examples."""
+  parts = [run.task.predict(run.variables, jax.tree.map(lambda x, i=i: x[i:i + BATCH], examples))
            for i in range(0, len(examples['image']), BATCH)]
-  return np.concatenate(parts)[:, :, 0]
+  return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+
+
+def surest(run, examples) -> np.ndarray:
+  """The joints (n k 2) of the surest box in each image; nan where there is none."""
+  said = predicted(run, examples)
+  scores = np.where(said['valid'], said['scores'], -np.inf)
+  every, best = np.arange(len(scores)), scores.argmax(1)
+  some = np.isfinite(scores[every, best])
+  return np.where(some[:, None, None], said['keypoints'][every, best, :, :2], np.nan)
 
 
 def mean_pose(examples, train) -> np.ndarray:
@@ -49,35 +55,17 @@ def row(name: str, scores: list[dict]) -> dict[str, str]:
                        for key, title in names.items()}
 
 
-def surest(run, examples) -> np.ndarray:
-  """The joints (n k 2) of the surest box in each image; nan where there is none."""
-  predict = jax.jit(run.task.predict)
-  poses = []
-  for i in range(0, len(examples['image']), BATCH):
-    said = predict(run.variables, dict(image=examples['image'][i:i + BATCH]))
-    scores = np.where(said['valid'], said['scores'], -np.inf)
-    every, best = np.arange(len(scores)), scores.argmax(1)
-    some = np.isfinite(scores[every, best])
-    poses.append(np.where(some[:, None, None], said['keypoints'][every, best, :, :2], np.nan))
-  return np.concatenate(poses)
+def people_of(data) -> dict:
+  """The test's images with a person in them."""
+  test = open_sources(data.to_dict(), 'test')
+  examples = test[np.arange(len(test))]
+  there = examples['objects']['valid'][:, 0]
+  return jax.tree.map(lambda x: x[there], examples)
 
 
-class People(NamedTuple):
-  """The test's images with a person in them, and what there is to be found."""
-  examples: dict
-  mean: np.ndarray
-
-  @classmethod
-  def of(cls, data) -> 'People':
-    test, train = (open_sources(data.to_dict(), split) for split in ('test', 'train'))
-    examples = test[np.arange(len(test))]
-    there = examples['objects']['valid'][:, 0]
-    examples = jax.tree.map(lambda x: x[there], examples)
-    return cls(examples, mean_pose(examples, train[np.arange(len(train))]))
-
-  def judged(self, poses) -> dict:
-    true, boxes = (self.examples['objects'][k][:, 0] for k in ('keypoints', 'boxes'))
-    return measures.pose_scores(poses, true, boxes, measures.PARTS, TORSO)
+def judged(poses, examples) -> dict:
+  true, boxes = (examples['objects'][k][:, 0] for k in ('keypoints', 'boxes'))
+  return measures.pose_scores(poses, true, boxes, measures.PARTS, TORSO)
 
 
 def seeds_of(name, config, given, folder, steps) -> list:
@@ -91,13 +79,13 @@ def cascade(given, folder):
   """Each stage, from true boxes."""
   config = scenes_poses.get_config('smoke' if given.quick else 'three')
   runs = seeds_of('cascade', config, given, folder, study.steps_of(given))
-  people = People.of(config.data)
-  stages = [found(run, people.examples) for run in runs]
-  scores = {'mean pose': [people.judged(people.mean)]}
+  examples, train = people_of(config.data), open_sources(config.data.to_dict(), 'train')
+  stages = [predicted(run, examples)['stages'][:, :, 0] for run in runs]       # of the one person
+  scores = {'mean pose': [judged(mean_pose(examples, train[np.arange(len(train))]), examples)]}
   for s in range(stages[0].shape[1]):
-    scores[f'stage {s + 1}'] = [people.judged(own[:, s]) for own in stages]
+    scores[f'stage {s + 1}'] = [judged(own[:, s], examples) for own in stages]
   if given.figure:
-    draw(given.figure, runs[0].facts.info, people, stages[0], scores)
+    draw(given.figure, runs[0].facts.info, examples, stages[0], scores)
   return [row(name, own) for name, own in scores.items()]
 
 
@@ -107,13 +95,12 @@ def heat_maps(given, folder):
   config = study.changed(scenes_keypoints.get_config(smoke),
                          data=scenes_poses.get_config(smoke).data.to_dict())
   runs = seeds_of('heat_maps', config, given, folder, {})
-  people = People.of(config.data)
-  return [row('heat maps', [people.judged(surest(run, people.examples)) for run in runs])]
+  examples = people_of(config.data)
+  return [row('heat maps', [judged(surest(run, examples), examples) for run in runs])]
 
 
-def draw(path, info, people, stages, scores):
+def draw(path, info, examples, stages, scores):
   """Some people after each stage, and the curves of joints found."""
-  examples = people.examples
   sheet = Image.fromarray(figures.stages(examples['image'], examples['objects'],
                                          stages[:, :, None], info.joints, info.limbs, most=4))
   photographs = path.with_suffix('.jpg')             # which are large as PNGs

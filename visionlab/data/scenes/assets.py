@@ -28,7 +28,11 @@ def photographs(split: str, size: int) -> np.ndarray:
 
   Raises ConfigError if scikit-learn is not installed.
   """
-  return np.stack(cut_out([BANDS[split]], size * 2 / sum(PATCH)))
+  return np.stack(cut_out([BANDS[split]], _zoom(size)))
+
+
+def _zoom(size: int) -> float:
+  return size * 2 / sum(PATCH)
 
 
 def backgrounds(split: str, size: int) -> dict[str, np.ndarray]:
@@ -36,7 +40,7 @@ def backgrounds(split: str, size: int) -> dict[str, np.ndarray]:
   (2 h w 3), as wide as the widest band, and `photo_width` () float32, of what is the split's own.
   """
   photo = photographs(split, size)
-  widest = round(max(right - left for left, right in BANDS.values()) * size * 2 / sum(PATCH))
+  widest = round(max(right - left for left, right in BANDS.values()) * _zoom(size))
   free = widest - photo.shape[2]
   return dict(photo=np.pad(photo, ((0, 0), (0, 0), (0, free), (0, 0))),
               photo_width=np.float32(photo.shape[2]))
