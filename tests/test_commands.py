@@ -207,6 +207,8 @@ def test_what_is_silenced_is_orbaxs_alone():
   ours = raised(ValueError('x'), '/home/me/mine.py')
   assert commandline.of_orbax(record('absl', '/lib/orbax/checkpoint/a.py'))
   assert commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py', theirs))
+  native = (ValueError, ValueError('OUT_OF_RANGE: Error writing "params.x"'), None)
+  assert commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py', native))
   assert not commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py', ours))
   assert not commandline.of_orbax(record('asyncio', '/lib/asyncio/base_events.py'))
   assert not commandline.of_orbax(record('absl', '/lib/visionlab/x.py', theirs))

@@ -135,11 +135,14 @@ def guarded(main: Callable) -> Callable:
 
 
 def of_orbax(record: python_logging.LogRecord) -> bool:
-  """Whether a message is orbax's, or asyncio's of a task of it that failed beside another."""
+  """Whether a message is orbax's, or asyncio's of a task of it that failed beside another.
+
+  What failed within tensorstore has come through no line of Python: such an error has no frames.
+  """
   if record.name != 'asyncio' or not record.exc_info:
     return 'orbax' in record.pathname
   frames = traceback.extract_tb(record.exc_info[2])
-  return any(f'{os.sep}orbax{os.sep}' in frame.filename for frame in frames)
+  return not frames or any(f'{os.sep}orbax{os.sep}' in frame.filename for frame in frames)
 
 
 def unless_after_failed_save(hook: Callable) -> Callable:
