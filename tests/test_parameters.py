@@ -50,5 +50,4 @@ def test_a_long_table_has_a_line_for_each_module_and_setting():
 
 
 def test_without_settings_it_is_names_shapes_and_counts():
-  assert parameter_table(PARAMS, flops=2e6).split()[-6:] == [
-      'parameters', '80', '2.0', 'MFLOPs', 'an', 'example']
+  assert parameter_table(PARAMS).split()[-2:] == ['parameters', '80']

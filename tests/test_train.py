@@ -333,6 +333,20 @@ def test_what_a_run_leaves(tmp_path, capsys):
   assert [line['train/data_wait_seconds'] for line in lines if 'train/loss' in line] == [0.] * 4
 
 
+def test_no_step_waits_for_what_a_forward_pass_costs(tmp_path, monkeypatch):
+  """It is counted once, after the first line; the chunk beside it counts as untimed."""
+  counted = []
+  monkeypatch.setattr(build, 'flops', lambda *_: counted.append(read_metrics(tmp_path)) or 2.5e6)
+  train(config(log=dict(every='1', tensorboard=False)), tmp_path)
+  ((first,),) = [[line for line in lines if 'train/loss' in line] for lines in counted]
+  assert first['step'] == 1
+  said = (tmp_path / 'log.txt').read_text().splitlines()
+  place = said.index('a forward pass is 2.5 MFLOPs an example')
+  assert [line.split()[1] for line in said[place - 1:place + 2:2]] == ['1/20', '2/20']
+  timed = {line['step'] for line in read_metrics(tmp_path) if 'train/examples_per_second' in line}
+  assert timed == set(range(3, 21))
+
+
 def test_tensorboard_reads_back_every_scalar_and_image(tmp_path):
   reader = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
   train(config(log=dict(every='5', tensorboard=True)), tmp_path)

@@ -4,9 +4,9 @@ python -m visionlab.train --config=configs/digits_cnn.py --workdir=runs/digits [
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from visionlab import build, commandline
 from visionlab.data.balance import count_line
 from visionlab.data.box_sizes import anchor_line
 from visionlab.figures import charts
-from visionlab.parallel.sharding import share
+from visionlab.parallel.sharding import devices_line, share
 from visionlab.paths import local
 from visionlab.state import State, Tally
 from visionlab.storage import workdir as workdirs
@@ -34,7 +34,7 @@ from visionlab.training.hooks import open_hooks
 from visionlab.training.interrupt import interruptible
 from visionlab.training.log import Log, read_metrics
 from visionlab.training.meanings import loss_of_training
-from visionlab.training.parameters import parameter_table, settings_of
+from visionlab.training.parameters import cost_line, parameter_table, settings_of
 from visionlab.training.pictures import drawn, saved, write_film_of
 from visionlab.training.plan import Plan
 from visionlab.training.preview import preview
@@ -78,17 +78,15 @@ def _train(config, workdir: Path, job: build.Job, evaluations: Evaluations,
             epoch=job.facts.examples, tensorboard=config.log.tensorboard,
             hooks=open_hooks(workdir, config), loss=loss_of_training(config))
   log.settings(config)
-  cost = build.flops(job.task, state.variables, evaluations.form(job.facts))
-  log.say(parameter_table(state.params, cost, settings_of(job.optimizer, state.params, state.hp)))
-  many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
-  log.say(f'{origin}; {job.mesh.size} x {jax.devices()[0].device_kind}{many}{share(state)}; '
-          f'{job.facts.examples:,} examples, {"resident" if job.batches.resident else "streamed"}')
+  log.say(parameter_table(state.params, settings_of(job.optimizer, state.params, state.hp)))
+  log.say(f'{origin}; {devices_line(job.mesh)}{share(state)}; {job.facts.examples:,} examples, '
+          f'{"resident" if job.batches.resident else "streamed"}')
   for line in filter(None, (extended, count_line(job.facts.counts, job.facts.info.classes),
                             anchor_line(job.batches.sources, getattr(job.task, 'model', None)))):
     log.say(line)
   checkpoints = Checkpoints(workdir, config.checkpoint, schedule.save, schedule.patience)
-  records = Records(log, checkpoints, unless_ignored(
-      partial(stop_if_bad, workdir=workdir), config))
+  records = Records(log, checkpoints, unless_ignored(partial(stop_if_bad, workdir=workdir), config),
+                    partial(log.aside, partial(cost_line, job, evaluations, state)))
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,
         profiler(workdir, config.profile) as profile):
     state, step, stale = loop(job, evaluations, state, tally, records, schedule, interrupted,
@@ -113,6 +111,7 @@ class Records(NamedTuple):
   log: Any
   checkpoints: Any
   check: Callable[[Tally], None]         # raises where training must not go on
+  aside: Callable[[], None] = lambda: None     # called once, while the second chunk is computed
 
 
 def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, records: Records,
@@ -120,13 +119,13 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
          profile: Callable) -> tuple[State, int, bool]:
   """Trains from `state` and `tally` on: the last state, its step, and whether it was stopped early.
   """
-  log, checkpoints, check = records
-  step = start = int(state.step)
+  log, checkpoints, check, aside = records
+  step = int(state.step)
   stream = job.batches.start(step, job.total)
   empty = job.empty(state)
   waits = Waits()
   flight, size = None, 1                 # the chunk that is being computed; steps in the next one
-  while True:
+  for chunk in itertools.count():
     done = step >= schedule.until or interrupted()
     due = evaluations.due(step, schedule.until)
     save = done or checkpoints.due(step)              # asked once: clocks go on
@@ -146,13 +145,14 @@ def loop(job: build.Job, evaluations: Evaluations, state: State, tally: Tally, r
       return state, step, stale
     stop = min(next_stop(step, schedule, checkpoints.deadline()), step + size)
     begun, first = time.perf_counter(), step
-    with log.doing('compiling the training step') if first == start else nullcontext():
+    with log.doing('compiling the training step') if chunk == 0 else contextlib.nullcontext():
       for data, n in waits.over(stream.take(stop - step)):
         state, tally = job.run(state, tally, data, n)   # dispatched, not awaited, ...
         step += n
-    if first == start:
-      charts.preload()
     land(flight, log, check)                          # ... while the chunk before is looked at
+    if chunk == 1:
+      charts.preload()
+      aside()
     logged = step % schedule.log == 0 or step == schedule.until
     waited = 0. if job.batches.resident else waits.taken()
     flight = Chunk(first, step, tally, begun, waited, logged)

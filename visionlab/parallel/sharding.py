@@ -157,6 +157,16 @@ def is_cut(tree) -> bool:
              for x in jax.tree.leaves(tree))
 
 
+def devices_line(mesh: Mesh) -> str:
+  """How many devices of what kind, for the log.
+
+  >>> devices_line(jax.sharding.Mesh(jax.devices('cpu')[:1], ('data',)))
+  '1 x cpu'
+  """
+  many = f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''
+  return f'{mesh.size} x {mesh.devices.flat[0].device_kind}{many}'
+
+
 def share(state) -> str:
   """What a device holds of a state that is cut, for the log; '' where each holds all of it."""
   if not is_cut(state):

@@ -16,6 +16,7 @@ import numpy as np
 
 from visionlab import build
 from visionlab.config import ConfigError, Duration, TrainingError, whole
+from visionlab.parallel.sharding import devices_line
 from visionlab.paths import local
 from visionlab.state import Tally
 from visionlab.storage import workdir as workdirs
@@ -88,9 +89,9 @@ def _train(paths: Sequence[Path], configs: Sequence[Mapping], folder: Path, job:
   members = Members(paths)
   log = MembersLog(members, program, step, job.total, job.facts.examples, configs)
   params = jax.eval_shape(lambda: row(state, 0)).params
-  log.say(parameter_table(params, settings=settings_of(job.optimizer, params, state.hp)))
-  log.say(f'{len(paths)} settings in one program: {origin}; {job.mesh.size} x '
-          f'{jax.devices()[0].device_kind}; {job.facts.examples:,} examples, '
+  log.say(parameter_table(params, settings_of(job.optimizer, params, state.hp)))
+  log.say(f'{len(paths)} settings in one program: {origin}; {devices_line(job.mesh)}; '
+          f'{job.facts.examples:,} examples, '
           f'{"resident" if job.batches.resident else "streamed"}')
   checkpoints = SharedCheckpoints(members, program, config.checkpoint, schedule, job.mesh)
   with (contextlib.closing(log), contextlib.closing(checkpoints), interruptible() as interrupted,

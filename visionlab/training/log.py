@@ -5,7 +5,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -78,6 +78,12 @@ class Log:
       self.pace = self.rate if self.pace is None else .8 * self.pace + .2 * self.rate
     self.landed = now
     self.console.passing(self._line(stop, self.last or {}, self.pace))
+
+  def aside(self, text: Callable[[], str]):
+    """Says what `text` gives. The chunk that is computed meanwhile may end unseen, and counts as
+    the first does."""
+    self.say(text())
+    self.landed = None
 
   def train(self, step: int, metrics: Mapping[str, np.ndarray]):
     """The metrics, () each, of the steps since the last such line."""

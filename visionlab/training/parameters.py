@@ -6,16 +6,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from visionlab import build
 from visionlab.optim.optimiser import Optimizer
 from visionlab.optim.parameter_groups import paths
 from visionlab.parallel.sharding import bytes_per_device, is_cut
+from visionlab.state import State
+from visionlab.training.evaluation import Evaluations
 
 ROWS = 40                        # of the table, before it is shortened
 
 
-def parameter_table(params, flops: float | None = None, settings: list[str] | None = None) -> str:
-  """The parameters by name, shape and count, and the FLOPs of one example's forward pass; where
-  some are cut over devices, also the bytes on a device, were they not and as they are.
+def parameter_table(params, settings: list[str] | None = None) -> str:
+  """The parameters by name, shape and count; where some are cut over devices, also the bytes on a
+  device, were they not and as they are.
 
   A table of more than `ROWS` is shortened to a line for each module of the first level and each
   setting in it.
@@ -41,7 +44,15 @@ def parameter_table(params, flops: float | None = None, settings: list[str] | No
     spread = ['  {:>13,} -> {:,} bytes'.format(*bytes_per_device(ps)) for _, _, ps, _ in entries]
   lines = [f'{name:<{wide[0]}}  {shape:>{wide[1]}}  {count:>{wide[2]}}{more}  {setting}'.rstrip()
            for (name, shape, _, setting), count, more in zip(entries, counts, spread, strict=True)]
-  return '\n'.join(lines) + (f'  {flops / 1e6:,.1f} MFLOPs an example' if flops else '')
+  return '\n'.join(lines)
+
+
+def cost_line(job: build.Job, evaluations: Evaluations, state: State) -> str:
+  """The FLOPs of an example's forward pass, as `visionlab.build.flops` counts them."""
+  flops = build.flops(job.task, state.variables, evaluations.form(job.facts))
+  if flops is None:
+    return 'what a forward pass costs is not counted on this platform'
+  return f'a forward pass is {flops / 1e6:,.1f} MFLOPs an example'
 
 
 def settings_of(optimizer: Optimizer, params: Any, hp: Mapping[str, Any]) -> list[str]:

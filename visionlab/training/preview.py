@@ -4,11 +4,10 @@ from pathlib import Path
 
 import jax
 
-from visionlab import build
 from visionlab.config import to_json
 from visionlab.data.balance import class_counts, count_line
 from visionlab.data.box_sizes import anchor_line
-from visionlab.training.parameters import parameter_table, settings_of
+from visionlab.training.parameters import cost_line, parameter_table, settings_of
 from visionlab.training.plan import Plan
 
 
@@ -22,9 +21,9 @@ def preview(config, workdir: Path) -> str:
   config, job, evaluations, schedule = Plan.of(config, workdir)
   state = job.init()
   job.empty(state)                     # traces a step, which may not fit together
-  cost = build.flops(job.task, state.variables, evaluations.form(job.facts))
   lines = [to_json(config),
-           parameter_table(state.params, cost, settings_of(job.optimizer, state.params, state.hp)),
+           parameter_table(state.params, settings_of(job.optimizer, state.params, state.hp)),
+           cost_line(job, evaluations, state),
            f'state: {bytes_of(state) / 2**20:,.1f} MiB, of it parameters '
            f'{bytes_of(state.params) / 2**20:,.1f} MiB',
            f'train: {config.split}, {job.facts.examples:,} examples, {job.total:,} steps of '
