@@ -19,7 +19,7 @@ from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
 from experiments.filters import crosses, gallery
 from experiments.generative.codes import linear_denoiser, principal_components, squared_error
-from experiments.limited_data.cells import crop_cells
+from experiments.limited_data.crops import crop_objects
 from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
 from experiments.understanding.coco import concepts
@@ -191,7 +191,7 @@ def smears(tmp_path):
 
 def test_cells_are_cut_out_of_their_own_photographs(smears, tmp_path):
   path, colours = smears
-  counts = crop_cells(path, tmp_path / 'cells', sizes=(2, 5), test=9)
+  counts = crop_objects(path, tmp_path / 'cells', sizes=(2, 5), test=9, least=3)
   assert counts == {'train2': dict(RBC=2, WBC=2), 'train5': dict(RBC=5, WBC=5),
                     'test': dict(RBC=3, WBC=3)}
   for name, colour in colours.items():
@@ -204,17 +204,41 @@ def test_cells_are_cut_out_of_their_own_photographs(smears, tmp_path):
         assert image.size in ((24, 24), (12, 24))          # a tenth on each side, less the edge
         centre = image.getpixel((min(12, image.width - 1), 12))
       assert np.abs(np.subtract(centre, colour)).max() < 12
-  with pytest.raises(ConfigError, match='6 cells of RBC in trainval, but 7'):
-    crop_cells(path, tmp_path / 'more', sizes=(7,))
+  with pytest.raises(ConfigError, match='fewer than two classes have 7 .*RBC 6, WBC 6'):
+    crop_objects(path, tmp_path / 'more', sizes=(7,))
   assert not (tmp_path / 'more').exists()
-  with pytest.raises(ConfigError, match='no folder Annotations'):
-    crop_cells(tmp_path / 'cells', tmp_path / 'more', sizes=(1,))
+  with pytest.raises(ConfigError, match='neither a folder Annotations'):
+    crop_objects(tmp_path / 'cells', tmp_path / 'more', sizes=(1,))
+
+
+def test_things_of_coco_are_cut_out_where_they_are(tmp_path):
+  """Of a left half that is red and a small blue box, which is left out; a label has no image."""
+  top = tmp_path / 'coco128'
+  for folder in ('train2017', 'val2017'):
+    for part in ('images', 'object_detection/labels'):
+      (top / part / folder).mkdir(parents=True)
+    for i in range(3):
+      pixels = np.zeros((100, 200, 3), np.uint8)
+      pixels[:, :100, 0], pixels[:, 100:, 1] = 255, 255
+      Image.fromarray(pixels).save(top / 'images' / folder / f'{i}.jpg', quality=95)
+    for i in range(4):
+      (top / 'object_detection/labels' / folder / f'{i}.txt').write_text(
+          '7 .25 .5 .5 1\n9 .75 .5 .4 .8\n9 .5 .5 .1 .1\n')
+  (top / 'object_detection/config.yaml').write_text('names: {7: truck, 9: boat}')
+  counts = crop_objects(top, tmp_path / 'cut', sizes=(1, 3), least=2, margin=0.)
+  assert counts == {'train1': dict(boat=1, truck=1), 'train3': dict(boat=3, truck=3),
+                    'test': dict(boat=3, truck=3)}
+  for name, size, colour in (('truck', (100, 100), (254, 0, 0)), ('boat', (80, 80), (0, 255, 1))):
+    for file in (tmp_path / 'cut' / 'test' / name).iterdir():
+      with Image.open(file) as image:
+        assert image.size == size
+        assert np.abs(np.subtract(image.getpixel((50, 50)), colour)).max() < 4
 
 
 def test_cells_of_bccd(shared_data, tmp_path):
   if not (shared_data / 'bccd.tar.gz').exists():
     pytest.skip('no bccd.tar.gz among the verification data')
-  counts = crop_cells(shared_data / 'bccd.tar.gz', tmp_path / 'cells', sizes=(2,), test=60)
+  counts = crop_objects(shared_data / 'bccd.tar.gz', tmp_path / 'cells', sizes=(2,), test=60)
   assert counts['test'] == dict(Platelets=60, RBC=60, WBC=60)
   means = {}
   for name in counts['test']:
