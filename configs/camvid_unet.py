@@ -7,10 +7,13 @@ Measured after 8 epochs (seed 0, experiments/fcn): mean IoU 23.6 % on the test i
 12, 36 epochs, the average of the weights and no class weights: 40.5 % on test, 49.5 % on val.
 """
 
-from configs.camvid_fcn import camvid
+from configs.camvid_fcn import RESNET, camvid, pretrained
 from visionlab.config import is_smoke
 
 
 def get_config(variant=''):
-  size = dict(width=4, depth=2) if is_smoke(variant) else dict(width=8)
+  smoke = is_smoke(variant, 'resnet')
+  if variant == 'resnet':
+    return pretrained(dict(name='unet', norm=True, width=16, depth=5, backbone=RESNET))
+  size = dict(width=4, depth=2) if smoke else dict(width=8)
   return camvid(dict(name='unet', norm=True, **size), variant)

@@ -1,12 +1,15 @@
 """U-Net: the paper's arithmetic, torch's layers, sizes, and that it learns."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
-from visionlab.models.unet import UNet, fits, margin
+from visionlab.models.network import Style
+from visionlab.models.resnet import ResNet
+from visionlab.models.unet import Block, UNet, fits, margin
 
 
 def shapes(model, size=(32, 32), channels=3):
@@ -175,3 +178,53 @@ def test_act_and_dtype():
 def test_errors(options, size, says):
   with pytest.raises(ConfigError, match=says):
     shapes(UNet(2, **options), size)
+
+
+class Contracting(nn.Module):
+  """The paper's contracting path as a backbone: whatever of U-Net's it is given to, it is that."""
+
+  strides = dict(down0=1, pool0=2, down1=2, pool1=4, down2=4)
+
+  @nn.compact
+  def features(self, x, *, train=False):
+    maps = {}
+    for i in range(3):
+      x = maps[f'down{i}'] = Block(4 * 2 ** i, 'same', Style(), name=f'down{i}')(x, train=train)
+      if i < 2:
+        x = maps[f'pool{i}'] = nn.max_pool(x, (2, 2), (2, 2))
+    return maps
+
+
+def test_a_backbone_takes_the_place_of_the_contracting_path():
+  whole = UNet(5, width=4, depth=2)
+  variables, x = start(whole, size=(18, 27))
+  params = variables['params']
+  ours = {name: p for name, p in params.items() if not name.startswith('down')}
+  ours['backbone'] = {name: p for name, p in params.items() if name.startswith('down')}
+  model = UNet(5, width=4, depth=2, backbone=Contracting())
+  assert jax.tree.all(jax.tree.map(lambda a, b: a.shape == b.shape, ours,
+                                   shapes(model)[1]['params']))
+  expected = apply(whole, variables, x)
+  assert np.abs(expected).max() > .1
+  np.testing.assert_allclose(apply(model, {'params': ours}, x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_classifier_is_its_backbone_with_its_weights():
+  x = jnp.zeros((1, 70, 64, 3))
+  model = UNet(3, width=2, depth=5, up='bilinear', norm=True, backbone=ResNet(1, depth=18))
+  logits, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
+  assert logits.shape == (1, 70, 64, 3)
+  classifier = jax.eval_shape(ResNet(1, depth=18).init, jax.random.key(0), x)['params']
+  assert variables['params']['backbone'] == {k: v for k, v in classifier.items() if k != 'head'}
+  # No map of stride 1: what is enlarged goes on alone. Of stride 2 there is the stem's.
+  inputs = [variables['params'][f'up{i}']['conv1']['kernel'].shape[2] for i in range(5)]
+  assert inputs == [2, 4 + 64, 8 + 64, 16 + 128, 32 + 256]
+
+
+@pytest.mark.parametrize('options, said', [
+  (dict(padding='valid'), 'model.padding of unet: "same" with a backbone'),
+  (dict(depth=6), 'stride 64; the backbone has those of strides 2, 4, 8, 16, 32'),
+  (dict(backbone=nn.Dropout(.5)), 'model.backbone: unet needs a network')])
+def test_what_a_backbone_does_not_go_with(options, said):
+  with pytest.raises(ConfigError, match=said):
+    UNet(3, **{**dict(depth=5, backbone=ResNet(1, depth=18)), **options})

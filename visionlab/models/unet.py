@@ -1,16 +1,18 @@
 """U-Net (https://arxiv.org/abs/1505.04597)."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError, check_choice
+from visionlab.models.fcn import fitted
 from visionlab.models.layers import Conv, Head, he_fan_in
-from visionlab.models.network import NormNetwork, Style
+from visionlab.models.network import NormNetwork, Style, check_backbone
 from visionlab.models.upsample import ConvTranspose, he_transposed
-from visionlab.ops.crop import centre_crop, filled_up
+from visionlab.ops.crop import filled_up
 from visionlab.ops.pool import max_pool
 from visionlab.ops.upsample import bilinear
 from visionlab.options.kinds import Count, Share
@@ -34,9 +36,18 @@ class UNet(NormNetwork):
       convolution (the two commute, and before there is a quarter of the pixels).
     norm: BatchNorm after each 3 x 3 convolution; the paper has none.
     dropout: at the end of the contracting path (section 3.1; rng stream 'dropout').
+    backbone: a network with `features`, perhaps a pretrained one, in place of the contracting path:
+      of each stride 1, 2, ... 2 ** depth its last map. Where it has none, as most have none of
+      stride 1, nothing is joined. For padding 'same' alone.
 
   Raises:
-    ConfigError: an unknown option, or with padding 'valid' a size that does not halve evenly.
+    ConfigError: an unknown option, with padding 'valid' a size that does not halve evenly, or a
+      backbone without `features` or without a map of stride 2 ** depth.
+
+  >>> from visionlab.models.cnn import CNN
+  >>> model = UNet(3, width=2, depth=2, backbone=CNN(1, widths=(4, 8, 8)))
+  >>> model.init_with_output(jax.random.key(0), jnp.ones((1, 30, 21, 3)))[0].shape
+  (1, 30, 21, 3)
   """
 
   classes: int
@@ -46,12 +57,21 @@ class UNet(NormNetwork):
   up: str = 'transposed'
   norm: bool = False
   dropout: Share = 0.
+  backbone: Any = None
 
   def __post_init__(self):
     check_choice(self.padding, ('same', 'valid'), 'model.padding')
     check_choice(self.up, ('transposed', 'bilinear'), 'model.up')
     if self.depth < 1:
       raise ConfigError(f'model.depth: unet halves the image at least once, not {self.depth} times')
+    if self.backbone is not None:
+      check_backbone(self.backbone, 'unet', 'dict(name="resnet", depth=50)')
+      if self.padding == 'valid':
+        raise ConfigError('model.padding of unet: "same" with a backbone, whose maps are not cut')
+      if 2 ** self.depth not in self.backbone.strides.values():
+        raise ConfigError(f'model.depth of unet: {self.depth} asks for a map of stride '
+                          f'{2 ** self.depth}; the backbone has those of strides '
+                          f'{", ".join(map(str, sorted({*self.backbone.strides.values()})))}')
     super().__post_init__()
 
   @nn.compact
@@ -61,18 +81,22 @@ class UNet(NormNetwork):
     x = self._fitted(x)
     block = partial(Block, padding=self.padding, style=self.style(self.norm))
     levels = [self.width * 2 ** i for i in range(self.depth + 1)]
-    skipped = []
-    for i, features in enumerate(levels[:-1]):
-      skipped.append(block(features, name=f'down{i}')(x, train=train))
-      x = max_pool(skipped[-1], 2, 2)
-    x = block(levels[-1], name=f'down{self.depth}')(x, train=train)
+    *skipped, x = (_contracted(x, levels, block, train) if self.backbone is None else
+                   self._maps(x, train))
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     for i in reversed(range(self.depth)):
       x = self._enlarged(x, levels[i], name=f'enlarge{i}')
-      x = jnp.concatenate([centre_crop(skipped[i], x.shape[1:3]), x], -1)
+      if skipped[i] is not None:
+        x = jnp.concatenate([fitted(skipped[i], x.shape[1:3]), x], -1)
       x = block(levels[i], name=f'up{i}')(x, train=train)
     logits = Head(self.classes, kernel_init=he_fan_in)(x)     # as the paper's other layers
     return logits[:, :height, :width]
+
+  def _maps(self, x, train):
+    """The backbone's, of strides 1, 2, ... 2 ** depth; None where it has none."""
+    maps = self.backbone.features(x, train=train)
+    last = {stride: name for name, stride in self.backbone.strides.items()}
+    return [maps[last[2 ** i]] if 2 ** i in last else None for i in range(self.depth + 1)]
 
   def _enlarged(self, x, features, name):
     """(b h w c) -> (b 2h 2w features)."""
@@ -95,6 +119,15 @@ class UNet(NormNetwork):
                           f'{sides[0]}x{sides[1]} does not halve evenly; sides such as '
                           f'{", ".join(map(str, near[:2]))} do')
     return x
+
+
+def _contracted(x, levels, block, train):
+  """The paper's contracting path: a map for each level, each but the last halved for the next."""
+  maps = []
+  for i, features in enumerate(levels):
+    maps.append(block(features, name=f'down{i}')(max_pool(x, 2, 2) if i else x, train=train))
+    x = maps[-1]
+  return maps
 
 
 class Block(nn.Module):
