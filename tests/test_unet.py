@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from visionlab.config import ConfigError
+from visionlab.models.alexnet import AlexNet
+from visionlab.models.cnn import CNN
 from visionlab.models.network import Style
 from visionlab.models.resnet import ResNet
 from visionlab.models.unet import Block, UNet, fits, margin
+from visionlab.models.vgg import VGG
 
 
 def shapes(model, size=(32, 32), channels=3):
@@ -219,6 +222,14 @@ def test_a_classifier_is_its_backbone_with_its_weights():
   # No map of stride 1: what is enlarged goes on alone. Of stride 2 there is the stem's.
   inputs = [variables['params'][f'up{i}']['conv1']['kernel'].shape[2] for i in range(5)]
   assert inputs == [2, 4 + 64, 8 + 64, 16 + 128, 32 + 256]
+
+
+@pytest.mark.parametrize('backbone, depth', [
+  (AlexNet(1, hidden=2), 3), (VGG(1, depth=11, hidden=2), 5), (CNN(1, widths=(2, 2)), 1)],
+  ids=lambda m: type(m).__name__)
+def test_any_backbone_gives_logits_of_the_image(backbone, depth):
+  model = UNet(3, width=2, depth=depth, backbone=backbone)
+  assert shapes(model, (75, 97))[0].shape == (1, 75, 97, 3)
 
 
 @pytest.mark.parametrize('options, said', [

@@ -38,7 +38,8 @@ class UNet(NormNetwork):
     dropout: at the end of the contracting path (section 3.1; rng stream 'dropout').
     backbone: a network with `features`, perhaps a pretrained one, in place of the contracting path:
       of each stride 1, 2, ... 2 ** depth its last map. Where it has none, as most have none of
-      stride 1, nothing is joined. For padding 'same' alone.
+      stride 1, nothing is joined; where sizes differ, as AlexNet's do, middles are joined. For
+      padding 'same' alone.
 
   Raises:
     ConfigError: an unknown option, with padding 'valid' a size that does not halve evenly, or a
@@ -79,6 +80,7 @@ class UNet(NormNetwork):
     """Images (b h w c) -> logits (b h' w' k); h' = h and w' = w with padding 'same'."""
     _, height, width, _ = x.shape
     x = self._fitted(x)
+    size = x.shape[1:3]
     block = partial(Block, padding=self.padding, style=self.style(self.norm))
     levels = [self.width * 2 ** i for i in range(self.depth + 1)]
     *skipped, x = (_contracted(x, levels, block, train) if self.backbone is None else
@@ -90,6 +92,8 @@ class UNet(NormNetwork):
         x = jnp.concatenate([fitted(skipped[i], x.shape[1:3]), x], -1)
       x = block(levels[i], name=f'up{i}')(x, train=train)
     logits = Head(self.classes, kernel_init=he_fan_in)(x)     # as the paper's other layers
+    # A backbone's maps may be smaller than the image divided by their stride.
+    logits = fitted(logits, size) if self.padding == 'same' else logits
     return logits[:, :height, :width]
 
   def _maps(self, x, train):
