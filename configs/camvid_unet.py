@@ -1,5 +1,5 @@
 """U-Net on CamVid's road scenes (Brostow et al. 2009): 11 classes, 367 training images, from
-scratch; or from an ImageNet ResNet-50, `:resnet`, whose config.init_from says where its weights are.
+scratch; or, `:resnet`, from an ImageNet ResNet-50, whose weights config.init_from names.
 
 python -m visionlab.train --config=configs/camvid_unet.py --workdir=runs/camvid_unet \
     --config.data.root=<folder with camvid_144x192.npz>

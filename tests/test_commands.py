@@ -42,7 +42,8 @@ def test_train_says_what_it_does(workdir):
   again = command('train', '--config=configs/digits_cnn.py:smoke', f'--workdir={workdir}')
   assert again.returncode == 0, again.stderr
   assert 'resumed from step 60' in again.stdout
-  assert re.search(r'parameters +292,234 .*FLOPs', again.stdout)
+  assert re.search(r'parameters +292,234\n', again.stdout)
+  assert re.search(r'a forward pass is \d+\.\d MFLOPs', (workdir / 'log.txt').read_text())
   assert '\r' not in again.stdout and '\x1b' not in again.stdout       # not a terminal
 
 
