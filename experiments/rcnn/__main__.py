@@ -71,10 +71,10 @@ def config_of(name, given, seed):
 
 def row_of(name, runs, workdirs):
   """Of the runs of one kind, over their seeds."""
-  paces = [statistics.median(study.curve(path, 'train/examples_per_second')[1])
-           for path in workdirs]
-  minutes = [run.config.batch * run.step / pace / 60
-             for run, pace in zip(runs, paces, strict=True)]
+  paces = [study.curve(path, 'train/examples_per_second')[1] for path in workdirs]
+  # A run of a few steps has no rate: the first are compiled, or counted, meanwhile.
+  minutes = [run.config.batch * run.step / statistics.median(pace) / 60
+             for run, pace in zip(runs, paces, strict=True) if pace]
   scores = {key: [study.last(path, f'test/{key}') for path in workdirs]
             for key in ('box_ap50', 'box_ap')}
   return shown(name, runs[0], minutes, scores)
