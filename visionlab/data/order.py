@@ -34,13 +34,14 @@ def shuffled(offset, epoch, n: int, seed: int, xp=np):
   low_mask, high_mask = xp.uint32(2 ** (bits // 2) - 1), xp.uint32(2 ** (bits - bits // 2) - 1)
   if not isinstance(seed, jax.Array):
     seed %= 2**32                    # a traced one is uint32 already
-  key = _mix(epoch ^ _mix(xp.full_like(epoch, seed), xp), xp)
-  keys = [_mix(key + xp.uint32(r * 0x9e3779b9 % 2**32), xp) for r in range(2 * ROUNDS)]
+  mix = _mix if xp is np else _mix_traced
+  key = mix(epoch ^ mix(xp.full_like(epoch, seed), xp), xp)
+  keys = [mix(key + xp.uint32(r * 0x9e3779b9 % 2**32), xp) for r in range(2 * ROUNDS)]
 
   def permute(x):
     for to_high, to_low in zip(keys[::2], keys[1::2], strict=True):
-      x = x ^ (_mix(x & low_mask ^ to_high, xp) & high_mask) << low
-      x = x ^ _mix(x >> low ^ to_low, xp) & low_mask
+      x = x ^ (mix(x & low_mask ^ to_high, xp) & high_mask) << low
+      x = x ^ mix(x >> low ^ to_low, xp) & low_mask
     return x
 
   def walk(x):
@@ -79,3 +80,6 @@ def _mix(x, xp):
   x = (x ^ x >> xp.uint32(16)) * xp.uint32(0x7feb352d)
   x = (x ^ x >> xp.uint32(15)) * xp.uint32(0x846ca68b)
   return x ^ x >> xp.uint32(16)
+
+
+_mix_traced = jax.jit(_mix, static_argnums=1)      # once, for the 18 times a permutation asks

@@ -10,7 +10,8 @@ from jax import lax
 
 from visionlab.config import ConfigError, check_choice, nearest
 from visionlab.data.text.vocabulary import SPECIAL, START
-from visionlab.models.layers import BatchNorm, Dense, Head, map_axes, noise, pooled
+from visionlab.models.batch_norm import BatchNorm
+from visionlab.models.layers import Dense, Head, map_axes, noise, pooled
 from visionlab.ops import recurrent
 from visionlab.ops.attention import attend, init_attention
 from visionlab.options.kinds import Count, Natural, Share

@@ -104,9 +104,6 @@ Dense = partial(nn.Dense, kernel_init=lecun_normal)
 Head = partial(nn.Dense, dtype=jnp.float32, kernel_init=small_normal, name='head')
 """The linear classifier (b c) -> (b k), in float32 whatever the model computes in."""
 
-BatchNorm = partial(nn.BatchNorm, momentum=.9, epsilon=1e-5)
-"""`nn.BatchNorm`; `momentum` is the share of the old average that is kept (torch's is 0.1)."""
-
 
 class Point(nn.Module):
   """A place where a map can be read, or changed, from outside (`visionlab.understand.subject`)."""

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from visionlab.config import ConfigError
-from visionlab.models.layers import BatchNorm, Conv, activation, point
+from visionlab.models.batch_norm import BatchNorm
+from visionlab.models.layers import Conv, activation, point
 from visionlab.options.kinds import Amount
 
 

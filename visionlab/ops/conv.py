@@ -134,6 +134,7 @@ def _forward(x, kernel, spec):
   return _conv(x, kernel, spec), (x, kernel)
 
 
+@partial(jax.jit, static_argnums=0)     # traced once for all layers of a shape
 def _backward(spec, residuals, g):
   spec = spec._replace(dtype=None)
   return lax.platform_dependent(*residuals, g, cpu=partial(_gradients, spec),

@@ -78,21 +78,33 @@ def _align(features, taps):
   """(n p q c), of features (h w c) of each level."""
   # All levels in one table, so that every box is gathered once and not once a level.
   table = jnp.concatenate([f.reshape(-1, f.shape[-1]) for f in features]).astype(jnp.float32)
-  pooled = sum(weight * jnp.take(table, cell, axis=0, mode='clip')
-               for cell, weight in _each_tap(features, taps))
+  pooled = sum(_seen(table, *tap) for tap in _each_tap(features, taps))
   return pooled.astype(features[0].dtype)
 
 
 def _each_tap(features, taps):
-  """Cells (n p q) of the table and weights (n p q 1), for each pair of a row and a column seen."""
+  """For each pair of a row and a column seen, where they begin in the table, (n p 1) and (n 1 q):
+  the sum is the cell; and their weights, the product is the cell's."""
   h, w = np.array([f.shape[:2] for f in features], np.int32).T
   first, w = (jnp.asarray(per_level)[taps.level, None, None]
               for per_level in (np.cumsum(h * w, dtype=np.int32) - h * w, w))
-  row = first + taps.row * w
-  for i in range(taps.row.shape[-1]):
-    for j in range(taps.column.shape[-1]):
-      weight = taps.row_weight[:, :, None, i] * taps.column_weight[:, None, :, j]
-      yield row[:, :, None, i] + taps.column[:, None, :, j], weight[..., None]
+  rows = jnp.unstack(first[..., None] + taps.row[:, :, None] * w[..., None], axis=-1)
+  downs = jnp.unstack(taps.row_weight[:, :, None], axis=-1)
+  columns = jnp.unstack(taps.column[:, None], axis=-1)
+  acrosses = jnp.unstack(taps.column_weight[:, None], axis=-1)
+  for row, down in zip(rows, downs, strict=True):
+    for column, across in zip(columns, acrosses, strict=True):
+      yield row, column, down, across
+
+
+@jax.jit     # as the one below: traced once for all taps
+def _seen(table, row, column, down, across):
+  return (down * across)[..., None] * jnp.take(table, row + column, axis=0, mode='clip')
+
+
+@jax.jit
+def _given_back(table, row, column, down, across, g):
+  return table.at[row + column].add((down * across)[..., None] * g, mode='drop')
 
 
 def _align_forward(features, taps):
@@ -121,8 +133,8 @@ def _scattered(like, taps, g):
   cells = [a.shape[0] * a.shape[1] for a in like]
   total = jnp.zeros((sum(cells), g.shape[-1]))
   # In place, one tap after another; autodiff would make a table for each and add them up.
-  for cell, weight in _each_tap(like, taps):
-    total = total.at[cell].add(weight * g, mode='drop')
+  for tap in _each_tap(like, taps):
+    total = _given_back(total, *tap, g)
   return [part.reshape(a.shape).astype(a.dtype)
           for part, a in zip(jnp.split(total, np.cumsum(cells)[:-1]), like, strict=True)]
 
