@@ -19,6 +19,7 @@ from experiments.connectivity.__main__ import shifted
 from experiments.ensembles.__main__ import teams
 from experiments.filters import crosses, gallery
 from experiments.generative.codes import linear_denoiser, principal_components, squared_error
+from experiments.limited_data.__main__ import cut_once
 from experiments.limited_data.crops import crop_objects
 from experiments.long_dependency.shown_once import shown_once
 from experiments.understanding.clutter import which_digits
@@ -209,6 +210,21 @@ def test_cells_are_cut_out_of_their_own_photographs(smears, tmp_path):
   assert not (tmp_path / 'more').exists()
   with pytest.raises(ConfigError, match='neither a folder Annotations'):
     crop_objects(tmp_path / 'cells', tmp_path / 'more', sizes=(1,))
+
+
+def test_pictures_are_cut_once_and_no_others_are_taken_for_them(smears, tmp_path):
+  path, _ = smears
+  pictures = tmp_path / 'kept' / 'pictures'
+  pictures.parent.mkdir()
+  with pytest.raises(ConfigError, match=r'bccd.tar.gz: fewer than two classes'):
+    cut_once(path, pictures, [7])
+  cut_once(path, pictures, [5, 1], least=3)     # what went wrong before holds nothing up
+  written = {p: p.stat().st_mtime_ns for p in pictures.rglob('*.png')}
+  cut_once(path, pictures, [1, 5])
+  assert {p: p.stat().st_mtime_ns for p in pictures.rglob('*.png')} == written
+  for root, sizes in ((path, [1]), (tmp_path, [1, 5])):
+    with pytest.raises(ConfigError, match=r'cut out of .*bccd.tar.gz with --sizes 1 5; give these'):
+      cut_once(root, pictures, sizes)
 
 
 def test_things_of_coco_are_cut_out_where_they_are(tmp_path):

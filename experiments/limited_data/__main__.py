@@ -7,6 +7,7 @@ python -m experiments.limited_data --root=<COCO128's> --weights=<ResNet-50> --si
 The weights may be in any form that config.init_from takes.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from configs import folder_finetune
 from experiments import study
 from experiments.limited_data.crops import crop_objects
+from visionlab.config import ConfigError
 
 FROZEN = (dict(match='^head/'), dict(match='.', frozen=True))
 FROM_SCRATCH = dict(init_from='', optim__groups=(), task__mean=(.485, .456, .406),
@@ -46,6 +48,24 @@ def configs(given, pictures: Path):
   return made
 
 
+def cut_once(root: Path, pictures: Path, sizes: list[int], **options):
+  """Has the pictures cut out, unless they are there. options: of `crop_objects`.
+
+  Raises:
+    ConfigError: those that are there are of another root or other sizes: which classes there are
+      hangs on both.
+  """
+  note = pictures.with_name('pictures.json')
+  wanted = dict(root=str(root.resolve()), sizes=sorted(sizes))
+  if not pictures.exists():
+    note.write_text(json.dumps(wanted))
+    crop_objects(root, pictures, sizes=sizes, **options)
+  there = json.loads(note.read_text()) if note.exists() else wanted
+  if there != wanted:
+    raise ConfigError(f'{pictures}: cut out of {there["root"]} with --sizes '
+                      f'{" ".join(map(str, there["sizes"]))}; give these, or another --folder')
+
+
 def main(argv=None):
   options = study.parser('limited_data', __doc__, seeds=2)
   options.add_argument('--root', type=Path, help='BCCD or COCO128: its archive, or its folder')
@@ -63,8 +83,8 @@ def main(argv=None):
   given.batch = given.batch or (8 if given.quick else 12)
   with study.kept_in(given.folder) as given.folder:
     pictures = given.folder / 'pictures'
-    if not given.quick and not pictures.exists():
-      crop_objects(given.root, pictures, sizes=given.sizes)
+    if not given.quick:
+      cut_once(given.root, pictures, given.sizes)
     workdirs = study.run(configs(given, pictures), given.folder)
     found = {}
     for name, path in workdirs.items():

@@ -41,11 +41,17 @@ def crop_objects(source: Path, out: Path, *, sizes: Sequence[int], test: int = 5
   """
   partial = out.with_name(f'{out.name}.partial')       # so that `out` is there whole or not at all
   with tempfile.TemporaryDirectory() as unpacked:
+    top = source
     if source.is_file():
       with tarfile.open(source) as archive:
         archive.extractall(unpacked, filter='data')
-      source = Path(unpacked)
-    train, tested = (_shuffled(crops, seed) for crops in _read(source))
+      top = Path(unpacked)
+    found = _read(top)
+    if found is None:
+      raise ConfigError(f"{source} holds neither a folder Annotations, as BCCD's archive "
+                        "(bccd.tar.gz) does, nor object_detection/config.yaml, as COCO128's "
+                        '(coco128.tar.gz)')
+    train, tested = (_shuffled(crops, seed) for crops in found)
     kept = [k for k in train if len(train[k]) >= max(sizes) and len(tested.get(k, ())) >= least]
     if len(kept) < 2:
       most = ', '.join(f'{k} {len(crops)}' for k, crops in sorted(
@@ -67,14 +73,13 @@ def crop_objects(source: Path, out: Path, *, sizes: Sequence[int], test: int = 5
 
 
 def _read(source):
-  """(training, test) crops by class, of whichever set lies there."""
+  """(training, test) crops by class, of whichever set lies there; None of neither."""
   if top := next((path.parent for path in sorted(source.rglob('Annotations'))), None):
     return read_bccd(top, 'trainval'), read_bccd(top, 'test')
   if top := next((path.parent for path in sorted(source.rglob('object_detection/config.yaml'))),
                  None):
     return read_coco128(top, 'train2017'), read_coco128(top, 'val2017')
-  raise ConfigError(f"{source} holds neither a folder Annotations, as BCCD's archive (bccd.tar.gz) "
-                    'does, nor object_detection/config.yaml, as COCO128\'s (coco128.tar.gz)')
+  return None
 
 
 def read_bccd(top: Path, listed: str) -> dict[str, list[Crop]]:
