@@ -209,9 +209,10 @@ def _if_trained(trained, changes, state, old_state):
 
 def _moved(recipe, params, changes, hp, rate):
   """The parameters after changes, path -> array, at a learning rate; others as they were."""
-  def own_rate(group):
-    return rate * group.lr * (hp[group.rate] if group.rate else 1)
-  leaves = [p - own_rate(recipe.setting(n)) * changes[n] if n in changes else p
+  groups = {n: recipe.setting(n) for n in changes}
+  rates = {group: rate * group.lr * (hp[group.rate] if group.rate else 1)
+           for group in dict.fromkeys(groups.values())}     # once each, not once a leaf
+  leaves = [p - rates[groups[n]] * changes[n] if n in changes else p
             for n, p in zip(paths(params), jax.tree.leaves(params), strict=True)]
   return jax.tree.unflatten(jax.tree.structure(params), leaves)
 
