@@ -72,4 +72,4 @@ def _moved(averages, moments, momentum):
 @partial(jax.jit, static_argnums=(5, 6))
 def _normalised(x, mean, var, scale, bias, epsilon, dtype):
   y = (x - mean) * (lax.rsqrt(var + epsilon) * scale) + bias
-  return y.astype(dtype or y.dtype)
+  return y if dtype is None else y.astype(dtype)
