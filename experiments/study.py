@@ -149,14 +149,16 @@ def run_together(configs: Mapping[str, ConfigDict], folder: Path) -> list[Path]:
   return workdirs
 
 
-def run_parts(parts: Mapping[str, Callable], given: argparse.Namespace,
-              folder: Path) -> dict[str, Sequence[Mapping[str, object]]]:
+def run_parts(parts: Mapping[str, Callable],
+              given: argparse.Namespace) -> dict[str, Sequence[Mapping[str, object]]]:
   """Makes given.parts, one after the other, and prints the table of the rows of each under what its
-  function says of itself; returns the rows. parts: (given, folder) -> rows, by name."""
+  function says of itself; returns the rows. parts: (given, folder) -> rows, by name; the folder is
+  given.folder or, without one, one that is gone afterwards."""
   found = {}
-  for name in given.parts:
-    found[name] = parts[name](given, folder)
-    print(f'{parts[name].__doc__}\n\n{table(found[name])}\n', flush=True)
+  with kept_in(given.folder) as folder:
+    for name in given.parts:
+      found[name] = parts[name](given, folder)
+      print(f'{parts[name].__doc__}\n\n{table(found[name])}\n', flush=True)
   return found
 
 

@@ -122,8 +122,7 @@ def main(argv=None):
     options.error('--methods: source and dann must be among them; the figures compare them')
   if given.quick:
     given.methods = ['source', 'dann']
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

@@ -128,8 +128,7 @@ def main(argv=None):
   given = study.parse(options, argv, __file__)
   if given.quick:
     given.roads, given.commands = 2, 300
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

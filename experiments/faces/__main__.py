@@ -201,8 +201,7 @@ def main(argv=None):
     options.add_argument(f'--{name}', type=Path, help=f'a run that {kind}, for chain and '
                          'embeddings; default: one is trained')
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

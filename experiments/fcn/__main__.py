@@ -144,10 +144,10 @@ def main(argv=None):
   options.add_argument('--steps', type=int, default=400, help='on scenes; %(default)s')
   options.add_argument('--other_seeds', type=int, default=1, help='of networks; %(default)s')
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    found = study.run_parts(PARTS, given, folder)
+  with study.kept_in(given.folder) as given.folder:       # the picture is of what is kept there
+    found = study.run_parts(PARTS, given)
     if given.figure and 'strides' in found:
-      picture(given, folder, given.figure)
+      picture(given, given.folder, given.figure)
       print(given.figure)
   return found
 

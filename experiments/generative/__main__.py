@@ -98,8 +98,7 @@ def main(argv=None):
   if given.quick:
     given.kinds, given.steps = given.kinds[2:4], given.steps or 10
   given.batch = given.batch or (8 if given.quick else 64)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

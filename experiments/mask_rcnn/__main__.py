@@ -81,8 +81,7 @@ def main(argv=None):
                        help='of a ResNet-50, in any form that config.init_from takes; %(default)s')
   options.add_argument('--steps', type=int, help='on scenes; by default those of the config')
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

@@ -120,8 +120,7 @@ def main(argv=None):
   study.add_parts(options, PARTS, list(PARTS))
   options.add_argument('--steps', type=int, help='updates of each cascade; default: the config\'s')
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

@@ -170,8 +170,7 @@ def main(argv=None):
   options.add_argument('--people', help='the folder of Penn-Fudan, for recall')
   options.add_argument('--photographs', help='the folder of COCO128, for recall')
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

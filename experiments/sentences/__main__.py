@@ -212,8 +212,7 @@ def main(argv=None):
                        'Flickr8k.token.txt and Flickr_8k.*Images.txt')
   study.add_parts(options, PARTS, EMBEDDED)
   given = study.parse(options, argv, __file__)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':

@@ -162,8 +162,7 @@ def main(argv=None):
                        'with --quick 4')
   given = study.parse(options, argv, __file__)
   given.images = given.images or (4 if given.quick else 200)
-  with study.kept_in(given.folder) as folder:
-    return study.run_parts(PARTS, given, folder)
+  return study.run_parts(PARTS, given)
 
 
 if __name__ == '__main__':
